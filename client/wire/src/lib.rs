@@ -1,0 +1,17 @@
+//! The bytes that Tidemill's clients, server and disk agree on.
+//!
+//! Owns the native protocol's frames and messages, the columnar record batch, the log entry and the
+//! routing of partition keys to shards. Promises that no sequence of bytes makes it panic or allocate more than a
+//! stated multiple of the input. Leaves out all I/O, clocks and state.
+
+pub mod batch;
+pub mod entry;
+pub mod frame;
+pub mod fuzz;
+mod generated;
+pub mod ids;
+pub mod limits;
+pub mod message;
+pub mod routing;
+
+pub use ids::{LaneId, OwnerId, RequestId, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};

@@ -1,0 +1,42 @@
+//! The bounds of everything that crosses the wire.
+
+/// Version of the native protocol that this crate speaks.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// Bytes of a frame after its length field, by default; a server may be configured for less or more.
+pub const FRAME_BYTES_MAX_DEFAULT: u32 = 16 << 20;
+/// The largest frame any server may be configured for.
+pub const FRAME_BYTES_MAX: u32 = 64 << 20;
+/// Bytes of the flatbuffers message inside a frame.
+pub const MESSAGE_BYTES_MAX: u32 = 1 << 20;
+/// Nesting of tables in a message that the verifier follows.
+pub const MESSAGE_DEPTH_MAX: usize = 8;
+/// Tables in a message that the verifier visits.
+pub const MESSAGE_TABLES_MAX: usize = 16_384;
+
+/// Bytes of a stream's name.
+pub const STREAM_NAME_BYTES_MAX: usize = 128;
+/// Bytes of a partition key: 256 characters as in Kinesis, four bytes each at most.
+pub const KEY_BYTES_MAX: usize = 1_024;
+/// Records in one batch.
+pub const BATCH_RECORDS_MAX: u32 = 65_536;
+/// Bytes of one batch, header and all columns; 10 MiB of records as in Kinesis's PutRecords, and room for their keys.
+pub const BATCH_BYTES_MAX: u32 = 12 << 20;
+/// Bytes of one record's data: Kinesis's largest MaxRecordSize.
+pub const RECORD_BYTES_MAX: u32 = 10 << 20;
+/// Bytes that a compressed data column may grow to.
+pub const BATCH_DATA_RAW_BYTES_MAX: u32 = 64 << 20;
+
+/// Streams in one page of a list.
+pub const LIST_STREAMS_MAX: u32 = 1_000;
+/// Milliseconds that one fetch may wait.
+pub const FETCH_WAIT_MS_MAX: u32 = 60_000;
+/// Bytes of an error's text.
+pub const FAILURE_TEXT_BYTES_MAX: usize = 1_024;
+
+const _: () = assert!(BATCH_BYTES_MAX < FRAME_BYTES_MAX_DEFAULT);
+const _: () = assert!(RECORD_BYTES_MAX < BATCH_BYTES_MAX);
+const _: () = assert!(FRAME_BYTES_MAX_DEFAULT <= FRAME_BYTES_MAX);
+const _: () = assert!(MESSAGE_BYTES_MAX < FRAME_BYTES_MAX_DEFAULT);
+// A routed append names each record's part in 16 bits.
+const _: () = assert!(BATCH_RECORDS_MAX <= 1 << 16);

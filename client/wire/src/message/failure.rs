@@ -1,0 +1,147 @@
+//! Error codes of the native protocol: one for each way a caller may need to react.
+
+use std::fmt;
+use std::time::Duration;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $number:literal $text:literal,)*) => {
+        /// What went wrong, as a number on the wire and a word in tools. Numbers never change.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u16)]
+        pub enum ErrorCode {
+            $($(#[$doc])* $name = $number,)*
+        }
+
+        impl ErrorCode {
+            /// Every code, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The code of a number.
+            #[must_use]
+            pub const fn from_number(number: u16) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+
+            /// The code's word.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The server failed in a way that is not the caller's doing.
+    Internal = 1 "internal",
+    /// A field's value is not allowed; the text names it.
+    InvalidRequest = 2 "invalid_request",
+    /// The request's type is not known to this server.
+    UnknownRequest = 3 "unknown_request",
+    /// No version is spoken by both sides.
+    UnsupportedVersion = 4 "unsupported_version",
+    /// A request came before the hello, or a second hello.
+    HelloExpected = 5 "hello_expected",
+    /// There is no such stream.
+    UnknownStream = 10 "unknown_stream",
+    /// The stream has no such shard.
+    UnknownShard = 11 "unknown_shard",
+    /// A stream of that name exists.
+    StreamExists = 12 "stream_exists",
+    /// The shard takes no more appends; its children do. Describe the stream again.
+    ShardClosed = 13 "shard_closed",
+    /// A bound on streams or shards is reached.
+    LimitExceeded = 14 "limit_exceeded",
+    /// The batch's bytes are not a valid batch.
+    InvalidBatch = 20 "invalid_batch",
+    /// The batch is too large for the server's segments.
+    BatchTooLarge = 21 "batch_too_large",
+    /// The sequence number lies beyond the next one to be assigned.
+    BeyondEnd = 22 "beyond_end",
+    /// The server cannot route records whose keys it would have to inflate or that name no key.
+    RoutingRefused = 23 "routing_refused",
+    /// The shard's write quota is used up; try again after the given time.
+    WriteThrottled = 30 "write_throttled",
+    /// The shard's read quota is used up; try again after the given time.
+    ReadThrottled = 31 "read_throttled",
+    /// The server holds as much unfinished work as it may; try again after the given time.
+    Overloaded = 32 "overloaded",
+    /// Too many requests of this connection are unanswered.
+    TooManyInFlight = 33 "too_many_in_flight",
+    /// The disk is full; reads go on, and appends too once there is room.
+    DiskFull = 40 "disk_full",
+    /// A write or flush failed; the lane refuses appends until the server is restarted.
+    LanePoisoned = 41 "lane_poisoned",
+    /// Stored bytes are damaged; the text names file and offset.
+    Damaged = 42 "damaged",
+    /// The server is going down.
+    ShuttingDown = 50 "shutting_down",
+    /// There is no such subscription on this connection.
+    UnknownSubscription = 51 "unknown_subscription",
+    /// The subscription was ended by its client.
+    Unsubscribed = 52 "unsubscribed",
+}
+
+impl ErrorCode {
+    /// Whether the same request may succeed later without anything being changed by the caller.
+    #[must_use]
+    pub const fn is_retryable(self) -> bool {
+        matches!(
+            self,
+            Self::WriteThrottled
+                | Self::ReadThrottled
+                | Self::Overloaded
+                | Self::TooManyInFlight
+                | Self::DiskFull
+        )
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A refusal: the code, a text for people, and the numbers that explain it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct Failure {
+    /// What went wrong.
+    pub code: ErrorCode,
+    /// For people; not to be parsed.
+    pub message: String,
+    /// How long to wait before another try, 0 when waiting does not help.
+    pub retry_after_ms: u32,
+    /// The value that was wrong, 0 if there is none.
+    pub value: u64,
+    /// The limit that it broke, 0 if there is none.
+    pub limit: u64,
+}
+
+impl Failure {
+    /// A refusal without numbers.
+    #[must_use]
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), retry_after_ms: 0, value: 0, limit: 0 }
+    }
+
+    /// Names the value and the limit that it broke.
+    #[must_use]
+    pub fn with_limit(mut self, value: u64, limit: u64) -> Self {
+        (self.value, self.limit) = (value, limit);
+        self
+    }
+
+    /// Tells how long to wait, rounded up to milliseconds.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after_ms = u32::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX);
+        self
+    }
+}

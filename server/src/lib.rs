@@ -1,0 +1,3 @@
+//! The Tidemill server as a library: executors, protocols and services over the lane log.
+
+pub mod config;

@@ -1,0 +1,20 @@
+//! The lane log engine: one append-only log of segments and everything that keeps it true.
+//!
+//! Owns entries from the moment they are queued for a lane until retention takes them: group commit, segments,
+//! index, fetch, retention, recovery. Promises that what was acknowledged is there once, in order, after any crash. Leaves out
+//! the network, streams, principals and what a payload means.
+//!
+//! The layout of every byte on disk is drawn in `docs/format/lane-log.md`.
+
+pub mod config;
+pub mod env;
+pub mod error;
+pub mod lane;
+pub mod limits;
+pub mod stats;
+
+pub use config::LaneConfig;
+pub use env::{Disk, Env, File};
+pub use error::{AppendError, DiskError, FetchError, OpenError, UnknownOwner};
+pub use lane::{Appended, Bounds, Fetched, Lane, RecoveryReport, Retention};
+pub use stats::{LaneHealth, LaneStats};
