@@ -1,0 +1,66 @@
+//! `cargo xtask`: what a developer and the continuous integration run, written in Rust and kept in the tree.
+//!
+//! Owns the order of the checks (`pipeline`), the conventions that no compiler knows (`tidy`), the generated code
+//! (`codegen`) and the long runs of the simulator and the fuzzers (`campaign`). Leaves out everything that a user of
+//! the server needs: that is the `tidemill` binary.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a terminal is this program's only output")]
+
+mod campaign;
+mod codegen;
+mod pipeline;
+mod preconditions;
+mod process;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Developer commands of Tidemill.
+#[derive(Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything that CI runs, in its order, up to the first failure.
+    Test {
+        /// Run this step alone; repeat it for several.
+        #[arg(long, value_name = "STEP")]
+        only: Vec<pipeline::Step>,
+    },
+    /// The conventions of the tree: layers, homes of crates, sizes, words, links.
+    Tidy,
+    /// Generate client/wire/src/generated.rs from its schema.
+    Codegen {
+        /// Write nothing; fail if the file in the tree is not what the schema gives.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run the storage simulator over many seeds.
+    Sim(campaign::SimArguments),
+    /// Run the fuzz targets for longer than the smoke test does.
+    Fuzz(campaign::FuzzArguments),
+}
+
+fn main() -> ExitCode {
+    let root = process::root();
+    let outcome = match Arguments::parse().command {
+        Command::Test { only } => pipeline::run(&root, &only),
+        Command::Tidy => tidy::run(&root),
+        Command::Codegen { check: false } => codegen::write(&root),
+        Command::Codegen { check: true } => codegen::check(&root).map(|drift| println!("{drift}")),
+        Command::Sim(arguments) => campaign::simulate(&root, &arguments),
+        Command::Fuzz(arguments) => campaign::fuzz(&root, &arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Running other programs from the root of the tree.
+//!
+//! Promises that a failure names the command line and how it ended, so that a reader can run it again by hand.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The root of the tree, two folders above this package.
+pub(crate) fn root() -> PathBuf {
+    // Cargo sets the variable for `run` and `test`; the compiled-in path serves a binary that is started directly.
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    manifest.ancestors().nth(2).expect("this package lies two folders below the root").to_path_buf()
+}
+
+/// A cargo command in `root`, with the cargo that runs this program.
+pub(crate) fn cargo(root: &Path, arguments: &[&str]) -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(program);
+    command.current_dir(root).args(arguments);
+    command
+}
+
+/// Runs a command with this program's terminal.
+///
+/// # Errors
+/// The command line, and how it ended or why it could not be started.
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
+    let status = command.status().map_err(|error| format!("`{}`: {error}", line(command)))?;
+    if status.success() { Ok(()) } else { Err(format!("`{}` ended with {status}", line(command))) }
+}
+
+/// Runs a command and returns what it wrote to standard output.
+///
+/// # Errors
+/// The command line, how it ended and what it wrote to standard error.
+pub(crate) fn capture(command: &mut Command) -> Result<String, String> {
+    let output = command.output().map_err(|error| format!("`{}`: {error}", line(command)))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        Err(format!("`{}` ended with {}: {}", line(command), output.status, complaint.trim()))
+    }
+}
+
+fn line(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    std::iter::once(program)
+        .chain(command.get_args())
+        .map(|part| part.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
