@@ -1,0 +1,98 @@
+//! A lane's knobs.
+//!
+//! Owns their ranges and two presets: `production`, and a `test_min` so small that tests reach every edge.
+//! Leaves out where the values come from: the server's configuration names and documents them for operators.
+
+use std::{path::PathBuf, time::Duration};
+
+use tidemill_wire::{LaneId, entry::ENTRY_HEADER_BYTES, limits::BATCH_BYTES_MAX};
+
+use crate::{error::OpenError, limits};
+
+/// What a lane is opened with.
+#[derive(Clone, Debug)]
+pub struct LaneConfig {
+    /// Directory of the lane's segments; nothing else may be in it. It is made if it is missing.
+    pub directory: PathBuf,
+    /// The lane's number. A segment of another lane is refused.
+    pub lane: LaneId,
+    /// Bytes of each new segment: 32 KiB to 32 GiB, a multiple of 4096. Segments that exist keep their size.
+    pub segment_bytes: u64,
+    /// Largest entry, header included, in bytes. At most a quarter of a segment.
+    pub entry_bytes_max: u64,
+    /// Bytes of one group, after which the rest waits for the next one. An entry that is larger is a group of its own.
+    pub group_bytes_max: u64,
+    /// Entries of one group.
+    pub group_entries_max: usize,
+    /// Bytes that may wait to be written before appends are refused.
+    pub queue_bytes_max: u64,
+    /// How long `written` data stays in memory only.
+    pub flush_interval: Duration,
+    /// How often retention looks for what is over its time or size.
+    pub upkeep_interval: Duration,
+    /// How often room is looked for on a full disk.
+    pub space_retry_interval: Duration,
+    /// Retired segments that are kept to be used again; more are removed.
+    pub recycled_segments_max: usize,
+}
+
+impl LaneConfig {
+    /// For a server: 256 MiB segments, 8 MiB groups.
+    #[must_use]
+    pub fn production(directory: PathBuf, lane: LaneId) -> Self {
+        Self {
+            directory,
+            lane,
+            segment_bytes: 256 << 20,
+            entry_bytes_max: u64::from(BATCH_BYTES_MAX) + ENTRY_HEADER_BYTES as u64,
+            group_bytes_max: 8 << 20,
+            group_entries_max: 4096,
+            queue_bytes_max: 64 << 20,
+            flush_interval: Duration::from_secs(1),
+            upkeep_interval: Duration::from_secs(10),
+            space_retry_interval: Duration::from_secs(1),
+            recycled_segments_max: 2,
+        }
+    }
+
+    /// For tests: everything rolls, fills and expires after a few entries.
+    #[must_use]
+    pub fn test_min(directory: PathBuf, lane: LaneId) -> Self {
+        Self {
+            directory,
+            lane,
+            segment_bytes: limits::SEGMENT_BYTES_MIN,
+            entry_bytes_max: 4 << 10,
+            group_bytes_max: 8 << 10,
+            group_entries_max: 16,
+            queue_bytes_max: 64 << 10,
+            flush_interval: Duration::from_millis(50),
+            upkeep_interval: Duration::from_millis(200),
+            space_retry_interval: Duration::from_millis(100),
+            recycled_segments_max: 1,
+        }
+    }
+
+    /// Checks the ranges and the relations between the knobs.
+    pub fn check(&self) -> Result<(), OpenError> {
+        let refuse = |reason: String| Err(OpenError::Config { reason });
+        let range = limits::SEGMENT_BYTES_MIN..=limits::SEGMENT_BYTES_MAX;
+        if !range.contains(&self.segment_bytes) || !self.segment_bytes.is_multiple_of(4096) {
+            return refuse(format!("segment_bytes is {}, must be a multiple of 4096 within {range:?}", self.segment_bytes));
+        }
+        let entry_range = ENTRY_HEADER_BYTES as u64 + 1..=(self.segment_bytes / 4).min(u64::from(u32::MAX) / 2);
+        if !entry_range.contains(&self.entry_bytes_max) {
+            return refuse(format!("entry_bytes_max is {}, must be within {entry_range:?}", self.entry_bytes_max));
+        }
+        if self.group_bytes_max == 0 || self.group_bytes_max > limits::WRITE_BYTES_MAX - (u64::from(u32::MAX) >> 3) {
+            return refuse(format!("group_bytes_max is {}, must be within 1..=512 MiB", self.group_bytes_max));
+        }
+        if self.group_entries_max == 0 {
+            return refuse("group_entries_max is 0".to_owned());
+        }
+        if self.queue_bytes_max < self.entry_bytes_max {
+            return refuse(format!("queue_bytes_max is {}, below one entry of {}", self.queue_bytes_max, self.entry_bytes_max));
+        }
+        Ok(())
+    }
+}

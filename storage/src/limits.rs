@@ -1,0 +1,43 @@
+//! The bounds of the lane log, and the relations between them.
+//!
+//! Owns every number that is not a knob. What an operator may choose is in `config`.
+
+/// A segment's header takes one page, so that entries begin on a page of their own.
+pub const SEGMENT_HEADER_BYTES: u64 = 4096;
+/// The trailer takes the last page of the file: it is found without knowing anything else.
+pub const SEGMENT_TRAILER_BYTES: u64 = 4096;
+/// Positions are kept in units of 8 bytes in 32 bits.
+pub const SEGMENT_BYTES_MAX: u64 = 8 << 32;
+/// Room for a header, a trailer and some entries.
+pub const SEGMENT_BYTES_MIN: u64 = 32 << 10;
+
+/// The kernel takes at most this many buffers in one write (`IOV_MAX`).
+pub const WRITE_BUFFERS_MAX: usize = 1024;
+/// The kernel moves at most this many bytes in one write.
+pub const WRITE_BYTES_MAX: u64 = 1 << 30;
+/// Payloads up to this size are copied beside their headers: a copy of so little costs less than one more buffer in the write.
+pub const PAYLOAD_COPY_BYTES_MAX: usize = 1024;
+
+/// Neighbouring entries of one owner share a point of the index up to this many bytes,
+/// so a fetch never walks further than this to find its first entry.
+pub const POINT_BYTES_MAX: u64 = 16 << 10;
+/// Of each segment, one part in this many is kept for watermarks, so that retention can free space on a full disk.
+pub const WATERMARK_RESERVE_PARTS: u64 = 32;
+/// Rows in one watermarks entry.
+pub const WATERMARK_ROWS_MAX: usize = 4096;
+
+/// Segments without a footer behind the active one; with more, appends wait for the sealer.
+pub const SEALING_SEGMENTS_MAX: usize = 2;
+/// Bytes written, scanned or brought in at a time where much is to be moved, so that others get their turn between.
+pub const CHUNK_BYTES: u64 = 4 << 20;
+/// Owners or spans that upkeep looks at before it lets others run.
+pub const UPKEEP_BATCH: usize = 1024;
+/// Operations in flight on one ring before further ones wait.
+pub const RING_ENTRIES: u32 = 256;
+/// The completion queue is this many times the submission queue.
+pub const RING_COMPLETION_FACTOR: u32 = 4;
+
+const _: () = assert!(SEGMENT_BYTES_MIN > SEGMENT_HEADER_BYTES + SEGMENT_TRAILER_BYTES);
+const _: () = assert!(SEGMENT_BYTES_MAX / 8 <= 1 << 32);
+const _: () = assert!(SEGMENT_BYTES_MIN.is_multiple_of(4096) && CHUNK_BYTES.is_multiple_of(4096));
+const _: () = assert!(WRITE_BUFFERS_MAX >= 8);

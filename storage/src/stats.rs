@@ -1,0 +1,149 @@
+//! Plain numbers about a lane, for metrics.
+//!
+//! Owns the counters, the fixed buckets of the histograms and the state of health. Leaves out names and labels of a metrics system.
+
+use crate::error::DiskError;
+
+/// Upper bounds of the time histogram's buckets in microseconds; the last bucket has none.
+pub const TIME_US_BOUNDS: [u64; 16] = [
+    50, 100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 51_200, 102_400, 204_800, 409_600, 819_200,
+    1_638_400,
+];
+
+/// Upper bounds of the group-size histogram's buckets in bytes; the last bucket has none.
+pub const GROUP_BYTES_BOUNDS: [u64; 16] = [
+    256, 512, 1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10,
+    1 << 20, 2 << 20, 4 << 20, 8 << 20,
+];
+
+/// Counts of values by bucket, with their sum.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Histogram {
+    /// Upper bounds of the first 16 buckets.
+    pub bounds: &'static [u64; 16],
+    /// Values per bucket, not cumulated.
+    pub counts: [u64; 17],
+    /// Sum of all values.
+    pub sum: u64,
+    /// The largest value.
+    pub max: u64,
+}
+
+impl Histogram {
+    /// An empty histogram.
+    #[must_use]
+    pub const fn new(bounds: &'static [u64; 16]) -> Self {
+        Self { bounds, counts: [0; 17], sum: 0, max: 0 }
+    }
+
+    /// Adds a value.
+    pub fn record(&mut self, value: u64) {
+        let bucket = self.bounds.partition_point(|bound| *bound < value);
+        self.counts[bucket] += 1;
+        self.sum = self.sum.saturating_add(value);
+        self.max = self.max.max(value);
+    }
+
+    /// How many values were added.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}
+
+/// What a lane has done and holds. Counters run from the opening of the lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaneStats {
+    /// Bytes of entries written, headers and padding included.
+    pub appended_bytes: u64,
+    /// Entries written.
+    pub appended_entries: u64,
+    /// Sequence numbers given out.
+    pub appended_records: u64,
+    /// Groups written.
+    pub groups: u64,
+    /// Flushes of any kind, writes with a flush included.
+    pub flushes: u64,
+    /// Bytes handed to readers.
+    pub fetched_bytes: u64,
+    /// Fetches answered.
+    pub fetches: u64,
+    /// Segments retired by retention.
+    pub retired_segments: u64,
+    /// Segments made new.
+    pub created_segments: u64,
+    /// Segments made from a retired one.
+    pub recycled_segments: u64,
+    /// Time of each flush in microseconds.
+    pub flush_time_us: Histogram,
+    /// Time of each group's write in microseconds, its flush included if it had one.
+    pub group_time_us: Histogram,
+    /// Bytes of each group.
+    pub group_bytes: Histogram,
+    /// Segments with a footer.
+    pub segments_sealed: u64,
+    /// Segments without a footer that hold entries, the active one included.
+    pub segments_unsealed: u64,
+    /// Segments that wait to be used.
+    pub segments_spare: u64,
+    /// Retired segments that wait to be recycled or removed.
+    pub segments_retired: u64,
+    /// Bytes of entries that readers can reach.
+    pub live_bytes: u64,
+    /// Bytes of entries in segments that no reader can reach.
+    pub dead_bytes: u64,
+    /// Bytes of all segment files.
+    pub disk_bytes: u64,
+    /// Bytes waiting to be written.
+    pub queued_bytes: u64,
+    /// Owners.
+    pub owners: u64,
+}
+
+impl LaneStats {
+    pub(crate) const fn new() -> Self {
+        Self {
+            appended_bytes: 0,
+            appended_entries: 0,
+            appended_records: 0,
+            groups: 0,
+            flushes: 0,
+            fetched_bytes: 0,
+            fetches: 0,
+            retired_segments: 0,
+            created_segments: 0,
+            recycled_segments: 0,
+            flush_time_us: Histogram::new(&TIME_US_BOUNDS),
+            group_time_us: Histogram::new(&TIME_US_BOUNDS),
+            group_bytes: Histogram::new(&GROUP_BYTES_BOUNDS),
+            segments_sealed: 0,
+            segments_unsealed: 0,
+            segments_spare: 0,
+            segments_retired: 0,
+            live_bytes: 0,
+            dead_bytes: 0,
+            disk_bytes: 0,
+            queued_bytes: 0,
+            owners: 0,
+        }
+    }
+}
+
+/// Whether a lane takes appends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LaneHealth {
+    /// It does.
+    Serving,
+    /// It refuses appends until there is room for another segment.
+    Full {
+        /// Bytes that must be free.
+        needed: u64,
+    },
+    /// It refuses appends until it is opened again.
+    Poisoned {
+        /// The failure.
+        reason: DiskError,
+    },
+    /// It was closed.
+    Closed,
+}
