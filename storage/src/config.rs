@@ -78,20 +78,35 @@ impl LaneConfig {
         let refuse = |reason: String| Err(OpenError::Config { reason });
         let range = limits::SEGMENT_BYTES_MIN..=limits::SEGMENT_BYTES_MAX;
         if !range.contains(&self.segment_bytes) || !self.segment_bytes.is_multiple_of(4096) {
-            return refuse(format!("segment_bytes is {}, must be a multiple of 4096 within {range:?}", self.segment_bytes));
+            return refuse(format!(
+                "segment_bytes is {}, must be a multiple of 4096 within {range:?}",
+                self.segment_bytes
+            ));
         }
-        let entry_range = ENTRY_HEADER_BYTES as u64 + 1..=(self.segment_bytes / 4).min(u64::from(u32::MAX) / 2);
+        let entry_range =
+            ENTRY_HEADER_BYTES as u64 + 1..=(self.segment_bytes / 4).min(u64::from(u32::MAX) / 2);
         if !entry_range.contains(&self.entry_bytes_max) {
-            return refuse(format!("entry_bytes_max is {}, must be within {entry_range:?}", self.entry_bytes_max));
+            return refuse(format!(
+                "entry_bytes_max is {}, must be within {entry_range:?}",
+                self.entry_bytes_max
+            ));
         }
-        if self.group_bytes_max == 0 || self.group_bytes_max > limits::WRITE_BYTES_MAX - (u64::from(u32::MAX) >> 3) {
-            return refuse(format!("group_bytes_max is {}, must be within 1..=512 MiB", self.group_bytes_max));
+        if self.group_bytes_max == 0
+            || self.group_bytes_max > limits::WRITE_BYTES_MAX - (u64::from(u32::MAX) >> 3)
+        {
+            return refuse(format!(
+                "group_bytes_max is {}, must be within 1..=512 MiB",
+                self.group_bytes_max
+            ));
         }
         if self.group_entries_max == 0 {
             return refuse("group_entries_max is 0".to_owned());
         }
         if self.queue_bytes_max < self.entry_bytes_max {
-            return refuse(format!("queue_bytes_max is {}, below one entry of {}", self.queue_bytes_max, self.entry_bytes_max));
+            return refuse(format!(
+                "queue_bytes_max is {}, below one entry of {}",
+                self.queue_bytes_max, self.entry_bytes_max
+            ));
         }
         Ok(())
     }

@@ -69,8 +69,8 @@ pub trait Disk: Clone + 'static {
     fn list(&self, directory: &Path) -> Result<Vec<String>, DiskError>;
     /// Makes a directory and its ancestors, and leaves what is there as it is.
     fn create_directory(&self, directory: &Path) -> Result<(), DiskError>;
-    /// Renames a file, over another if there is one.
-    fn rename(&self, from: PathBuf, to: PathBuf) -> impl Future<Output = Result<(), DiskError>>;
+    /// Renames an open file, over another if there is one.
+    fn rename(&self, file: &Self::File, to: PathBuf) -> impl Future<Output = Result<(), DiskError>>;
     /// Removes a file's name; its space is free when nothing holds the file any more.
     fn remove(&self, path: PathBuf) -> impl Future<Output = Result<(), DiskError>>;
     /// Makes the names in a directory stable.

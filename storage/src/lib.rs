@@ -7,11 +7,15 @@
 //! The layout of every byte on disk is drawn in `docs/format/lane-log.md`.
 
 pub mod config;
+pub mod disk;
 pub mod env;
 pub mod error;
 pub mod lane;
 pub mod limits;
+pub mod local;
+pub mod ring;
 pub mod stats;
+mod tasks;
 
 pub use config::LaneConfig;
 pub use env::{Disk, Env, File};

@@ -12,8 +12,22 @@ pub const TIME_US_BOUNDS: [u64; 16] = [
 
 /// Upper bounds of the group-size histogram's buckets in bytes; the last bucket has none.
 pub const GROUP_BYTES_BOUNDS: [u64; 16] = [
-    256, 512, 1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10,
-    1 << 20, 2 << 20, 4 << 20, 8 << 20,
+    256,
+    512,
+    1 << 10,
+    2 << 10,
+    4 << 10,
+    8 << 10,
+    16 << 10,
+    32 << 10,
+    64 << 10,
+    128 << 10,
+    256 << 10,
+    512 << 10,
+    1 << 20,
+    2 << 20,
+    4 << 20,
+    8 << 20,
 ];
 
 /// Counts of values by bucket, with their sum.

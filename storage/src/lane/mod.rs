@@ -45,7 +45,12 @@ impl<E: Env> Lane<E> {
         async { unimplemented!() }
     }
     /// Reads.
-    pub async fn fetch(&self, _owner: OwnerId, _from: SequenceNumber, _bytes_max: usize) -> Result<Fetched, FetchError> {
+    pub async fn fetch(
+        &self,
+        _owner: OwnerId,
+        _from: SequenceNumber,
+        _bytes_max: usize,
+    ) -> Result<Fetched, FetchError> {
         unimplemented!()
     }
     /// Bounds of an owner.

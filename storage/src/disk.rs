@@ -1,0 +1,277 @@
+//! The real disk: files written through a ring into the page cache and read through a map of the same pages.
+//!
+//! Owns descriptors, maps and the completion of short transfers. Promises that no call blocks its core, but for `list`, `create_directory` and the
+//! mapping itself. Any environment may use it; it needs only a [`Ring`] that somebody drives. Leaves out when to write, flush or populate.
+#![allow(unsafe_code, reason = "mapping a file is unsafe, since another process could shrink it")]
+
+use std::{
+    ffi::CString,
+    io,
+    ops::Range,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+};
+
+use bytes::{Buf, Bytes};
+
+use crate::{
+    env::{Access, Disk, File, WriteMode},
+    error::{Cause, DiskError, Operation},
+    limits::{CHUNK_BYTES, WRITE_BUFFERS_MAX},
+    ring::Ring,
+};
+
+const PAGE_BYTES: u64 = 4096;
+
+/// The file system, through a ring.
+#[derive(Clone)]
+pub struct RingDisk {
+    ring: Ring,
+}
+
+impl RingDisk {
+    /// The file system through `ring`, which somebody has to drive.
+    #[must_use]
+    pub fn new(ring: Ring) -> Self {
+        Self { ring }
+    }
+
+    /// The ring underneath.
+    #[must_use]
+    pub fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    async fn open_mapped(
+        &self,
+        path: PathBuf,
+        flags: i32,
+        allocate: Option<u64>,
+    ) -> Result<RingFile, DiskError> {
+        let operation = if allocate.is_some() { Operation::Create } else { Operation::Open };
+        let fail = |operation, error| failure(operation, &path, 0, &error);
+        let descriptor =
+            self.ring.open(c_path(&path)?, flags, 0o640).await.map_err(|e| fail(operation, e))?;
+        let descriptor = Rc::new(descriptor);
+        if let Some(bytes) = allocate {
+            self.ring.allocate(&descriptor, bytes).await.map_err(|e| fail(operation, e))?;
+        }
+        let status = rustix::fs::fstat(descriptor.as_fd()).map_err(|e| fail(Operation::Open, e.into()))?;
+        let bytes = u64::try_from(status.st_size).unwrap_or(0);
+        let map = map(&descriptor, bytes).map_err(|e| fail(Operation::Map, e))?;
+        let path = std::cell::RefCell::new(path.clone());
+        Ok(RingFile(Rc::new(Inner { ring: self.ring.clone(), descriptor, map, bytes, path })))
+    }
+}
+
+impl Disk for RingDisk {
+    type File = RingFile;
+
+    async fn create(&self, path: PathBuf, bytes: u64) -> Result<RingFile, DiskError> {
+        let result =
+            self.open_mapped(path.clone(), libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, Some(bytes)).await;
+        if matches!(&result, Err(error) if error.is_full()) {
+            // What was allocated before the disk was full would keep others from the rest.
+            self.remove(path).await?;
+        }
+        result
+    }
+
+    async fn open(&self, path: PathBuf, access: Access) -> Result<RingFile, DiskError> {
+        let flags = match access {
+            Access::Read => libc::O_RDONLY,
+            Access::Write => libc::O_RDWR,
+        };
+        self.open_mapped(path, flags, None).await
+    }
+
+    fn list(&self, directory: &Path) -> Result<Vec<String>, DiskError> {
+        let fail = |error: io::Error| failure(Operation::List, directory, 0, &error);
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(directory).map_err(fail)? {
+            names.push(entry.map_err(fail)?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn create_directory(&self, directory: &Path) -> Result<(), DiskError> {
+        std::fs::create_dir_all(directory).map_err(|e| failure(Operation::CreateDirectory, directory, 0, &e))
+    }
+
+    async fn rename(&self, file: &RingFile, to: PathBuf) -> Result<(), DiskError> {
+        let from = file.0.path.borrow().clone();
+        let result = self.ring.rename(c_path(&from)?, c_path(&to)?).await;
+        result.map_err(|e| failure(Operation::Rename, &from, 0, &e))?;
+        file.0.path.replace(to);
+        Ok(())
+    }
+
+    async fn remove(&self, path: PathBuf) -> Result<(), DiskError> {
+        self.ring.unlink(c_path(&path)?).await.map_err(|e| failure(Operation::Remove, &path, 0, &e))
+    }
+
+    async fn sync_directory(&self, directory: PathBuf) -> Result<(), DiskError> {
+        let fail = |error| failure(Operation::SyncDirectory, &directory, 0, &error);
+        let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+        let descriptor = self.ring.open(c_path(&directory)?, flags, 0).await.map_err(fail)?;
+        self.ring.flush(&Rc::new(descriptor), false).await.map_err(fail)
+    }
+}
+
+/// An open, mapped file.
+#[derive(Clone)]
+pub struct RingFile(Rc<Inner>);
+
+struct Inner {
+    ring: Ring,
+    descriptor: Rc<OwnedFd>,
+    map: Arc<Map>,
+    bytes: u64,
+    path: std::cell::RefCell<PathBuf>,
+}
+
+/// A map of a whole file; there is none of an empty file.
+type Map = Option<memmap2::Mmap>;
+
+/// Holds a map for a view. Each view has one, so their number tells whether any is left.
+struct View(Arc<Map>);
+
+impl AsRef<[u8]> for View {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+impl RingFile {
+    fn failure(&self, operation: Operation, offset: u64, error: &io::Error) -> DiskError {
+        failure(operation, &self.0.path.borrow(), offset, error)
+    }
+
+    fn short(&self, operation: Operation, offset: u64, wanted: u64, moved: u64) -> DiskError {
+        DiskError {
+            operation,
+            path: self.0.path.borrow().clone(),
+            offset,
+            cause: Cause::Short { wanted, moved },
+        }
+    }
+}
+
+impl File for RingFile {
+    async fn write(&self, position: u64, mut buffers: Vec<Bytes>, mode: WriteMode) -> Result<(), DiskError> {
+        let wanted: u64 = buffers.iter().map(|buffer| buffer.len() as u64).sum();
+        assert!(position.checked_add(wanted).is_some_and(|end| end <= self.0.bytes), "a file never grows");
+        let several = buffers.len() > WRITE_BUFFERS_MAX;
+        let durable = mode == WriteMode::Durable && !several;
+        let mut moved = 0;
+        while moved < wanted {
+            let at = position + moved;
+            let (result, returned) = self.0.ring.write(&self.0.descriptor, at, buffers, durable).await;
+            match result {
+                Ok(0) => return Err(self.short(Operation::Write, at, wanted, moved)),
+                Ok(bytes) => {
+                    moved += bytes as u64;
+                    buffers = rest_of(returned, bytes);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => buffers = returned,
+                Err(error) => return Err(self.failure(Operation::Write, at, &error)),
+            }
+        }
+        if mode == WriteMode::Durable && several { self.flush().await } else { Ok(()) }
+    }
+
+    async fn flush(&self) -> Result<(), DiskError> {
+        let result = self.0.ring.flush(&self.0.descriptor, true).await;
+        result.map_err(|e| self.failure(Operation::Flush, 0, &e))
+    }
+
+    async fn read(&self, position: u64, bytes: usize) -> Result<Bytes, DiskError> {
+        let mut whole: Vec<u8> = Vec::new();
+        while whole.len() < bytes {
+            let at = position + whole.len() as u64;
+            let buffer = Vec::with_capacity(bytes - whole.len());
+            let (result, buffer) = self.0.ring.read(&self.0.descriptor, at, buffer).await;
+            match result {
+                Ok(0) => return Err(self.short(Operation::Read, at, bytes as u64, whole.len() as u64)),
+                Ok(_) if whole.is_empty() => whole = buffer,
+                Ok(_) => whole.extend_from_slice(&buffer),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.failure(Operation::Read, at, &error)),
+            }
+        }
+        whole.truncate(bytes);
+        Ok(Bytes::from(whole))
+    }
+
+    async fn populate(&self, window: Range<u64>) -> Result<(), DiskError> {
+        let end = window.end.min(self.0.bytes);
+        let mut start = window.start / PAGE_BYTES * PAGE_BYTES;
+        let map = self.view(0..self.0.bytes);
+        while start < end {
+            let stop = end.min(start + CHUNK_BYTES);
+            let result = self.0.ring.populate(&map, start as usize..stop as usize).await;
+            result.map_err(|e| self.failure(Operation::Populate, start, &e))?;
+            start = stop;
+        }
+        Ok(())
+    }
+
+    fn view(&self, window: Range<u64>) -> Bytes {
+        let end = window.end.min(self.0.bytes);
+        let start = window.start.min(end);
+        Bytes::from_owner(View(Arc::clone(&self.0.map))).slice(start as usize..end as usize)
+    }
+
+    fn is_viewed(&self) -> bool {
+        Arc::strong_count(&self.0.map) > 1
+    }
+
+    fn bytes(&self) -> u64 {
+        self.0.bytes
+    }
+}
+
+/// What is left of the buffers after their first `bytes` bytes.
+fn rest_of(buffers: Vec<Bytes>, mut bytes: usize) -> Vec<Bytes> {
+    let cut = |mut buffer: Bytes| {
+        let step = bytes.min(buffer.len());
+        buffer.advance(step);
+        bytes -= step;
+        (!buffer.is_empty()).then_some(buffer)
+    };
+    buffers.into_iter().filter_map(cut).collect()
+}
+
+fn map(descriptor: &OwnedFd, bytes: u64) -> io::Result<Arc<Map>> {
+    let length = usize::try_from(bytes).map_err(io::Error::other)?;
+    if length == 0 {
+        return Ok(Arc::new(None));
+    }
+    // SAFETY: segment files are never shrunk, by this crate's rule and under the data directory's lock, so no page of the map can vanish. Pages
+    // that are being written are not handed out as a view before the write has completed, and are not written again while a view of them is held.
+    let map = unsafe { memmap2::MmapOptions::new().len(length).map(descriptor) }?;
+    Ok(Arc::new(Some(map)))
+}
+
+fn c_path(path: &Path) -> Result<CString, DiskError> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| DiskError {
+        operation: Operation::Open,
+        path: path.to_owned(),
+        offset: 0,
+        cause: Cause::Os(libc::EINVAL),
+    })
+}
+
+fn failure(operation: Operation, path: &Path, offset: u64, error: &io::Error) -> DiskError {
+    let cause = Cause::Os(error.raw_os_error().unwrap_or(libc::EIO));
+    DiskError { operation, path: path.to_owned(), offset, cause }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! An environment on the calling thread: for offline tools, tests and benches.
+//!
+//! Owns a ring, its tasks and the real clocks. `block_on` runs everything until one future is done. Leaves out fairness and priorities: the server
+//! brings its own executor.
+
+use std::{
+    cell::RefCell,
+    future::Future,
+    io,
+    rc::Rc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+use tidemill_wire::Timestamp;
+
+use crate::{
+    disk::RingDisk,
+    env::Env,
+    ring::{Ring, Submission},
+    tasks::Tasks,
+};
+
+/// The calling thread as an environment. Clones are the same one.
+#[derive(Clone)]
+pub struct LocalEnv(Rc<Inner>);
+
+struct Inner {
+    disk: RingDisk,
+    tasks: Tasks,
+    start: Instant,
+    random: RefCell<ChaCha8Rng>,
+}
+
+#[allow(clippy::disallowed_methods, reason = "this environment is one of the homes of the real clocks")]
+impl LocalEnv {
+    /// Makes a ring of its own.
+    pub fn new() -> io::Result<Self> {
+        let ring = Ring::new(Submission::ByDriver)?;
+        let mut seed = [0; 32];
+        rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
+        Ok(Self(Rc::new(Inner {
+            disk: RingDisk::new(ring),
+            tasks: Tasks::default(),
+            start: Instant::now(),
+            random: RefCell::new(ChaCha8Rng::from_seed(seed)),
+        })))
+    }
+
+    /// Runs `main` and all tasks on this thread until `main` is done. Tasks that are left go on with the next call.
+    ///
+    /// # Panics
+    /// If the kernel refuses to wait for the ring.
+    pub fn block_on<T>(&self, main: impl Future<Output = T>) -> T {
+        let ring = self.0.disk.ring();
+        let idle = || {
+            let now = self.monotonic();
+            let timeout = self.0.tasks.next_deadline().map(|deadline| deadline.saturating_sub(now));
+            ring.wait(timeout).expect("the kernel waits for a ring that it made");
+            ring.reap();
+            self.0.tasks.fire(self.monotonic());
+            true
+        };
+        self.0.tasks.drive(main, |_| 0, idle).expect("an idle loop that always goes on ends with its future")
+    }
+
+    /// Drops all tasks where they stand, as the end of a process does.
+    pub fn stop(&self) {
+        self.0.tasks.clear();
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "this environment is one of the homes of the real clocks")]
+impl Env for LocalEnv {
+    type Disk = RingDisk;
+
+    fn disk(&self) -> &RingDisk {
+        &self.0.disk
+    }
+
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.start.elapsed()
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.0.tasks.spawn(task);
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.0.tasks.sleep_until(self.monotonic().saturating_add(duration)).await;
+    }
+
+    fn random_u64(&self) -> u64 {
+        self.0.random.borrow_mut().next_u64()
+    }
+}
