@@ -3,11 +3,19 @@
 //! Both are ordinary tests that take their size from the environment, so a failing seed or input is repeated by
 //! `cargo test` as well. Refuses a run in which no test would take part.
 
+#[cfg(test)]
+mod tests;
+
+use std::fs;
 use std::path::Path;
 
 use clap::Args;
 
 use crate::process::{capture, cargo, run};
+
+/// The packages that have fuzz targets, and the file where each lists them.
+const FUZZ_LISTS: &[(&str, &str)] =
+    &[("tidemill-wire", "client/wire/src/fuzz.rs"), ("tidemill-storage", "storage/src/fuzz.rs")];
 
 /// How many seeds, and where they start.
 #[derive(Args)]
@@ -52,12 +60,32 @@ pub(crate) fn simulate(root: &Path, arguments: &SimArguments) -> Result<(), Stri
 /// Runs the fuzz targets.
 ///
 /// # Errors
-/// A target failed, or there is no fuzz test.
+/// A target failed, or there is none of the name given.
 pub(crate) fn fuzz(root: &Path, arguments: &FuzzArguments) -> Result<(), String> {
-    let test = ["test", "--package", "tidemill-wire", "--package", "tidemill-storage", "fuzz_smoke"];
+    let mut chosen = Vec::new();
+    let mut known = Vec::new();
+    for (package, list) in FUZZ_LISTS {
+        let text = fs::read_to_string(root.join(list)).map_err(|error| format!("{list}: {error}"))?;
+        let targets = targets(&text);
+        if arguments.target.as_ref().is_none_or(|target| targets.contains(target)) {
+            chosen.extend(["--package", package]);
+        }
+        known.extend(targets);
+    }
+    if chosen.is_empty() {
+        return Err(format!("no such fuzz target; there are: {}", known.join(", ")));
+    }
+    let test = [&["test", "--lib", "--tests"], chosen.as_slice(), &["fuzz_smoke"]].concat();
     let mut variables = vec![("TIDEMILL_FUZZ_SECONDS", arguments.seconds.to_string())];
     variables.extend(arguments.target.clone().map(|target| ("TIDEMILL_FUZZ_TARGET", target)));
     run_tests(root, &test, arguments.release, &variables)
+}
+
+/// The names in the list of targets, which this program reads rather than link every package that has parsers.
+fn targets(text: &str) -> Vec<String> {
+    let list = text.split_once("TARGETS").map_or("", |(_, after)| after);
+    let list = list.split_once("];").map_or("", |(list, _)| list);
+    list.split("(\"").skip(1).filter_map(|entry| Some(entry.split_once('"')?.0.to_owned())).collect()
 }
 
 fn run_tests(root: &Path, test: &[&str], release: bool, variables: &[(&str, String)]) -> Result<(), String> {

@@ -49,7 +49,10 @@ enum Command {
 fn main() -> ExitCode {
     let root = process::root();
     let outcome = match Arguments::parse().command {
-        Command::Test { only } => pipeline::run(&root, &only),
+        // The steps have told already what failed.
+        Command::Test { only } => {
+            return if pipeline::run(&root, &only) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
         Command::Tidy => tidy::run(&root),
         Command::Codegen { check: false } => codegen::write(&root),
         Command::Codegen { check: true } => codegen::check(&root).map(|drift| println!("{drift}")),

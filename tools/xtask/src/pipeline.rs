@@ -27,37 +27,38 @@ pub(crate) enum Step {
     Test,
 }
 
-/// Runs the steps, or those named.
-///
-/// # Errors
-/// The first step that failed, why, and the count of steps.
-pub(crate) fn run(root: &Path, only: &[Step]) -> Result<(), String> {
+/// Runs the steps, or those named, and tells whether all of them passed.
+pub(crate) fn run(root: &Path, only: &[Step]) -> bool {
     let started = Instant::now();
     let mut passed = 0;
+    let mut failed = 0;
     let mut notes = Vec::new();
     for &step in Step::value_variants().iter().filter(|step| only.is_empty() || only.contains(step)) {
         let name = name(step);
         println!("==> {name}");
         let began = Instant::now();
-        match perform(root, step) {
+        let outcome = perform(root, step);
+        let elapsed = seconds(began.elapsed());
+        match outcome {
             Ok(note) => {
-                println!("<== {name}: passed in {}", seconds(began.elapsed()));
+                println!("<== {name}: passed in {elapsed}");
                 passed += 1;
                 notes.extend(note.map(|note| format!("{name}: {note}")));
             }
             Err(message) => {
-                let elapsed = seconds(began.elapsed());
-                return Err(format!(
-                    "{message}\n<== {name}: FAILED in {elapsed}; alone: `cargo xtask test --only {name}`\n{passed} passed, 1 failed"
-                ));
+                println!("{message}");
+                println!("<== {name}: FAILED in {elapsed}; by itself: `cargo xtask test --only {name}`");
+                failed += 1;
+                break;
             }
         }
     }
     for note in notes {
         println!("{note}");
     }
-    println!("all steps took {}\n{passed} passed, 0 failed", seconds(started.elapsed()));
-    Ok(())
+    println!("these steps took {}", seconds(started.elapsed()));
+    println!("{passed} passed, {failed} failed");
+    failed == 0
 }
 
 /// Performs a step; a note is something that the summary has to repeat.

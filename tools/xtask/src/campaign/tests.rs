@@ -1,0 +1,18 @@
+//! Fuzz targets are found in the lists of the packages.
+
+use super::{FUZZ_LISTS, targets};
+
+#[test]
+fn target_names_are_read_from_a_list() {
+    let list = "pub const TARGETS: &[Target] = &[\n    (\"frame\", cut),\n    (\"batch\", |_| {}),\n];\nfn a() { b(\"c\") }";
+    assert_eq!(targets(list), ["frame", "batch"]);
+    assert!(targets("").is_empty());
+}
+
+#[test]
+fn every_list_of_targets_has_some() {
+    for (_, list) in FUZZ_LISTS {
+        let text = std::fs::read_to_string(crate::process::root().join(list)).expect(list);
+        assert!(!targets(&text).is_empty(), "{list} has no entries in TARGETS");
+    }
+}
