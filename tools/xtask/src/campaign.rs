@@ -1,7 +1,8 @@
-//! Long runs of what the tests run briefly: the storage simulator over many seeds, the fuzz targets for many seconds.
+//! Long runs of what the tests run briefly: the storage simulator over many seeds, the fuzz targets for many
+//! seconds.
 //!
-//! Both are ordinary tests that take their size from the environment, so a failing seed or input is repeated by
-//! `cargo test` as well. Refuses a run in which no test would take part.
+//! Both are ordinary tests that take their size from the environment, so a failing seed or input is repeated
+//! by `cargo test` as well. Refuses a run in which no test would take part.
 
 #[cfg(test)]
 mod tests;
@@ -81,7 +82,8 @@ pub(crate) fn fuzz(root: &Path, arguments: &FuzzArguments) -> Result<(), String>
     run_tests(root, &test, arguments.release, &variables)
 }
 
-/// The names in the list of targets, which this program reads rather than link every package that has parsers.
+/// The names in the list of targets, which this program reads rather than link every package that has
+/// parsers.
 fn targets(text: &str) -> Vec<String> {
     let list = text.split_once("TARGETS").map_or("", |(_, after)| after);
     let list = list.split_once("];").map_or("", |(list, _)| list);

@@ -1,8 +1,9 @@
 //! The code generated from the native protocol's schema, and the two guards against its drifting away.
 //!
-//! The first needs no tool: the generated file carries a checksum of its schema and one of its own code, so a schema
-//! changed without `cargo xtask codegen`, or a file changed by hand, fails everywhere. The second regenerates the
-//! file with the pinned `flatc` and compares; it is left out, and said to be, where the tool cannot be installed.
+//! The first needs no tool: the generated file carries a checksum of its schema and one of its own code, so a
+//! schema changed without `cargo xtask codegen`, or a file changed by hand, fails everywhere. The second
+//! regenerates the file with the pinned `flatc` and compares; it is left out, and said to be, where the tool
+//! cannot be installed.
 
 mod flatc;
 #[cfg(test)]
@@ -18,8 +19,8 @@ const SCHEMA: &str = "client/wire/schema/native.fbs";
 const GENERATED: &str = "client/wire/src/generated.rs";
 const REMEDY: &str = "run `cargo xtask codegen` and commit the result";
 
-/// Lints that flatc's output does not keep. Its unsafe code is sound for verified buffers only, which is why the
-/// `message` module alone uses it, behind the verifier.
+/// Lints that flatc's output does not keep. Its unsafe code is sound for verified buffers only, which is why
+/// the `message` module alone uses it, behind the verifier.
 const ATTRIBUTES: &str = "#![allow(
     unsafe_code, unsafe_op_in_unsafe_fn, missing_docs, unreachable_pub, dead_code, unused_imports,
     non_camel_case_types, mismatched_lifetime_syntaxes, clippy::all, clippy::undocumented_unsafe_blocks,
@@ -103,7 +104,8 @@ fn rustfmt(root: &Path, code: &str) -> Result<String, String> {
     let mut child = command.spawn().map_err(|error| format!("`rustfmt`: {error}"))?;
     let mut input = child.stdin.take().expect("standard input is piped above");
     let written = std::thread::scope(|scope| {
-        // rustfmt reads all of its input before it writes, but nothing promises that, so both ends run at once.
+        // rustfmt reads all of its input before it writes, but nothing promises that, so both ends run at
+        // once.
         let writer = scope.spawn(move || input.write_all(code.as_bytes()));
         let output = child.wait_with_output();
         (writer.join().expect("writing to a pipe does not panic"), output)

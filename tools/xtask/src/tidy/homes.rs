@@ -1,4 +1,5 @@
-//! Where a third-party crate may be named, and where unsafe code may stand. Everything else sees our own types.
+//! Where a third-party crate may be named, and where unsafe code may stand. Everything else sees our own
+//! types.
 
 use super::Finding;
 use super::source::{Token, tokens};
@@ -50,7 +51,8 @@ pub(super) fn check_unsafe_against(tree: &Tree, homes: &[&str]) -> Vec<Finding> 
     findings
 }
 
-/// The words that begin a path, or that are imported or declared by themselves: every mention of a crate is among them.
+/// The words that begin a path, or that are imported or declared by themselves: every mention of a crate is
+/// among them.
 pub(super) fn mentions<'a>(tokens: &[Token<'a>]) -> impl Iterator<Item = (&'a str, usize)> {
     tokens.iter().enumerate().filter_map(|(index, token)| {
         let before = index.checked_sub(1).map_or("", |before| tokens[before].text);

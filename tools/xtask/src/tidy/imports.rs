@@ -1,7 +1,9 @@
-//! Which part of the server may name which: layers look right, leaves look nowhere, neighbours do not see each other.
+//! Which part of the server may name which: layers look right, leaves look nowhere, neighbours do not see
+//! each other.
 //!
-//! A file belongs to the innermost folder that holds it. Inside a walled layer it may name that folder, the folders around it and
-//! the folders within it, and no folder beside them; so two protocols, or two services, share only what their common ancestor offers.
+//! A file belongs to the innermost folder that holds it. Inside a walled layer it may name that folder, the
+//! folders around it and the folders within it, and no folder beside them; so two protocols, or two services,
+//! share only what their common ancestor offers.
 
 use super::Finding;
 use super::homes::mentions;

@@ -1,8 +1,8 @@
 //! `cargo xtask tidy`: the conventions of the tree that no compiler and no linter knows.
 //!
-//! Owns the walk over the tree and the list of rules; every name, number and exception is in `tables`. A rule reads
-//! text or tokens, not types: it is meant to catch honest slips, and to say what to do about each. The same check
-//! runs as a unit test, so `cargo test` alone catches them too.
+//! Owns the walk over the tree and the list of rules; every name, number and exception is in `tables`. A rule
+//! reads text or tokens, not types: it is meant to catch honest slips, and to say what to do about each. The
+//! same check runs as a unit test, so `cargo test` alone catches them too.
 
 mod homes;
 mod imports;

@@ -1,4 +1,5 @@
-//! The length of files and functions. What is longer has a line in the table with its exact length, which may only shrink.
+//! The length of files and functions. What is longer has a line in the table with its exact length, which may
+//! only shrink.
 
 use super::Finding;
 use super::source::tokens;
@@ -87,7 +88,8 @@ fn functions(code: &str) -> Vec<(&str, usize, usize)> {
         if keyword.text != "fn" || !named {
             continue;
         }
-        // The body opens at the first brace outside of all brackets; a semicolon there means that there is none.
+        // The body opens at the first brace outside of all brackets; a semicolon there means that there is
+        // none.
         let mut depth = 0_i32;
         let mut braces = 0_i32;
         for token in &tokens[index + 2..] {

@@ -1,6 +1,8 @@
-//! Rust source as tokens, just well enough for the rules: comments and literals are blanked, the rest is words and marks.
+//! Rust source as tokens, just well enough for the rules: comments and literals are blanked, the rest is
+//! words and marks.
 //!
-//! Promises that blanking keeps every line where it was. Leaves out macros' meaning: what a macro makes is not seen.
+//! Promises that blanking keeps every line where it was. Leaves out macros' meaning: what a macro makes is
+//! not seen.
 
 /// A word or a mark, and its line counted from one.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +61,8 @@ pub(super) fn tokens(code: &str) -> Vec<Token<'_>> {
     tokens
 }
 
-/// Letters, digits, the underscore, and every byte of a letter outside ASCII, so that a slice never splits one.
+/// Letters, digits, the underscore, and every byte of a letter outside ASCII, so that a slice never splits
+/// one.
 fn is_word(byte: u8) -> bool {
     byte == b'_' || byte.is_ascii_alphanumeric() || !byte.is_ascii()
 }

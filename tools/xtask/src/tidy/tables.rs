@@ -40,7 +40,8 @@ pub(super) const FUNCTION_LINES_MAX: usize = 70;
 pub(super) const TEST_FILE_LINES_MAX: usize = 900;
 pub(super) const TEST_FUNCTION_LINES_MAX: usize = 120;
 
-/// A file, or a function in it, that is over its limit and by how much. `lines` is exact, so it can only go down.
+/// A file, or a function in it, that is over its limit and by how much. `lines` is exact, so it can only go
+/// down.
 pub(super) struct Oversize {
     pub(super) path: &'static str,
     /// Empty for the file itself.
@@ -53,8 +54,8 @@ pub(super) const OVERSIZE: &[Oversize] = &[];
 /// The sources that the layers below divide.
 pub(super) const SERVER: &str = "server/src/";
 
-/// Modules of the server from left to right: each may name those to its right. The storage and wire packages are to
-/// the right of all. `boot` is the composition root, so it names everything.
+/// Modules of the server from left to right: each may name those to its right. The storage and wire packages
+/// are to the right of all. `boot` is the composition root, so it names everything.
 pub(super) const LAYERS: &[&str] = &["boot", "protocol", "gate", "shard", "service"];
 
 /// Modules that every layer may name and that name no layer.

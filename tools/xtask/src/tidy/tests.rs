@@ -1,4 +1,5 @@
-//! Each rule on small trees, what it accepts beside what it refuses; and at the end the rules on the real tree.
+//! Each rule on small trees, what it accepts beside what it refuses; and at the end the rules on the real
+//! tree.
 
 use super::source::{mask, tokens};
 use super::tables::Oversize;
