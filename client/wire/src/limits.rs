@@ -31,6 +31,10 @@ pub const BATCH_DATA_RAW_BYTES_MAX: u32 = 64 << 20;
 pub const LIST_STREAMS_MAX: u32 = 1_000;
 /// Milliseconds that one fetch may wait.
 pub const FETCH_WAIT_MS_MAX: u32 = 60_000;
+/// Bytes of the name that a client or server gives itself in the handshake.
+pub const PEER_NAME_BYTES_MAX: usize = 256;
+/// Shards of one stream, open and closed, so that its description fits a message.
+pub const STREAM_SHARDS_MAX: u32 = 4_096;
 /// Bytes of an error's text.
 pub const FAILURE_TEXT_BYTES_MAX: usize = 1_024;
 
@@ -40,3 +44,13 @@ const _: () = assert!(FRAME_BYTES_MAX_DEFAULT <= FRAME_BYTES_MAX);
 const _: () = assert!(MESSAGE_BYTES_MAX < FRAME_BYTES_MAX_DEFAULT);
 // A routed append names each record's part in 16 bits.
 const _: () = assert!(BATCH_RECORDS_MAX <= 1 << 16);
+// The largest record and key fit a batch of their own: 24 bytes of header, 16 of timestamp and ends.
+const _: () = assert!(RECORD_BYTES_MAX as usize + KEY_BYTES_MAX + 64 <= BATCH_BYTES_MAX as usize);
+// A description takes 80 bytes for each shard.
+const _: () = assert!(STREAM_SHARDS_MAX * 80 + 4_096 <= MESSAGE_BYTES_MAX);
+// The answer to a routed append takes 32 bytes for each shard and two for each record.
+const _: () = assert!(STREAM_SHARDS_MAX * 32 + BATCH_RECORDS_MAX * 2 + 4_096 <= MESSAGE_BYTES_MAX);
+// A list takes a name and less than 128 other bytes for each stream, and one table.
+const _: () =
+    assert!(LIST_STREAMS_MAX as usize * (STREAM_NAME_BYTES_MAX + 128) <= MESSAGE_BYTES_MAX as usize);
+const _: () = assert!(LIST_STREAMS_MAX as usize + 2 <= MESSAGE_TABLES_MAX);

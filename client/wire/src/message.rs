@@ -8,7 +8,7 @@ mod request;
 mod response;
 mod settings;
 
-use flatbuffers::{FlatBufferBuilder, InvalidFlatbuffer, VerifierOptions};
+use flatbuffers::{FlatBufferBuilder, Follow, Verifiable, VerifierOptions};
 
 pub use failure::{ErrorCode, Failure};
 pub use request::{
@@ -24,7 +24,7 @@ use crate::ids::{RequestId, StreamNameError};
 use crate::limits::{MESSAGE_BYTES_MAX, MESSAGE_DEPTH_MAX, MESSAGE_TABLES_MAX};
 
 /// Why a message was not understood.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct DecodeError {
     /// The request it belongs to, if that much could be read; without it the connection cannot go on.
@@ -34,11 +34,11 @@ pub struct DecodeError {
 }
 
 /// What is wrong with a message.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeReason {
     /// The flatbuffer's offsets, lengths or nesting do not hold.
     #[error("message is not a valid flatbuffer: {0}")]
-    Corrupt(InvalidFlatbuffer),
+    Corrupt(String),
     /// The body's type is not known to this version.
     #[error("message type {0} is not known")]
     UnknownBody(u8),
@@ -58,10 +58,11 @@ pub enum DecodeReason {
     Inconsistent(&'static str),
 }
 
-/// Builds messages, reusing its memory from one to the next.
+/// Builds messages, reusing its memory from one to the next: it keeps what its largest message took, which is at
+/// most twice [`MESSAGE_BYTES_MAX`].
 #[derive(Default)]
 pub struct Encoder {
-    builder: FlatBufferBuilder<'static>,
+    builder: Builder,
 }
 
 impl Encoder {
@@ -72,13 +73,27 @@ impl Encoder {
     }
 }
 
-fn verifier_options() -> VerifierOptions {
-    VerifierOptions {
+type Builder = FlatBufferBuilder<'static>;
+
+/// The root of a received message, checked so that no access to it can fail.
+fn verified<'m, T: Follow<'m> + Verifiable + 'm>(message: &'m [u8]) -> Result<T::Inner, DecodeError> {
+    let options = VerifierOptions {
         max_depth: MESSAGE_DEPTH_MAX,
         max_tables: MESSAGE_TABLES_MAX,
         max_apparent_size: MESSAGE_BYTES_MAX as usize * 2,
         ignore_missing_null_terminator: false,
-    }
+    };
+    flatbuffers::root_with_opts::<T>(&options, message).map_err(|error| {
+        // The verifier spreads its words over several lines, and both logs and answers have one.
+        let words = error.to_string();
+        let words: Vec<_> = words.split_whitespace().collect();
+        DecodeError { id: None, reason: DecodeReason::Corrupt(words.join(" ")) }
+    })
+}
+
+/// Cuts a text at its bound, between characters.
+fn bounded(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
 }
 
 #[cfg(test)]

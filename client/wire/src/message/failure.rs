@@ -4,12 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $number:literal $text:literal,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $number:literal $text:literal,)*) => {
         /// What went wrong, as a number on the wire and a word in tools. Numbers never change.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u16)]
         pub enum ErrorCode {
-            $($(#[$doc])* $name = $number,)*
+            $($(#[doc = $doc])* $name = $number,)*
         }
 
         impl ErrorCode {
@@ -30,6 +30,14 @@ macro_rules! codes {
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => $text,)*
+                }
+            }
+
+            /// What the code means, in the words of its documentation.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),*).trim_ascii(),)*
                 }
             }
         }
@@ -63,7 +71,7 @@ codes! {
     BatchTooLarge = 21 "batch_too_large",
     /// The sequence number lies beyond the next one to be assigned.
     BeyondEnd = 22 "beyond_end",
-    /// The server cannot route records whose keys it would have to inflate or that name no key.
+    /// The batch names no shard, its data is compressed and its keys lead to several shards: name one.
     RoutingRefused = 23 "routing_refused",
     /// The shard's write quota is used up; try again after the given time.
     WriteThrottled = 30 "write_throttled",
@@ -85,9 +93,20 @@ codes! {
     UnknownSubscription = 51 "unknown_subscription",
     /// The subscription was ended by its client.
     Unsubscribed = 52 "unsubscribed",
+    /// Never sent: what a receiver reads a number as that is not in its version of this table.
+    Unrecognized = 65535 "unrecognized",
 }
 
 impl ErrorCode {
+    /// The code of a received number; one that a newer peer invented is `Unrecognized`.
+    #[must_use]
+    pub const fn of(number: u16) -> Self {
+        match Self::from_number(number) {
+            Some(code) => code,
+            None => Self::Unrecognized,
+        }
+    }
+
     /// Whether the same request may succeed later without anything being changed by the caller.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
@@ -114,7 +133,8 @@ impl fmt::Display for ErrorCode {
 pub struct Failure {
     /// What went wrong.
     pub code: ErrorCode,
-    /// For people; not to be parsed.
+    /// For people, not to be parsed; cut at [`FAILURE_TEXT_BYTES_MAX`](crate::limits::FAILURE_TEXT_BYTES_MAX) on
+    /// the wire.
     pub message: String,
     /// How long to wait before another try, 0 when waiting does not help.
     pub retry_after_ms: u32,
@@ -129,6 +149,13 @@ impl Failure {
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), retry_after_ms: 0, value: 0, limit: 0 }
+    }
+
+    /// Whether the same request may succeed later: the code says so, or it is a newer server's and comes with a
+    /// waiting time.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        self.code.is_retryable() || matches!(self.code, ErrorCode::Unrecognized) && self.retry_after_ms > 0
     }
 
     /// Names the value and the limit that it broke.

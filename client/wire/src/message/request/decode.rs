@@ -1,0 +1,133 @@
+//! From received messages to requests.
+
+use super::super::{Ack, DecodeError, DecodeReason, Position, Settings, bounded, verified};
+use super::{
+    Append, CreateStream, Fetch, Hello, ListStreams, ROUTE, Request, RequestBody, Subscribe, UpdateStream,
+};
+use crate::generated::tidemill::native as fb;
+use crate::ids::{RequestId, ShardIndex, StreamId, StreamName};
+use crate::limits::PEER_NAME_BYTES_MAX;
+
+impl Request {
+    /// Verifies and reads a request's message. What carries no text (append, fetch, ping, subscribe, credit,
+    /// unsubscribe) is read without allocating.
+    pub fn decode(message: &[u8]) -> Result<Self, DecodeError> {
+        let request = verified::<fb::Request<'_>>(message)?;
+        let id = RequestId(request.id());
+        let body = RequestBody::decode(&request).map_err(|reason| DecodeError { id: Some(id), reason })?;
+        Ok(Self { id, body })
+    }
+}
+
+impl RequestBody {
+    fn decode(request: &fb::Request<'_>) -> Result<Self, DecodeReason> {
+        let unknown = || DecodeReason::UnknownBody(request.body_type().0);
+        Ok(match request.body_type() {
+            fb::RequestBody::Hello => {
+                Self::Hello(Hello::decode(&request.body_as_hello().ok_or_else(unknown)?))
+            }
+            fb::RequestBody::Ping => Self::Ping,
+            fb::RequestBody::CreateStream => {
+                let create = request.body_as_create_stream().ok_or_else(unknown)?;
+                Self::CreateStream(CreateStream::decode(&create)?)
+            }
+            fb::RequestBody::DescribeStream => {
+                let describe = request.body_as_describe_stream().ok_or_else(unknown)?;
+                Self::DescribeStream(StreamName::new(describe.name())?)
+            }
+            fb::RequestBody::ListStreams => {
+                let list = request.body_as_list_streams().ok_or_else(unknown)?;
+                Self::ListStreams(ListStreams::decode(&list)?)
+            }
+            fb::RequestBody::UpdateStream => {
+                let update = request.body_as_update_stream().ok_or_else(unknown)?;
+                Self::UpdateStream(UpdateStream::decode(&update)?)
+            }
+            fb::RequestBody::DeleteStream => {
+                let delete = request.body_as_delete_stream().ok_or_else(unknown)?;
+                Self::DeleteStream(StreamName::new(delete.name())?)
+            }
+            fb::RequestBody::Append => {
+                Self::Append(Append::decode(&request.body_as_append().ok_or_else(unknown)?)?)
+            }
+            fb::RequestBody::Fetch => {
+                Self::Fetch(Fetch::decode(&request.body_as_fetch().ok_or_else(unknown)?)?)
+            }
+            fb::RequestBody::Subscribe => {
+                Self::Subscribe(Subscribe::decode(&request.body_as_subscribe().ok_or_else(unknown)?)?)
+            }
+            fb::RequestBody::Credit => {
+                let credit = request.body_as_credit().ok_or_else(unknown)?;
+                Self::Credit { subscription: RequestId(credit.subscription()), bytes: credit.bytes() }
+            }
+            fb::RequestBody::Unsubscribe => {
+                let unsubscribe = request.body_as_unsubscribe().ok_or_else(unknown)?;
+                Self::Unsubscribe { subscription: RequestId(unsubscribe.subscription()) }
+            }
+            _ => return Err(unknown()),
+        })
+    }
+}
+
+impl Hello {
+    fn decode(hello: &fb::Hello<'_>) -> Self {
+        Self {
+            version_min: hello.version_min(),
+            version_max: hello.version_max(),
+            client: bounded(hello.client().unwrap_or_default(), PEER_NAME_BYTES_MAX).to_owned(),
+        }
+    }
+}
+
+impl CreateStream {
+    fn decode(create: &fb::CreateStream<'_>) -> Result<Self, DecodeReason> {
+        let name = StreamName::new(create.name())?;
+        Ok(Self { name, shards: create.shards(), settings: Settings::decode(create.settings()) })
+    }
+}
+
+impl ListStreams {
+    fn decode(list: &fb::ListStreams<'_>) -> Result<Self, DecodeReason> {
+        Ok(Self { after: list.after().map(StreamName::new).transpose()?, limit: list.limit() })
+    }
+}
+
+impl UpdateStream {
+    fn decode(update: &fb::UpdateStream<'_>) -> Result<Self, DecodeReason> {
+        let name = StreamName::new(update.name())?;
+        Ok(Self { name, settings: Settings::decode(Some(update.settings())) })
+    }
+}
+
+impl Append {
+    fn decode(append: &fb::Append<'_>) -> Result<Self, DecodeReason> {
+        Ok(Self {
+            stream: StreamId(append.stream()),
+            shard: Some(append.shard()).filter(|shard| *shard != ROUTE).map(ShardIndex),
+            ack: Ack::decode(append.ack())?,
+        })
+    }
+}
+
+impl Fetch {
+    fn decode(fetch: &fb::Fetch<'_>) -> Result<Self, DecodeReason> {
+        Ok(Self {
+            stream: StreamId(fetch.stream()),
+            shard: ShardIndex(fetch.shard()),
+            position: Position::decode(fetch.position(), fetch.value())?,
+            bytes_max: fetch.bytes_max(),
+            wait_ms: fetch.wait_ms(),
+        })
+    }
+}
+
+impl Subscribe {
+    fn decode(subscribe: &fb::Subscribe<'_>) -> Result<Self, DecodeReason> {
+        Ok(Self {
+            stream: StreamId(subscribe.stream()),
+            shard: ShardIndex(subscribe.shard()),
+            position: Position::decode(subscribe.position(), subscribe.value())?,
+            credit_bytes: subscribe.credit_bytes(),
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! From requests to frames.
+
+use bytes::BytesMut;
+use flatbuffers::{UnionWIPOffset, WIPOffset};
+
+use super::super::{Builder, Encoder, bounded};
+use super::{
+    Append, CreateStream, Fetch, Hello, ListStreams, ROUTE, Request, RequestBody, Subscribe, UpdateStream,
+};
+use crate::frame;
+use crate::generated::tidemill::native as fb;
+use crate::ids::{ShardIndex, StreamName};
+use crate::limits::PEER_NAME_BYTES_MAX;
+
+type Body = WIPOffset<UnionWIPOffset>;
+
+impl Encoder {
+    /// Appends a request's frame to `out`, up to its body, of which `body_bytes` bytes must follow.
+    pub fn request(&mut self, out: &mut BytesMut, request: &Request, body_bytes: usize) {
+        self.builder.reset();
+        let (body_type, body) = request.body.encode(&mut self.builder);
+        let args = fb::RequestArgs { id: request.id.0, body_type, body: Some(body) };
+        let root = fb::Request::create(&mut self.builder, &args);
+        self.builder.finish(root, None);
+        frame::put(out, self.builder.finished_data(), body_bytes);
+    }
+}
+
+impl RequestBody {
+    fn encode(&self, b: &mut Builder) -> (fb::RequestBody, Body) {
+        match self {
+            Self::Hello(hello) => (fb::RequestBody::Hello, hello.encode(b)),
+            Self::Ping => (fb::RequestBody::Ping, fb::Ping::create(b, &fb::PingArgs {}).as_union_value()),
+            Self::CreateStream(create) => (fb::RequestBody::CreateStream, create.encode(b)),
+            Self::DescribeStream(name) => (fb::RequestBody::DescribeStream, encode_describe(b, name)),
+            Self::ListStreams(list) => (fb::RequestBody::ListStreams, list.encode(b)),
+            Self::UpdateStream(update) => (fb::RequestBody::UpdateStream, update.encode(b)),
+            Self::DeleteStream(name) => (fb::RequestBody::DeleteStream, encode_delete(b, name)),
+            Self::Append(append) => (fb::RequestBody::Append, append.encode(b)),
+            Self::Fetch(fetch) => (fb::RequestBody::Fetch, fetch.encode(b)),
+            Self::Subscribe(subscribe) => (fb::RequestBody::Subscribe, subscribe.encode(b)),
+            Self::Credit { subscription, bytes } => {
+                let args = fb::CreditArgs { subscription: subscription.0, bytes: *bytes };
+                (fb::RequestBody::Credit, fb::Credit::create(b, &args).as_union_value())
+            }
+            Self::Unsubscribe { subscription } => {
+                let args = fb::UnsubscribeArgs { subscription: subscription.0 };
+                (fb::RequestBody::Unsubscribe, fb::Unsubscribe::create(b, &args).as_union_value())
+            }
+        }
+    }
+}
+
+impl Hello {
+    fn encode(&self, b: &mut Builder) -> Body {
+        let client = Some(b.create_string(bounded(&self.client, PEER_NAME_BYTES_MAX)));
+        let (version_min, version_max) = (self.version_min, self.version_max);
+        fb::Hello::create(b, &fb::HelloArgs { version_min, version_max, client }).as_union_value()
+    }
+}
+
+impl CreateStream {
+    fn encode(&self, b: &mut Builder) -> Body {
+        let name = Some(b.create_string(self.name.as_str()));
+        let settings = Some(self.settings.encode(b));
+        let args = fb::CreateStreamArgs { name, shards: self.shards, settings };
+        fb::CreateStream::create(b, &args).as_union_value()
+    }
+}
+
+fn encode_describe(b: &mut Builder, name: &StreamName) -> Body {
+    let args = fb::DescribeStreamArgs { name: Some(b.create_string(name.as_str())) };
+    fb::DescribeStream::create(b, &args).as_union_value()
+}
+
+impl ListStreams {
+    fn encode(&self, b: &mut Builder) -> Body {
+        let after = self.after.as_ref().map(|name| b.create_string(name.as_str()));
+        fb::ListStreams::create(b, &fb::ListStreamsArgs { after, limit: self.limit }).as_union_value()
+    }
+}
+
+impl UpdateStream {
+    fn encode(&self, b: &mut Builder) -> Body {
+        let name = Some(b.create_string(self.name.as_str()));
+        let settings = Some(self.settings.encode(b));
+        fb::UpdateStream::create(b, &fb::UpdateStreamArgs { name, settings }).as_union_value()
+    }
+}
+
+fn encode_delete(b: &mut Builder, name: &StreamName) -> Body {
+    let args = fb::DeleteStreamArgs { name: Some(b.create_string(name.as_str())) };
+    fb::DeleteStream::create(b, &args).as_union_value()
+}
+
+impl Append {
+    fn encode(&self, b: &mut Builder) -> Body {
+        let shard = self.shard.map_or(ROUTE, ShardIndex::get);
+        let args = fb::AppendArgs { stream: self.stream.0, shard, ack: self.ack.encode() };
+        fb::Append::create(b, &args).as_union_value()
+    }
+}
+
+impl Fetch {
+    fn encode(&self, b: &mut Builder) -> Body {
+        let (position, value) = self.position.encode();
+        let args = fb::FetchArgs {
+            stream: self.stream.0,
+            shard: self.shard.0,
+            position,
+            value,
+            bytes_max: self.bytes_max,
+            wait_ms: self.wait_ms,
+        };
+        fb::Fetch::create(b, &args).as_union_value()
+    }
+}
+
+impl Subscribe {
+    fn encode(&self, b: &mut Builder) -> Body {
+        let (position, value) = self.position.encode();
+        let args = fb::SubscribeArgs {
+            stream: self.stream.0,
+            shard: self.shard.0,
+            position,
+            value,
+            credit_bytes: self.credit_bytes,
+        };
+        fb::Subscribe::create(b, &args).as_union_value()
+    }
+}
