@@ -9,6 +9,7 @@ mod tests;
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 use clap::Args;
 
@@ -97,7 +98,7 @@ fn run_tests(root: &Path, test: &[&str], release: bool, variables: &[(&str, Stri
         command
     };
     // A filter that matches nothing succeeds in cargo, which would make an empty run look like a clean one.
-    if !capture(&mut command("--list"))?.lines().any(|line| line.ends_with(": test")) {
+    if !capture(command("--list").stderr(Stdio::inherit()))?.lines().any(|line| line.ends_with(": test")) {
         return Err(format!("`cargo {}` selects no test", test.join(" ")));
     }
     run(&mut command("--nocapture"))

@@ -8,7 +8,7 @@
 use super::Finding;
 use super::homes::mentions;
 use super::source::{Token, tokens};
-use super::tables::{LAYERS, LEAF_CRATES, LEAVES, SERVER, WALLED};
+use super::tables::{LAYERS, LEAVES, SERVER, WALLED};
 use super::tree::{File, Tree};
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
@@ -19,8 +19,8 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
 fn check_file(tree: &Tree, file: &File) -> Vec<Finding> {
     let module = module(&file.path);
     let Some(own) = module.first() else { return Vec::new() };
-    let is_leaf = LEAVES.contains(own);
-    if !is_leaf && !LAYERS.contains(own) {
+    let leaf = LEAVES.iter().find(|(leaf, _)| leaf == own);
+    if leaf.is_none() && !LAYERS.contains(own) {
         let message = format!(
             "`{own}` is no layer and no leaf of the server: move it into one, or name it in LAYERS or LEAVES"
         );
@@ -31,15 +31,12 @@ fn check_file(tree: &Tree, file: &File) -> Vec<Finding> {
         .into_iter()
         .filter_map(|(line, target)| Some(Finding::new(&file.path, line, judge(tree, &module, &target)?)))
         .collect();
-    if is_leaf {
-        let engines = mentions(&tokens)
-            .filter(|(name, _)| name.starts_with("tidemill_") && !LEAF_CRATES.contains(name));
-        findings.extend(engines.map(|(name, line)| {
-            Finding::new(
-                &file.path,
-                line,
-                format!("`{own}` is a leaf and may not name `{name}`: take plain values instead"),
-            )
+    if let Some((_, packages)) = leaf {
+        let ours =
+            mentions(&tokens).filter(|(name, _)| name.starts_with("tidemill_") && !packages.contains(name));
+        findings.extend(ours.map(|(name, line)| {
+            let message = format!("`{own}` is a leaf and may not name `{name}`: take plain values instead");
+            Finding::new(&file.path, line, message)
         }));
     }
     findings

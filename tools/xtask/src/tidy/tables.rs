@@ -58,11 +58,14 @@ pub(super) const SERVER: &str = "server/src/";
 /// are to the right of all. `boot` is the composition root, so it names everything.
 pub(super) const LAYERS: &[&str] = &["boot", "protocol", "gate", "shard", "service"];
 
-/// Modules that every layer may name and that name no layer.
-pub(super) const LEAVES: &[&str] = &["config", "limits", "metrics", "net"];
-
-/// Packages of ours that a leaf may name: the shared words, not the engine.
-pub(super) const LEAF_CRATES: &[&str] = &["tidemill_wire"];
+/// Modules that every layer may name and that name no layer, each with the packages of ours that it may name: the
+/// wire's words and the engine's plain numbers, never its work.
+pub(super) const LEAVES: &[(&str, &[&str])] = &[
+    ("config", &["tidemill_storage", "tidemill_wire"]),
+    ("limits", &["tidemill_wire"]),
+    ("metrics", &["tidemill_storage", "tidemill_wire"]),
+    ("net", &[]),
+];
 
 /// Layers whose folders do not see each other.
 pub(super) const WALLED: &[&str] = &["protocol", "service"];

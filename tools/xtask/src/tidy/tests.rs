@@ -143,19 +143,20 @@ fn layers_look_to_the_right() {
 }
 
 #[test]
-fn leaves_name_no_layer_and_no_engine() {
+fn leaves_name_no_layer_and_few_packages() {
     check_import(
         "server/src/service/stream/append.rs",
         "use crate::{metrics::A, config::B, limits::C};",
         &[],
     );
-    check_import("server/src/net/a.rs", "use crate::config::B; use tidemill_wire::frame;", &[]);
+    check_import("server/src/net/a.rs", "use crate::config::B; use bytes::Bytes;", &[]);
     check_import("server/src/net/a.rs", "use crate::shard::A;", &["server/src/net/a.rs:1 leaf"]);
     check_import(
-        "server/src/metrics/a.rs",
+        "server/src/net/a.rs",
         "use tidemill_storage::Lane;",
-        &["server/src/metrics/a.rs:1 `tidemill_storage`"],
+        &["server/src/net/a.rs:1 `tidemill_storage`"],
     );
+    check_import("server/src/metrics/a.rs", "use tidemill_storage::LaneStats;", &[]);
     check_import("server/src/shard/a.rs", "use tidemill_storage::Lane;", &[]);
 }
 
