@@ -42,7 +42,10 @@ pub(crate) fn capture(command: &mut Command) -> Result<String, String> {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
         let complaint = String::from_utf8_lossy(&output.stderr);
-        Err(format!("`{}` ended with {}: {}", line(command), output.status, complaint.trim()))
+        // Nothing is quoted where the command wrote its complaint to the terminal itself.
+        Err(format!("`{}` ended with {}\n{}", line(command), output.status, complaint.trim())
+            .trim_end()
+            .to_owned())
     }
 }
 
