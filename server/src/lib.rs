@@ -1,3 +1,7 @@
 //! The Tidemill server as a library: executors, protocols and services over the lane log.
 
+pub mod boot;
 pub mod config;
+pub mod gate;
+pub mod metrics;
+pub mod service;

@@ -1,0 +1,4 @@
+//! What the server serves, in its own vocabulary: services decide, and others do the input and output.
+
+pub mod catalog;
+pub mod stream;

@@ -1,0 +1,102 @@
+//! What a stream is: shared by all cores and replaced whole when it changes.
+
+use tidemill_storage::Retention;
+use tidemill_wire::message::{Quota, ShardState};
+use tidemill_wire::routing::{HashKeyRange, RoutingError, RoutingTable};
+use tidemill_wire::{LaneId, OwnerId, ShardIndex, StreamId, StreamName, Timestamp};
+
+/// A stream as it is defined, without what its shards hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// Names the stream in requests.
+    pub id: StreamId,
+    /// Its name.
+    pub name: StreamName,
+    /// When it was created.
+    pub created: Timestamp,
+    /// How long records are kept.
+    pub retention: Retention,
+    /// Rates of each shard.
+    pub quota: Quota,
+    /// Grows with each change of the shards.
+    pub map_version: u32,
+    /// Open and closed shards, by index.
+    shards: Vec<Shard>,
+    routing: RoutingTable,
+}
+
+/// A shard as it is defined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Which of the stream.
+    pub index: ShardIndex,
+    /// Owner of its entries.
+    pub owner: OwnerId,
+    /// The lane that holds them.
+    pub lane: LaneId,
+    /// Its keys.
+    pub range: HashKeyRange,
+    /// Whether it takes appends.
+    pub state: ShardState,
+    /// The shard it was split from, or the first that it was merged from.
+    pub parent: Option<ShardIndex>,
+    /// The second shard that it was merged from.
+    pub adjacent_parent: Option<ShardIndex>,
+}
+
+/// The parts of a definition beside its shards.
+#[derive(Clone, Debug)]
+pub struct Attributes {
+    /// Names the stream in requests.
+    pub id: StreamId,
+    /// Its name.
+    pub name: StreamName,
+    /// When it was created.
+    pub created: Timestamp,
+    /// How long records are kept.
+    pub retention: Retention,
+    /// Rates of each shard.
+    pub quota: Quota,
+    /// Grows with each change of the shards.
+    pub map_version: u32,
+}
+
+impl Definition {
+    /// Puts a definition together and checks that the open shards' ranges cover the space of keys.
+    pub fn new(attributes: Attributes, mut shards: Vec<Shard>) -> Result<Self, RoutingError> {
+        shards.sort_unstable_by_key(|shard| shard.index);
+        let open = shards.iter().filter(|shard| shard.state == ShardState::Open);
+        let routing = RoutingTable::new(open.map(|shard| (shard.range, shard.index)))?;
+        let Attributes { id, name, created, retention, quota, map_version } = attributes;
+        Ok(Self { id, name, created, retention, quota, map_version, shards, routing })
+    }
+
+    /// Every shard, by index.
+    #[must_use]
+    pub fn shards(&self) -> &[Shard] {
+        &self.shards
+    }
+
+    /// Where a shard is among all of them.
+    #[must_use]
+    pub fn position(&self, index: ShardIndex) -> Option<usize> {
+        // Indexes are dense until the first shard is dropped from the catalog, so the first look nearly always hits.
+        let guess = index.0 as usize;
+        if self.shards.get(guess).is_some_and(|shard| shard.index == index) {
+            return Some(guess);
+        }
+        self.shards.binary_search_by_key(&index, |shard| shard.index).ok()
+    }
+
+    /// The shard of this index.
+    #[must_use]
+    pub fn shard(&self, index: ShardIndex) -> Option<&Shard> {
+        self.shards.get(self.position(index)?)
+    }
+
+    /// Which open shard takes which key.
+    #[must_use]
+    pub fn routing(&self) -> &RoutingTable {
+        &self.routing
+    }
+}

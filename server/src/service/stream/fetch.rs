@@ -1,0 +1,200 @@
+//! Fetches from a shard that this core owns, at once or when there is something.
+//!
+//! A reader who waits is woken by the append itself, or by the time at which its quota allows it to go on; nothing is polled.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_lite::future::or;
+use tidemill_storage::{Env, Fetched};
+use tidemill_wire::message::Position;
+use tidemill_wire::{SequenceNumber, ShardIndex, StreamId};
+
+use super::error::FetchError;
+use super::pace;
+use super::table::{LocalShard, Streams, now_ns};
+use crate::gate::quota::Wait;
+
+/// What is to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Fetch {
+    /// Of this stream.
+    pub stream: StreamId,
+    /// This shard.
+    pub shard: ShardIndex,
+    /// From here.
+    pub position: Position,
+    /// Bytes of entries at most; at least one entry is delivered if there is any and the quota allows it.
+    pub bytes_max: usize,
+    /// How long to wait if there is none.
+    pub wait: Duration,
+}
+
+/// What was read.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Runs of whole entries, exactly as in the log.
+    pub entries: Vec<Bytes>,
+    /// Bytes of all runs.
+    pub bytes: usize,
+    /// The first record that was wanted.
+    pub from: SequenceNumber,
+    /// Where the next fetch goes on.
+    pub next: SequenceNumber,
+    /// The oldest retained record.
+    pub oldest: SequenceNumber,
+    /// The number that the next appended record gets.
+    pub end: SequenceNumber,
+    /// The shard is closed and nothing follows.
+    pub closed: bool,
+}
+
+impl<E: Env> Streams<E> {
+    /// Reads a shard. When `enough` resolves, a fetch that waits ends with what there is: nothing.
+    pub async fn fetch(&self, fetch: Fetch, enough: impl Future<Output = ()>) -> Result<Delivery, FetchError> {
+        let reader = self.reader(&fetch)?;
+        reader.read(&fetch, enough).await
+    }
+
+    fn reader(&self, fetch: &Fetch) -> Result<Reader<E>, FetchError> {
+        let (stream, shard) = (fetch.stream, fetch.shard);
+        let known = self.get(stream).ok_or(FetchError::UnknownStream { stream })?;
+        let local = known.local(shard).ok_or(FetchError::UnknownShard { stream, shard })?;
+        let (waiting, waiting_max) = (Rc::clone(&self.waiting), self.waiting_max);
+        Ok(Reader { stream, local, env: self.env.clone(), waiting, waiting_max })
+    }
+}
+
+/// One fetch on its way. Holds no borrow of the table, so that streams come and go while it waits.
+struct Reader<E: Env> {
+    stream: StreamId,
+    local: Rc<LocalShard<E>>,
+    env: E,
+    waiting: Rc<Cell<u64>>,
+    waiting_max: u64,
+}
+
+/// One of the fetches that wait; dropped, it no longer does.
+struct Waiting(Rc<Cell<u64>>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+impl<E: Env> Reader<E> {
+    async fn read(&self, fetch: &Fetch, enough: impl Future<Output = ()>) -> Result<Delivery, FetchError> {
+        let mut enough = pin!(enough);
+        let deadline = self.env.monotonic().saturating_add(fetch.wait);
+        let from = self.locate(fetch.position).await?;
+        let mut over = false;
+        loop {
+            let blocked = match self.attempt(from, fetch.bytes_max).await? {
+                Ok(delivery) if !delivery.entries.is_empty() || delivery.closed || over => return Ok(delivery),
+                Ok(delivery) => {
+                    if self.env.monotonic() >= deadline {
+                        return Ok(delivery);
+                    }
+                    None
+                }
+                Err(wait) => Some(wait),
+            };
+            let left = deadline.saturating_sub(self.env.monotonic());
+            match blocked {
+                Some(wait) if over || Duration::from_nanos(wait.ns) > left => {
+                    return Err(FetchError::Throttled { shard: self.local.index, wait });
+                }
+                Some(wait) => {
+                    let _waiting = self.wait_in_line()?;
+                    over = self.until(Duration::from_nanos(wait.ns), enough.as_mut(), std::future::pending()).await;
+                }
+                None => {
+                    let _waiting = self.wait_in_line()?;
+                    let appended = self.local.lane.watch(self.local.owner, from);
+                    over = self.until(left, enough.as_mut(), appended).await;
+                }
+            }
+        }
+    }
+
+    /// The number that a position means now.
+    async fn locate(&self, position: Position) -> Result<SequenceNumber, FetchError> {
+        let LocalShard { lane, owner, .. } = &*self.local;
+        let unknown = || FetchError::UnknownStream { stream: self.stream };
+        match position {
+            Position::Sequence(sequence) => Ok(sequence),
+            Position::Oldest => lane.bounds(*owner).map(|bounds| bounds.oldest).map_err(|_| unknown()),
+            Position::Newest => lane.bounds(*owner).map(|bounds| bounds.next).map_err(|_| unknown()),
+            Position::Timestamp(time) => {
+                lane.sequence_at(*owner, time).await.map_err(|error| self.error(error))
+            }
+        }
+    }
+
+    /// Reads what is there and allowed, or tells how long the quota has to be waited for.
+    async fn attempt(
+        &self,
+        from: SequenceNumber,
+        bytes_max: usize,
+    ) -> Result<Result<Delivery, Wait>, FetchError> {
+        let readable = self.local.quota.borrow_mut().readable(now_ns(&self.env));
+        // Without a byte to spend the lane is asked for as little as it gives, to see whether there is anything at all.
+        let allowed = readable.map_or(1, std::num::NonZeroU64::get);
+        let bytes = bytes_max.min(usize::try_from(allowed).unwrap_or(usize::MAX));
+        let fetched = self.local.lane.fetch(self.local.owner, from, bytes).await;
+        let mut fetched = fetched.map_err(|error| self.error(error))?;
+        if !fetched.entries.is_empty() {
+            let mut quota = self.local.quota.borrow_mut();
+            if let Err(wait) = pace::admit(&mut quota, now_ns(&self.env), &mut fetched) {
+                return Ok(Err(wait));
+            }
+        }
+        Ok(Ok(self.delivery(fetched)))
+    }
+
+    fn delivery(&self, fetched: Fetched) -> Delivery {
+        let Fetched { entries, bytes, from, next, oldest, end } = fetched;
+        let closed = self.local.closed.get() && next >= end;
+        Delivery { entries, bytes, from, next, oldest, end, closed }
+    }
+
+    /// Waits for the first of the three; tells whether it was not worth waiting any longer.
+    async fn until(
+        &self,
+        time: Duration,
+        enough: impl Future<Output = ()>,
+        event: impl Future<Output = ()>,
+    ) -> bool {
+        let enough = async {
+            enough.await;
+            true
+        };
+        let event = async {
+            or(event, self.env.sleep(time)).await;
+            false
+        };
+        or(event, enough).await
+    }
+
+    fn wait_in_line(&self) -> Result<Waiting, FetchError> {
+        if self.waiting.get() >= self.waiting_max {
+            return Err(FetchError::TooManyWaiting { limit: self.waiting_max });
+        }
+        self.waiting.set(self.waiting.get() + 1);
+        Ok(Waiting(Rc::clone(&self.waiting)))
+    }
+
+    fn error(&self, error: tidemill_storage::FetchError) -> FetchError {
+        match error {
+            tidemill_storage::FetchError::UnknownOwner(_) => FetchError::UnknownStream { stream: self.stream },
+            tidemill_storage::FetchError::BeyondEnd { from, end } => FetchError::BeyondEnd { from, end },
+            tidemill_storage::FetchError::Damaged(damage) => FetchError::Damaged(damage),
+            tidemill_storage::FetchError::Disk(error) => FetchError::Disk(error),
+        }
+    }
+}

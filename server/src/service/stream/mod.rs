@@ -1,0 +1,19 @@
+//! Streams: records in shards, appended, read and waited for.
+//!
+//! Owns what one core knows of the streams and does for the shards whose lanes it holds: routing, quotas, appends, fetches.
+//! Knows no sockets, no wire messages, no other cores and no catalog: definitions come in, answers go out.
+
+mod append;
+mod definition;
+mod error;
+mod fetch;
+mod pace;
+mod route;
+mod table;
+
+pub use append::Append;
+pub use definition::{Attributes, Definition, Shard};
+pub use error::{AppendError, FetchError, RouteError};
+pub use fetch::{Delivery, Fetch};
+pub use route::{Part, Routed, route};
+pub use table::{ShardBounds, Stream, Streams};

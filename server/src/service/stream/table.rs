@@ -1,0 +1,175 @@
+//! The streams as one core knows them, and the shards whose lanes it holds.
+//!
+//! Every core knows every stream, so that it can say where a request belongs; only the owner of a lane has the lane's
+//! shards with their quotas.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use tidemill_storage::{Bounds, Env, Lane};
+use tidemill_wire::message::ShardState;
+use tidemill_wire::{LaneId, OwnerId, ShardIndex, StreamId, StreamName};
+
+use super::definition::Definition;
+use crate::gate::quota::ShardQuota;
+
+/// The streams of one core.
+pub struct Streams<E: Env> {
+    pub(super) env: E,
+    lanes: BTreeMap<LaneId, Lane<E>>,
+    by_id: RefCell<HashMap<StreamId, Rc<Stream<E>>, FixedState>>,
+    by_name: RefCell<BTreeMap<StreamName, Rc<Stream<E>>>>,
+    /// Fetches that wait for records.
+    pub(super) waiting: Rc<Cell<u64>>,
+    pub(super) waiting_max: u64,
+}
+
+/// A stream and those of its shards that this core owns.
+pub struct Stream<E: Env> {
+    definition: Arc<Definition>,
+    /// By position in the definition.
+    local: Vec<Option<Rc<LocalShard<E>>>>,
+    turn: Cell<u32>,
+}
+
+/// A shard whose lane this core holds.
+pub(super) struct LocalShard<E: Env> {
+    pub(super) index: ShardIndex,
+    pub(super) owner: OwnerId,
+    pub(super) lane: Lane<E>,
+    pub(super) closed: Cell<bool>,
+    pub(super) quota: RefCell<ShardQuota>,
+}
+
+/// What a shard holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardBounds {
+    /// The shard.
+    pub shard: ShardIndex,
+    /// Its bounds in the log.
+    pub bounds: Bounds,
+}
+
+impl<E: Env> Streams<E> {
+    /// A core without streams, with its open lanes. At most `waiting_max` fetches may wait for records.
+    pub fn new(env: E, lanes: impl IntoIterator<Item = (LaneId, Lane<E>)>, waiting_max: u64) -> Self {
+        Self {
+            env,
+            lanes: lanes.into_iter().collect(),
+            by_id: RefCell::new(HashMap::with_hasher(FixedState::default())),
+            by_name: RefCell::new(BTreeMap::new()),
+            waiting: Rc::new(Cell::new(0)),
+            waiting_max,
+        }
+    }
+
+    /// The lanes that this core holds.
+    pub fn lanes(&self) -> impl Iterator<Item = (LaneId, &Lane<E>)> {
+        self.lanes.iter().map(|(id, lane)| (*id, lane))
+    }
+
+    /// The stream of this id.
+    pub fn get(&self, id: StreamId) -> Option<Rc<Stream<E>>> {
+        self.by_id.borrow().get(&id).cloned()
+    }
+
+    /// The stream of this name.
+    pub fn named(&self, name: &StreamName) -> Option<Rc<Stream<E>>> {
+        self.by_name.borrow().get(name).cloned()
+    }
+
+    /// Up to `limit` streams in order of their names, beginning after `after`, and whether there are more.
+    pub fn list(&self, after: Option<&StreamName>, limit: usize) -> (Vec<Arc<Definition>>, bool) {
+        let by_name = self.by_name.borrow();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest = by_name.range::<StreamName, _>((from, Bound::Unbounded));
+        let page = rest.by_ref().take(limit).map(|(_, stream)| Arc::clone(&stream.definition)).collect();
+        (page, rest.next().is_some())
+    }
+
+    /// Takes in a stream that is new or has changed. Its shards on this core's lanes take appends from here on; those that were
+    /// there keep what they have used of their quotas.
+    pub fn publish(&self, definition: Arc<Definition>) {
+        let before = self.get(definition.id);
+        let local = definition.shards().iter().map(|shard| {
+            let lane = self.lanes.get(&shard.lane)?;
+            lane.adopt(shard.owner, definition.retention);
+            let known = before.as_ref().and_then(|stream| stream.local(shard.index));
+            let local = known.unwrap_or_else(|| {
+                Rc::new(LocalShard {
+                    index: shard.index,
+                    owner: shard.owner,
+                    lane: lane.clone(),
+                    closed: Cell::new(false),
+                    quota: RefCell::new(ShardQuota::new(definition.quota)),
+                })
+            });
+            local.closed.set(shard.state == ShardState::Closed);
+            local.quota.borrow_mut().change(self.now_ns(), definition.quota);
+            Some(local)
+        });
+        let local = local.collect();
+        let turn = Cell::new(before.map_or(0, |stream| stream.turn.get()));
+        let stream = Rc::new(Stream { definition: Arc::clone(&definition), local, turn });
+        self.by_name.borrow_mut().insert(definition.name.clone(), Rc::clone(&stream));
+        self.by_id.borrow_mut().insert(definition.id, stream);
+    }
+
+    /// Drops a stream that was deleted. Those who wait for its records are told.
+    pub fn forget(&self, id: StreamId) {
+        let Some(stream) = self.by_id.borrow_mut().remove(&id) else { return };
+        let mut by_name = self.by_name.borrow_mut();
+        // The name may already belong to a newer stream.
+        if by_name.get(&stream.definition.name).is_some_and(|named| named.definition.id == id) {
+            by_name.remove(&stream.definition.name);
+        }
+        drop(by_name);
+        for shard in stream.local.iter().flatten() {
+            shard.lane.forget(shard.owner);
+        }
+    }
+
+    /// What this core's shards of a stream hold.
+    pub fn bounds(&self, id: StreamId) -> Vec<ShardBounds> {
+        let Some(stream) = self.get(id) else { return Vec::new() };
+        let local = stream.local.iter().flatten();
+        local
+            .filter_map(|shard| {
+                Some(ShardBounds { shard: shard.index, bounds: shard.lane.bounds(shard.owner).ok()? })
+            })
+            .collect()
+    }
+
+    /// Nanoseconds of the environment's clock.
+    pub(super) fn now_ns(&self) -> u64 {
+        now_ns(&self.env)
+    }
+}
+
+/// Nanoseconds of the environment's clock, which counts from some start and so stays below 2^64 for centuries.
+pub(super) fn now_ns<E: Env>(env: &E) -> u64 {
+    u64::try_from(env.monotonic().as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl<E: Env> Stream<E> {
+    /// How it is defined.
+    pub fn definition(&self) -> &Arc<Definition> {
+        &self.definition
+    }
+
+    /// A number that grows with each call, for records without a key.
+    pub fn next_turn(&self) -> u32 {
+        let turn = self.turn.get();
+        self.turn.set(turn.wrapping_add(1));
+        turn
+    }
+
+    pub(super) fn local(&self, index: ShardIndex) -> Option<Rc<LocalShard<E>>> {
+        self.local.get(self.definition.position(index)?)?.clone()
+    }
+}
