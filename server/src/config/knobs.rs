@@ -1,0 +1,193 @@
+//! The one table of knobs.
+//!
+//! Every setting of the server is a line here, with its name, type, shape (unit and range), default and doc.
+//! The structs of [`Config`], the names in the TOML file, in the environment and on the command line, the
+//! printed effective configuration and the table in `docs/OPERATIONS.md` all come from this table and
+//! nothing else, so none of them can drift.
+//!
+//! A name carries its unit last where the value is a bare number; a duration or a size is written with its
+//! own unit (`500ms`, `256MiB`).
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::knob::{Knob, Shape, Unit, bytes, count, time};
+use super::setting::{LogFormat, LogLevel, Setting};
+use super::value::Value;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const TIB: u64 = 1 << 40;
+
+macro_rules! knobs {
+    ($(
+        $(#[doc = $section_doc:literal])+
+        $section:ident: $Section:ident {
+            $( $(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:literal, $shape:expr; )+
+        }
+    )+) => {
+        $(
+            $(#[doc = $section_doc])+
+            #[derive(Debug, Clone, PartialEq, Eq)]
+            pub struct $Section {
+                $( $(#[doc = $doc])+ pub $name: $type, )+
+            }
+        )+
+
+        /// The effective value of every knob.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Config {
+            $( $(#[doc = $section_doc])+ pub $section: $Section, )+
+        }
+
+        /// Every section with its doc, in the order of the table.
+        pub const SECTIONS: &[(&str, &str)] = &[ $( (stringify!($section), concat!($($section_doc),+)), )+ ];
+
+        /// Every knob, in the order of the table.
+        pub const KNOBS: &[Knob] = &[ $( $( Knob {
+            section: stringify!($section),
+            name: stringify!($name),
+            shape: $shape,
+            default: $default,
+            doc: concat!($($doc),+),
+        }, )+ )+ ];
+
+        impl Config {
+            /// Builds the structs from one value per knob, in the order of [`KNOBS`].
+            pub(super) fn from_values(values: &[Value]) -> Self {
+                let mut values = values.iter();
+                Self { $( $section: $Section { $( $name: take::<$type>(&mut values), )+ }, )+ }
+            }
+
+            /// One value per knob, in the order of [`KNOBS`].
+            pub(super) fn to_values(&self) -> Vec<Value> {
+                vec![ $( $( self.$section.$name.to_value(), )+ )+ ]
+            }
+        }
+    };
+}
+
+fn take<T: Setting>(values: &mut std::slice::Iter<'_, Value>) -> T {
+    let value = values.next().expect("the table has one value per knob");
+    T::from_value(value).expect("the shape of a knob admits only what its type holds")
+}
+
+knobs! {
+    /// Where the data lives.
+    data: Data {
+        /// Directory of the lanes and the catalog; made when it does not exist.
+        directory: PathBuf = "data", Shape::Path;
+        /// Lanes of a new data directory; an existing directory keeps the number it was created with.
+        lanes: Option<u32> = "auto", count("lanes", 1, 256).or("auto", "one per core");
+    }
+    /// The executors.
+    server: Server {
+        /// Cores to use, one pinned executor each.
+        cores: Option<u32> = "auto", count("cores", 1, 256).or("auto", "all that the process may run on");
+    }
+    /// Addresses to listen on.
+    listen: Listen {
+        /// Address of all ports, as an IP address: `0.0.0.0` or `::` for every interface.
+        host: IpAddr = "127.0.0.1", Shape::Address;
+        /// Shared port of the native protocol; core number `i` also has `native_port + 1 + i`. 0 takes any free ports.
+        native_port: u16 = "7600", count("port", 0, 65_535);
+        /// Port of metrics and health checks. 0 takes any free port.
+        admin_port: u16 = "7680", count("port", 0, 65_535);
+    }
+    /// Bounds that keep the server alive whatever its peers do.
+    limits: Limits {
+        /// Open connections per core; further ones are closed at once.
+        connections: u32 = "10000", count("connections", 1, 1_000_000);
+        /// Bytes per core of requests and answers in flight; a connection over it is not read from until there is room.
+        inflight_bytes: u64 = "256MiB", bytes(MIB, TIB);
+        /// Largest frame of the native protocol, and so the largest record batch.
+        frame_bytes: u64 = "16MiB", bytes(64 * KIB, tidemill_wire::limits::FRAME_BYTES_MAX as u64);
+        /// Requests of one connection in flight; further ones are not read until one is answered.
+        connection_inflight_requests: u32 = "1024", count("requests", 1, 65_536);
+        /// Fetches and subscriptions per core that wait for data.
+        waiting_fetches: u32 = "100000", count("waiters", 1, 10_000_000);
+        /// Shards of one stream.
+        shards_per_stream: u32 = "1024", count("shards", 1, 4_096);
+        /// Streams in the catalog.
+        streams: u32 = "10000", count("streams", 1, 1_000_000);
+    }
+    /// The lane log.
+    storage: Storage {
+        /// Size of a new segment file, the unit of preallocation and of retention. A record batch is at most a quarter of it.
+        segment_size: u64 = "256MiB", bytes(4 * MIB, 4 * GIB).in_steps_of(4 * KIB);
+        /// Longest time that `written` records stay in memory only.
+        flush_interval: Duration = "1s", time(Unit::Millisecond, Duration::from_millis(10), Duration::from_secs(3_600));
+        /// Bytes of one write; what is queued beyond them goes with the next. A larger batch is a write of its own.
+        group_bytes: u64 = "8MiB", bytes(64 * KIB, 256 * MIB);
+        /// Retired segments per lane that are kept to be used again; more are removed.
+        spare_segments: u32 = "2", count("segments", 0, 64);
+        /// Time between two looks for what retention may drop.
+        upkeep_interval: Duration = "10s", time(Unit::Millisecond, Duration::from_millis(100), Duration::from_secs(3_600));
+    }
+    /// How long the records of a new stream are kept, unless its creator says otherwise.
+    retention: Retention {
+        /// Age at which a record may be dropped.
+        default_age: Duration = "24h", time(Unit::Second, Duration::from_secs(60), Duration::from_secs(365 * 86_400));
+        /// Bytes per shard beyond which the oldest records may be dropped.
+        default_bytes: Option<u64> = "none", bytes(MIB, 1 << 60).or("none", "no bound");
+    }
+    /// Rates per shard of a new stream, unless its creator says otherwise.
+    quota: Quota {
+        /// Whether new streams have a quota.
+        enabled: bool = "true", Shape::Switch;
+        /// Bytes per second that a shard takes in; 0 for no limit.
+        write_bytes_per_second: u64 = "1MB", bytes(0, TIB);
+        /// Records per second that a shard takes in; 0 for no limit.
+        write_records_per_second: u64 = "1000", count("records/s", 0, 1_000_000_000);
+        /// Bytes per second that a shard gives out; 0 for no limit.
+        read_bytes_per_second: u64 = "2MB", bytes(0, TIB);
+    }
+    /// How an executor divides its core.
+    runtime: Runtime {
+        /// Longest run of one task queue while others wait.
+        preempt_us: u64 = "500", count("µs", 50, 100_000);
+        /// Period of the timer that bounds a lost wake-up while there is work.
+        heartbeat_ms: u64 = "1", count("ms", 1, 1_000);
+        /// Time that an idle executor spins before it sleeps; saves wake-ups and burns the core.
+        spin_us: u64 = "0", count("µs", 0, 1_000_000);
+        /// An executor that was away for longer is logged as stalled.
+        stall_warn_ms: u64 = "100", count("ms", 1, 60_000);
+    }
+    /// What the server says about itself.
+    log: Log {
+        /// Form of a log line.
+        format: LogFormat = "text", Shape::Choice(LogFormat::NAMES);
+        /// Least severe lines that are written.
+        level: LogLevel = "info", Shape::Choice(LogLevel::NAMES);
+    }
+    /// The end.
+    shutdown: Shutdown {
+        /// Time that requests in flight and flushes have after SIGTERM.
+        timeout: Duration = "30s", time(Unit::Second, Duration::from_secs(1), Duration::from_secs(3_600));
+    }
+}
+
+impl Storage {
+    /// Bytes of the largest record batch that a segment of this size takes: as in `docs/format/lane-log.md`, a
+    /// quarter of a segment, header included; never more than the wire carries.
+    pub fn batch_bytes_max(&self) -> u64 {
+        let header = tidemill_wire::entry::ENTRY_HEADER_BYTES as u64;
+        (self.segment_size / 4 - header).min(u64::from(tidemill_wire::limits::BATCH_BYTES_MAX))
+    }
+}
+
+impl Quota {
+    /// The rates of a new stream, all off when quotas are not enabled.
+    pub fn rates(&self) -> tidemill_wire::message::Quota {
+        if !self.enabled {
+            return tidemill_wire::message::Quota::OFF;
+        }
+        tidemill_wire::message::Quota {
+            write_bytes_per_second: self.write_bytes_per_second,
+            write_records_per_second: self.write_records_per_second,
+            read_bytes_per_second: self.read_bytes_per_second,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What a lane's log says of itself, as families of numbers.
+
+use tidemill_storage::stats::{Histogram, LaneHealth, LaneStats};
+use tidemill_wire::LaneId;
+
+/// The numbers of one lane at one moment.
+#[derive(Debug, Clone)]
+pub struct LaneSnapshot {
+    /// The lane.
+    pub lane: LaneId,
+    /// What its log counts.
+    pub stats: LaneStats,
+    /// Whether it takes appends.
+    pub health: LaneHealth,
+}
+
+/// Where a number is.
+type Value = fn(&LaneStats) -> u64;
+
+/// A family of plain numbers: its name, its help, and where its value is.
+pub(super) type Family = (&'static str, &'static str, Value);
+
+/// A family of histograms: its name, its help, how many of its values make one of the base unit, and where it is.
+pub(super) type HistogramFamily = (&'static str, &'static str, u32, fn(&LaneStats) -> &Histogram);
+
+/// Numbers that only grow.
+pub(super) const COUNTERS: &[Family] = &[
+    ("appended_bytes", "Bytes of entries written, headers and padding included.", |lane| lane.appended_bytes),
+    ("appended_entries", "Entries written.", |lane| lane.appended_entries),
+    ("appended_records", "Sequence numbers given out.", |lane| lane.appended_records),
+    ("written_groups", "Groups of entries written, each with one write.", |lane| lane.groups),
+    ("flushes", "Flushes of any kind, writes with a flush included.", |lane| lane.flushes),
+    ("fetched_bytes", "Bytes handed to readers.", |lane| lane.fetched_bytes),
+    ("answered_fetches", "Fetches that the log answered.", |lane| lane.fetches),
+    ("retired_segments", "Segments retired by retention.", |lane| lane.retired_segments),
+    ("created_segments", "Segments made new.", |lane| lane.created_segments),
+    ("recycled_segments", "Segments made from a retired one.", |lane| lane.recycled_segments),
+];
+
+/// Numbers that rise and fall.
+pub(super) const GAUGES: &[Family] = &[
+    ("live_bytes", "Bytes of entries that readers can reach.", |lane| lane.live_bytes),
+    ("dead_bytes", "Bytes of entries in segments that no reader can reach.", |lane| lane.dead_bytes),
+    ("disk_bytes", "Bytes of all segment files.", |lane| lane.disk_bytes),
+    ("queued_bytes", "Bytes that wait to be written.", |lane| lane.queued_bytes),
+    ("owners", "Shards and others that own entries.", |lane| lane.owners),
+];
+
+/// Segments by their state.
+pub(super) const SEGMENTS: &[(&str, Value)] = &[
+    ("sealed", |lane| lane.segments_sealed),
+    ("unsealed", |lane| lane.segments_unsealed),
+    ("spare", |lane| lane.segments_spare),
+    ("retired", |lane| lane.segments_retired),
+];
+
+/// Histograms.
+pub(super) const HISTOGRAMS: &[HistogramFamily] = &[
+    ("flush_duration_seconds", "Time of each flush.", 1_000_000, |lane| &lane.flush_time_us),
+    (
+        "group_duration_seconds",
+        "Time of each group's write, its flush included if it had one.",
+        1_000_000,
+        |lane| &lane.group_time_us,
+    ),
+    ("group_size_bytes", "Bytes of each group.", 1, |lane| &lane.group_bytes),
+];
+
+/// The states of health that have a series each.
+pub(super) const HEALTH: &[&str] = &["serving", "full", "poisoned", "closed"];
+
+/// The state of health that a lane is in.
+pub(super) fn health_of(health: &LaneHealth) -> &'static str {
+    match health {
+        LaneHealth::Serving => "serving",
+        LaneHealth::Full { .. } => "full",
+        LaneHealth::Poisoned { .. } => "poisoned",
+        LaneHealth::Closed => "closed",
+    }
+}

@@ -1,0 +1,112 @@
+//! The label values of requests: a closed list each, so that the number of series is known.
+
+use tidemill_wire::message::{Ack, RequestBody};
+
+macro_rules! labels {
+    ($(#[doc = $type_doc:literal])+ $Type:ident { $( $(#[doc = $doc:literal])+ $Variant:ident = $word:literal, )+ }) => {
+        $(#[doc = $type_doc])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $Type { $( $(#[doc = $doc])+ $Variant, )+ }
+
+        impl $Type {
+            /// Every one, in order.
+            pub const ALL: &'static [Self] = &[ $(Self::$Variant),+ ];
+
+            /// The label's value.
+            pub const fn as_str(self) -> &'static str {
+                match self { $( Self::$Variant => $word, )+ }
+            }
+        }
+    };
+}
+
+labels! {
+    /// What was asked.
+    Operation {
+        /// A connection's first request.
+        Hello = "hello",
+        /// A sign of life.
+        Ping = "ping",
+        /// A new stream.
+        CreateStream = "create_stream",
+        /// A stream's description.
+        DescribeStream = "describe_stream",
+        /// A page of streams.
+        ListStreams = "list_streams",
+        /// Other settings.
+        UpdateStream = "update_stream",
+        /// The end of a stream.
+        DeleteStream = "delete_stream",
+        /// Records in.
+        Append = "append",
+        /// Records out.
+        Fetch = "fetch",
+        /// Records out as they come.
+        Subscribe = "subscribe",
+        /// More room at a subscriber.
+        Credit = "credit",
+        /// The end of a subscription.
+        Unsubscribe = "unsubscribe",
+    }
+}
+
+labels! {
+    /// Requests whose times are comparable.
+    LatencyClass {
+        /// Appends answered after the flush.
+        AppendDurable = "append_durable",
+        /// Appends answered after the write.
+        AppendWritten = "append_written",
+        /// Fetches that did not have to wait.
+        Fetch = "fetch",
+        /// Fetches that waited for records, their wait included.
+        FetchWaited = "fetch_waited",
+        /// Requests about streams as such.
+        Catalog = "catalog",
+        /// Everything else.
+        Session = "session",
+    }
+}
+
+impl Operation {
+    /// What a request asks.
+    pub fn of(body: &RequestBody) -> Self {
+        match body {
+            RequestBody::Hello(_) => Self::Hello,
+            RequestBody::Ping => Self::Ping,
+            RequestBody::CreateStream(_) => Self::CreateStream,
+            RequestBody::DescribeStream(_) => Self::DescribeStream,
+            RequestBody::ListStreams(_) => Self::ListStreams,
+            RequestBody::UpdateStream(_) => Self::UpdateStream,
+            RequestBody::DeleteStream(_) => Self::DeleteStream,
+            RequestBody::Append(_) => Self::Append,
+            RequestBody::Fetch(_) => Self::Fetch,
+            RequestBody::Subscribe(_) => Self::Subscribe,
+            RequestBody::Credit { .. } => Self::Credit,
+            RequestBody::Unsubscribe { .. } => Self::Unsubscribe,
+        }
+    }
+}
+
+impl LatencyClass {
+    /// The class of a request that did not have to wait for records.
+    pub fn of(body: &RequestBody) -> Self {
+        match body {
+            RequestBody::Append(append) => match append.ack {
+                Ack::Durable => Self::AppendDurable,
+                Ack::Written => Self::AppendWritten,
+            },
+            RequestBody::Fetch(_) => Self::Fetch,
+            RequestBody::CreateStream(_)
+            | RequestBody::DescribeStream(_)
+            | RequestBody::ListStreams(_)
+            | RequestBody::UpdateStream(_)
+            | RequestBody::DeleteStream(_) => Self::Catalog,
+            RequestBody::Hello(_)
+            | RequestBody::Ping
+            | RequestBody::Subscribe(_)
+            | RequestBody::Credit { .. }
+            | RequestBody::Unsubscribe { .. } => Self::Session,
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Round trips, golden bytes and arbitrary bytes.
+
+use proptest::prelude::*;
+
+use super::super::tests::NODE;
+use super::*;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn sample() -> Stream {
+    Stream {
+        id: StreamId(7),
+        name: StreamName::new("app.logs").expect("a valid name"),
+        created: Timestamp(1_700_000_000_123),
+        retention: Retention { age: Duration::from_secs(86_400), bytes: Some(1 << 30) },
+        quota: Quota {
+            write_bytes_per_second: 1_000_000,
+            write_records_per_second: 1_000,
+            read_bytes_per_second: 0,
+        },
+        map_version: 2,
+        shards: vec![Shard {
+            index: ShardIndex(3),
+            owner: OwnerId(9),
+            lane: LaneId(1),
+            range: HashKeyRange { start: HashKey(0), end: HashKey(u128::MAX) },
+            state: ShardState::Closed,
+            parent: Some(ShardIndex(2)),
+            adjacent_parent: None,
+        }],
+    }
+}
+
+#[test]
+fn the_bytes_are_those_of_the_format_page() {
+    let stream = concat!(
+        "01",
+        "0700000000000000",
+        "7b68e5cf8b010000",
+        "005c260500000000",
+        "0000004000000000",
+        "40420f0000000000",
+        "e803000000000000",
+        "0000000000000000",
+        "02000000",
+        "08",
+        "6170702e6c6f6773",
+        "01000000",
+        "03000000",
+        "0900000000000000",
+        "01000000",
+        "00000000000000000000000000000000",
+        "ffffffffffffffffffffffffffffffff",
+        "01",
+        "02000000",
+        "ffffffff",
+    );
+    assert_eq!(hex(&encode_stream(&sample())), stream);
+    assert_eq!(hex(&encode_node(NODE)), "01efcdab896745230103000000");
+    let counters = Counters { next_stream: 8, next_owner: 10 };
+    assert_eq!(hex(&encode_counters(counters)), "0108000000000000000a00000000000000");
+}
+
+#[test]
+fn what_is_not_a_value_is_refused() {
+    let good = encode_stream(&sample());
+    for length in 0..good.len() {
+        let error = decode_stream(&good[..length]).expect_err("it ends early");
+        assert!(matches!(error, DecodeError::Truncated { .. }), "{length}: {error}");
+    }
+    let longer = [good.as_slice(), &[0]].concat();
+    assert_eq!(decode_stream(&longer), Err(DecodeError::TrailingBytes { bytes: 1 }));
+    let mut newer = good.clone();
+    newer[0] = 2;
+    let error = decode_stream(&newer).expect_err("the version is unknown");
+    assert_eq!(error.to_string(), "value has version 2, this server knows 1");
+    let mut state = good.clone();
+    let at = state.len() - 9;
+    state[at] = 2;
+    let error = decode_stream(&state).expect_err("there is no such state");
+    assert_eq!(error.to_string(), "shard state has the impossible value 2");
+    let mut name = good;
+    name[62] = b'/';
+    let error = decode_stream(&name).expect_err("the name is not one");
+    assert_eq!(error.to_string(), "stream name has the impossible value \"/pp.logs\"");
+    assert!(decode_node(&encode_node(Node { lanes: 0, ..NODE })).is_err());
+}
+
+fn shard() -> impl Strategy<Value = Shard> {
+    let parent = || prop::option::of((0..u32::MAX).prop_map(ShardIndex));
+    (any::<(u32, u64, u32, u128, u128, bool)>(), parent(), parent()).prop_map(
+        |((index, owner, lane, start, end, open), parent, adjacent_parent)| Shard {
+            index: ShardIndex(index),
+            owner: OwnerId(owner),
+            lane: LaneId(lane),
+            range: HashKeyRange { start: HashKey(start), end: HashKey(end) },
+            state: if open { ShardState::Open } else { ShardState::Closed },
+            parent,
+            adjacent_parent,
+        },
+    )
+}
+
+prop_compose! {
+    fn stream()(
+        (id, created, age_ms, bytes) in any::<(u64, u64, u64, u64)>(),
+        (write_bytes_per_second, write_records_per_second, read_bytes_per_second) in any::<(u64, u64, u64)>(),
+        map_version: u32,
+        name in "[a-zA-Z0-9_.-]{1,128}",
+        shards in prop::collection::vec(shard(), 0..20),
+    ) -> Stream {
+        Stream {
+            id: StreamId(id),
+            name: StreamName::new(&name).expect("the pattern gives valid names"),
+            created: Timestamp(created),
+            retention: Retention { age: Duration::from_millis(age_ms), bytes: Some(bytes).filter(|bytes| *bytes > 0) },
+            quota: Quota { write_bytes_per_second, write_records_per_second, read_bytes_per_second },
+            map_version,
+            shards,
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn streams_decode_to_what_they_were(stream in stream()) {
+        prop_assert_eq!(decode_stream(&encode_stream(&stream)), Ok(stream));
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(mut bytes: Vec<u8>, versioned: bool) {
+        if let (true, Some(first)) = (versioned, bytes.first_mut()) {
+            *first = VERSION;
+        }
+        let _ = (decode_stream(&bytes), decode_node(&bytes), decode_counters(&bytes));
+    }
+
+    #[test]
+    fn a_changed_byte_never_panics(stream in stream(), at: prop::sample::Index, to: u8) {
+        let mut bytes = encode_stream(&stream);
+        let at = at.index(bytes.len());
+        bytes[at] = to;
+        if let Ok(decoded) = decode_stream(&bytes) {
+            prop_assert_eq!(encode_stream(&decoded), bytes);
+        }
+    }
+}

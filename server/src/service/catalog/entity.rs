@@ -1,0 +1,65 @@
+//! What the catalog holds.
+
+use std::fmt;
+
+use tidemill_storage::Retention;
+use tidemill_wire::message::{Quota, ShardState};
+use tidemill_wire::routing::HashKeyRange;
+use tidemill_wire::{LaneId, OwnerId, ShardIndex, StreamId, StreamName, Timestamp};
+
+/// Names a data directory among all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NodeId(pub u64);
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:016x}", self.0)
+    }
+}
+
+/// A data directory and its lanes. Fixed when the directory is created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Node {
+    /// Its id.
+    pub id: NodeId,
+    /// How many lanes it has: `LaneId(0)` up to `LaneId(lanes - 1)`.
+    pub lanes: u32,
+}
+
+/// A stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stream {
+    /// Never given to another stream, also not after this one is deleted.
+    pub id: StreamId,
+    /// Unique among the streams that exist.
+    pub name: StreamName,
+    /// When it was created.
+    pub created: Timestamp,
+    /// How long its records are kept; the age in whole milliseconds.
+    pub retention: Retention,
+    /// Rates of each shard; 0 is no limit.
+    pub quota: Quota,
+    /// Grows with every change of the shards.
+    pub map_version: u32,
+    /// In the order of their indexes. The ranges of the open ones cover the space of hash keys.
+    pub shards: Vec<Shard>,
+}
+
+/// A shard of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    /// Its number in the stream.
+    pub index: ShardIndex,
+    /// Owner of its entries in the lane's log. Never given to anybody else.
+    pub owner: OwnerId,
+    /// The lane of that log.
+    pub lane: LaneId,
+    /// The hash keys whose records it takes, or took.
+    pub range: HashKeyRange,
+    /// Whether it takes appends.
+    pub state: ShardState,
+    /// The shard whose keys it took over.
+    pub parent: Option<ShardIndex>,
+    /// The other shard whose keys it took over, when two were merged.
+    pub adjacent_parent: Option<ShardIndex>,
+}

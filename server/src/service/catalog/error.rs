@@ -1,0 +1,134 @@
+//! What can go wrong, one enum per operation.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+use tidemill_wire::StreamName;
+
+use super::encoding::DecodeError;
+
+/// A setting of a stream is out of its range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("{setting} = {value} is out of range: expected {min} to {max}{}", if *or_zero { ", or 0 for no limit" } else { "" })]
+pub struct SettingsError {
+    /// Which.
+    pub setting: &'static str,
+    /// What was asked for.
+    pub value: u64,
+    /// Least value.
+    pub min: u64,
+    /// Greatest value.
+    pub max: u64,
+    /// Whether 0 is allowed too.
+    pub or_zero: bool,
+}
+
+/// Why a stream was not created.
+#[derive(Debug, Error)]
+pub enum CreateStreamError {
+    /// The name is taken.
+    #[error("stream {name} exists already")]
+    Exists {
+        /// The name.
+        name: StreamName,
+    },
+    /// A stream cannot have so many or so few shards.
+    #[error("{value} shards are out of range: expected 1 to {limit}")]
+    Shards {
+        /// What was asked for.
+        value: u32,
+        /// The most there may be.
+        limit: u32,
+    },
+    /// There are as many streams as there may be.
+    #[error("there are {limit} streams, which is the limit")]
+    TooManyStreams {
+        /// The most there may be.
+        limit: u32,
+    },
+    /// A setting is out of its range.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The change could not be made durable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a stream was not changed.
+#[derive(Debug, Error)]
+pub enum UpdateStreamError {
+    /// There is no such stream.
+    #[error("stream {name} does not exist")]
+    Unknown {
+        /// The name.
+        name: StreamName,
+    },
+    /// A setting is out of its range.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The change could not be made durable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a stream was not deleted.
+#[derive(Debug, Error)]
+pub enum DeleteStreamError {
+    /// There is no such stream.
+    #[error("stream {name} does not exist")]
+    Unknown {
+        /// The name.
+        name: StreamName,
+    },
+    /// The change could not be made durable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why the catalog's file could not be opened or changed.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// Another process has it open.
+    #[error("catalog {path} is in use by another process", path = path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file cannot be read or written.
+    #[error("catalog {path} failed: {reason}", path = path.display())]
+    Failed {
+        /// The file.
+        path: PathBuf,
+        /// What the store says.
+        reason: String,
+    },
+    /// A change failed before, and what is on disk is unknown until the catalog is opened again.
+    #[error("catalog {path} takes no changes after a failed write until the server is restarted", path = path.display())]
+    Poisoned {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A value in the file does not decode.
+    #[error("catalog {path} is damaged at {key}: {source}", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Table and key.
+        key: String,
+        /// What is wrong with the value.
+        source: DecodeError,
+    },
+    /// The values decode, and contradict each other.
+    #[error("catalog {path} contradicts itself: {reason}", path = path.display())]
+    Inconsistent {
+        /// The file.
+        path: PathBuf,
+        /// How.
+        reason: Inconsistency,
+    },
+}
+
+/// How a catalog contradicts itself.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct Inconsistency(pub String);

@@ -1,0 +1,99 @@
+//! The catalog: which streams exist, how they are kept, and which lane owns each of their shards.
+//!
+//! Decisions are pure and live in [`State`], one for both implementations: [`RedbCatalog`] keeps the catalog
+//! in a file and [`MemoryCatalog`] in memory only, for tests and simulations. The whole catalog is in memory in either,
+//! so reading it never blocks; a change is decided, made durable in one transaction, and then applied.
+//!
+//! A catalog belongs to one thread at a time: it is `Send`, changes take `&mut self`, and a change to a
+//! `RedbCatalog` blocks for a flush, so it must not run on an executor.
+
+mod encoding;
+mod entity;
+mod error;
+mod memory;
+mod redb;
+mod rules;
+mod state;
+
+use tidemill_wire::message::Settings;
+use tidemill_wire::{StreamId, StreamName, Timestamp};
+
+pub use self::redb::RedbCatalog;
+pub use encoding::DecodeError;
+pub use entity::{Node, NodeId, Shard, Stream};
+pub use error::{CreateStreamError, DeleteStreamError, SettingsError, StoreError, UpdateStreamError};
+pub use memory::MemoryCatalog;
+pub use rules::{
+    Limits, RATE_MAX, RETENTION_AGE_MAX, RETENTION_AGE_MIN, RETENTION_BYTES_MIN, StreamDefaults,
+};
+pub use state::{Change, NewStream, Page, State};
+
+/// The catalog of a node.
+pub trait Catalog: Send {
+    /// Everything that the catalog holds.
+    fn state(&self) -> &State;
+
+    /// Makes a change durable and then applies it.
+    ///
+    /// # Errors
+    /// When it could not be made durable; the state is as before.
+    fn commit(&mut self, change: Change) -> Result<(), StoreError>;
+
+    /// The node that the data directory belongs to.
+    fn node(&self) -> Node {
+        self.state().node()
+    }
+
+    /// The stream of this name.
+    fn stream(&self, name: &StreamName) -> Option<&Stream> {
+        self.state().stream(name)
+    }
+
+    /// The stream of this id.
+    fn stream_of(&self, id: StreamId) -> Option<&Stream> {
+        self.state().stream_of(id)
+    }
+
+    /// Up to `limit` streams in the order of their names, beginning after `after`.
+    fn list_streams(&self, after: Option<&StreamName>, limit: usize) -> Page<'_> {
+        self.state().list(after, limit)
+    }
+
+    /// Every stream in the order of their names.
+    fn streams(&self) -> Box<dyn Iterator<Item = &Stream> + '_> {
+        Box::new(self.state().streams())
+    }
+
+    /// Creates a stream, its shards dealt out to the lanes from the least loaded one on.
+    ///
+    /// # Errors
+    /// When the name is taken, a number is out of its range, or the change could not be made durable.
+    fn create_stream(&mut self, new: NewStream, now: Timestamp) -> Result<Stream, CreateStreamError> {
+        let stream = self.state().plan_create(new, now)?;
+        self.commit(Change::Create(stream.clone()))?;
+        Ok(stream)
+    }
+
+    /// Changes the settings that are given and leaves the others.
+    ///
+    /// # Errors
+    /// When there is no such stream, a number is out of its range, or the change could not be made durable.
+    fn update_stream(&mut self, name: &StreamName, settings: Settings) -> Result<Stream, UpdateStreamError> {
+        let stream = self.state().plan_update(name, settings)?;
+        self.commit(Change::Update(stream.clone()))?;
+        Ok(stream)
+    }
+
+    /// Removes a stream and returns what it was, so that its owners can be forgotten.
+    ///
+    /// # Errors
+    /// When there is no such stream, or the change could not be made durable.
+    fn delete_stream(&mut self, name: &StreamName) -> Result<Stream, DeleteStreamError> {
+        let stream = self.state().plan_delete(name)?;
+        self.commit(Change::Delete(stream.clone()))?;
+        Ok(stream)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! The file: made whole or not at all, locked, and refused when damaged.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use redb::StorageBackend;
+use redb::backends::InMemoryBackend;
+use tempfile::TempDir;
+use tidemill_wire::Timestamp;
+
+use super::super::tests::{DEFAULTS, LIMITS, NODE as SAMPLE, name, new};
+use super::*;
+
+fn directory() -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("catalog.redb");
+    (directory, path)
+}
+
+fn create(path: &Path) -> RedbCatalog {
+    RedbCatalog::create(path, SAMPLE, LIMITS, DEFAULTS).expect("a new catalog")
+}
+
+fn open(path: &Path) -> Result<Option<RedbCatalog>, StoreError> {
+    RedbCatalog::open(path, LIMITS, DEFAULTS)
+}
+
+/// Changes the file behind the catalog's back, and returns why it is refused then.
+fn refused_after(damage: impl FnOnce(&redb::WriteTransaction)) -> String {
+    let (directory, path) = directory();
+    let mut catalog = create(&path);
+    catalog.create_stream(new("logs", 2), Timestamp(1)).expect("the name is free");
+    drop(catalog);
+    let database = Database::open(&path).expect("a sound file");
+    let transaction = database.begin_write().expect("a transaction");
+    damage(&transaction);
+    transaction.commit().expect("the damage is done");
+    drop(database);
+    let message = open(&path).expect_err("it is damaged").to_string();
+    message.replace(&format!("{}/", directory.path().display()), "")
+}
+
+#[test]
+fn a_catalog_is_there_again_after_it_was_closed() {
+    let (_directory, path) = directory();
+    assert!(open(&path).expect("no file is no error").is_none());
+    let mut catalog = create(&path);
+    let stream = catalog.create_stream(new("logs", 2), Timestamp(1)).expect("the name is free");
+    drop(catalog);
+    let catalog = open(&path).expect("it is sound").expect("it is there");
+    assert_eq!((catalog.node(), catalog.stream(&name("logs"))), (SAMPLE, Some(&stream)));
+}
+
+#[test]
+fn an_existing_catalog_is_not_created_anew() {
+    let (_directory, path) = directory();
+    drop(create(&path));
+    let error = RedbCatalog::create(&path, SAMPLE, LIMITS, DEFAULTS).expect_err("it exists");
+    assert!(matches!(error, StoreError::Failed { .. }), "{error}");
+}
+
+#[test]
+fn an_unfinished_file_is_made_again() {
+    let (_directory, path) = directory();
+    fs::write(path.with_extension("redb.new"), b"half a file").expect("it is written");
+    assert!(open(&path).expect("there is no finished file").is_none());
+    drop(create(&path));
+    assert!(!path.with_extension("redb.new").exists());
+    assert!(open(&path).expect("it is sound").is_some());
+}
+
+#[test]
+fn a_second_opening_is_refused() {
+    let (_directory, path) = directory();
+    let _first = create(&path);
+    let error = open(&path).expect_err("it is open");
+    assert!(matches!(error, StoreError::InUse { .. }), "{error}");
+}
+
+#[test]
+fn a_file_that_is_no_catalog_is_refused() {
+    let (_directory, path) = directory();
+    fs::write(&path, vec![0x5A; 100_000]).expect("it is written");
+    let error = open(&path).expect_err("it is no catalog");
+    assert!(matches!(error, StoreError::Failed { .. }), "{error}");
+}
+
+#[test]
+fn damaged_values_are_refused_with_their_key() {
+    let newer = refused_after(|transaction| {
+        let mut table = transaction.open_table(STREAMS).expect("the table");
+        table.insert(1, &[9_u8][..]).expect("a value");
+    });
+    assert_eq!(
+        newer,
+        "catalog catalog.redb is damaged at streams/1: value has version 9, this server knows 1"
+    );
+    let without_node = refused_after(|transaction| {
+        let mut table = transaction.open_table(NODE).expect("the table");
+        table.remove(NODE_KEY).expect("a removal");
+    });
+    assert_eq!(without_node, "catalog catalog.redb is damaged at node/node: value ends inside version");
+    let moved = refused_after(|transaction| {
+        let mut table = transaction.open_table(STREAMS).expect("the table");
+        let value = table.remove(1).expect("a removal").expect("a value").value().to_vec();
+        table.insert(2, value.as_slice()).expect("a value");
+    });
+    assert_eq!(moved, "catalog catalog.redb contradicts itself: stream logs has the key 2 and the id 1");
+    let counters = refused_after(|transaction| {
+        let mut table = transaction.open_table(NODE).expect("the table");
+        let low = encode_counters(Counters { next_stream: 1, next_owner: 9 });
+        table.insert(COUNTERS_KEY, low.as_slice()).expect("a value");
+    });
+    let expected = "catalog catalog.redb contradicts itself: stream logs: its id 1 has not been given out";
+    assert_eq!(counters, expected);
+}
+
+/// Memory in the place of a file, whose flushes can be made to fail.
+#[derive(Debug)]
+struct Disk {
+    memory: InMemoryBackend,
+    broken: Arc<AtomicBool>,
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        self.memory.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.memory.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.memory.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        if self.broken.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the disk is broken"));
+        }
+        self.memory.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.memory.write(offset, data)
+    }
+}
+
+#[test]
+fn after_a_failed_flush_nothing_has_changed_and_no_change_is_taken() {
+    let broken = Arc::new(AtomicBool::new(false));
+    let disk = Disk { memory: InMemoryBackend::new(), broken: Arc::clone(&broken) };
+    let database = Builder::new().create_with_backend(disk).expect("a database in memory");
+    write_new(&database, SAMPLE, Counters { next_stream: 1, next_owner: 1 }).expect("it is written");
+    let restored = RedbCatalog::restore(database, Path::new("catalog.redb"), LIMITS, DEFAULTS);
+    let mut catalog = restored.expect("it is sound");
+    catalog.create_stream(new("before", 1), Timestamp(1)).expect("the disk is sound");
+
+    broken.store(true, Ordering::Relaxed);
+    let error =
+        catalog.create_stream(new("during", 1), Timestamp(1)).expect_err("the flush fails").to_string();
+    assert!(
+        error.starts_with("catalog catalog.redb failed: ") && error.contains("the disk is broken"),
+        "{error}"
+    );
+    broken.store(false, Ordering::Relaxed);
+    let error = catalog.delete_stream(&name("before")).expect_err("it is poisoned").to_string();
+    assert_eq!(
+        error,
+        "catalog catalog.redb takes no changes after a failed write until the server is restarted"
+    );
+    assert!(catalog.streams().map(|stream| stream.name.as_str()).eq(["before"]));
+}

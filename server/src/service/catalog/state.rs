@@ -1,0 +1,264 @@
+//! The catalog in memory: plans changes without making them, and applies those that have been made durable.
+//!
+//! Invariant: a plan holds as long as nothing is applied between it and its application; the catalog has one
+//! owner, who does one after the other. Ids come from counters that only grow and are stored in the
+//! transaction that uses them (`tests::ids_are_never_given_twice`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use tidemill_wire::message::{Settings, ShardState};
+use tidemill_wire::routing::RoutingTable;
+use tidemill_wire::{OwnerId, StreamId, StreamName, Timestamp};
+
+use super::entity::{Node, Shard, Stream};
+use super::error::{CreateStreamError, DeleteStreamError, Inconsistency, UpdateStreamError};
+use super::rules::{Limits, StreamDefaults, deal, settle};
+
+/// No counter comes near this in the life of a node, so whoever reads a greater one reads damage.
+const COUNTER_MAX: u64 = 1 << 62;
+
+/// The next ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counters {
+    pub(super) next_stream: u64,
+    pub(super) next_owner: u64,
+}
+
+/// A stream that is to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewStream {
+    /// Its name.
+    pub name: StreamName,
+    /// How many shards divide its keys.
+    pub shards: u32,
+    /// What is not to be the default.
+    pub settings: Settings,
+}
+
+/// A change that has been planned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The stream is new, and its ids are used up.
+    Create(Stream),
+    /// The stream of this id is now like this.
+    Update(Stream),
+    /// The stream is gone.
+    Delete(Stream),
+}
+
+/// A part of the list of streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<'a> {
+    /// In the order of their names.
+    pub streams: Vec<&'a Stream>,
+    /// Whether there are others after the last one.
+    pub more: bool,
+}
+
+/// Everything that the catalog holds.
+#[derive(Debug, Clone)]
+pub struct State {
+    node: Node,
+    limits: Limits,
+    defaults: StreamDefaults,
+    counters: Counters,
+    streams: BTreeMap<StreamName, Stream>,
+    names: BTreeMap<StreamId, StreamName>,
+    /// Open shards of each lane.
+    load: Vec<u64>,
+}
+
+impl State {
+    /// A catalog without streams.
+    pub(super) fn new(node: Node, limits: Limits, defaults: StreamDefaults) -> Self {
+        Self {
+            node,
+            limits,
+            defaults,
+            counters: Counters { next_stream: 1, next_owner: 1 },
+            streams: BTreeMap::new(),
+            names: BTreeMap::new(),
+            load: vec![0; usize::try_from(node.lanes).expect("lanes are counted in 32 bits")],
+        }
+    }
+
+    /// A catalog with what was stored.
+    pub(super) fn restore(
+        mut self,
+        counters: Counters,
+        streams: impl IntoIterator<Item = Stream>,
+    ) -> Result<Self, Inconsistency> {
+        if counters.next_stream > COUNTER_MAX || counters.next_owner > COUNTER_MAX {
+            return Err(Inconsistency(format!("counters {counters:?} are beyond {COUNTER_MAX}")));
+        }
+        self.counters = counters;
+        let mut owners = BTreeSet::new();
+        for stream in streams {
+            self.admit(&stream, &mut owners)?;
+            self.insert(stream);
+        }
+        Ok(self)
+    }
+
+    /// Checks a stored stream against those before it.
+    fn admit(&self, stream: &Stream, owners: &mut BTreeSet<OwnerId>) -> Result<(), Inconsistency> {
+        let refuse = |reason: String| Err(Inconsistency(format!("stream {}: {reason}", stream.name)));
+        if self.streams.contains_key(&stream.name) || self.names.contains_key(&stream.id) {
+            return refuse("its name or id is there twice".to_owned());
+        }
+        if stream.id.get() >= self.counters.next_stream {
+            return refuse(format!("its id {} has not been given out", stream.id));
+        }
+        for shard in &stream.shards {
+            if shard.lane.get() >= self.node.lanes {
+                return refuse(format!(
+                    "shard {} is on lane {} of {}",
+                    shard.index, shard.lane, self.node.lanes
+                ));
+            }
+            if shard.owner.get() >= self.counters.next_owner || !owners.insert(shard.owner) {
+                return refuse(format!(
+                    "shard {} has the owner {}, which is not its own",
+                    shard.index, shard.owner
+                ));
+            }
+        }
+        if !stream.shards.is_sorted_by(|a, b| a.index < b.index) {
+            return refuse("its shards are out of order".to_owned());
+        }
+        let open =
+            stream.shards.iter().filter(|shard| is_open(shard)).map(|shard| (shard.range, shard.index));
+        RoutingTable::new(open).map_or_else(|error| refuse(error.to_string()), |_| Ok(()))
+    }
+
+    /// The node that the data directory belongs to.
+    pub fn node(&self) -> Node {
+        self.node
+    }
+
+    /// The stream of this name.
+    pub fn stream(&self, name: &StreamName) -> Option<&Stream> {
+        self.streams.get(name)
+    }
+
+    /// The stream of this id.
+    pub fn stream_of(&self, id: StreamId) -> Option<&Stream> {
+        self.streams.get(self.names.get(&id)?)
+    }
+
+    /// Every stream in the order of their names.
+    pub fn streams(&self) -> impl ExactSizeIterator<Item = &Stream> {
+        self.streams.values()
+    }
+
+    /// Up to `limit` streams in the order of their names, beginning after `after`.
+    pub fn list(&self, after: Option<&StreamName>, limit: usize) -> Page<'_> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest =
+            self.streams.range::<StreamName, _>((from, Bound::Unbounded)).map(|(_, stream)| stream);
+        Page { streams: rest.by_ref().take(limit).collect(), more: rest.next().is_some() }
+    }
+
+    /// The next ids.
+    pub(super) fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The counters as they are after a change.
+    pub(super) fn counters_after(&self, change: &Change) -> Counters {
+        let Change::Create(stream) = change else { return self.counters };
+        let owners = stream.shards.iter().map(|shard| shard.owner.get() + 1);
+        Counters {
+            next_stream: self.counters.next_stream.max(stream.id.get() + 1),
+            next_owner: owners.fold(self.counters.next_owner, u64::max),
+        }
+    }
+
+    /// A new stream as it would be.
+    pub(super) fn plan_create(&self, new: NewStream, now: Timestamp) -> Result<Stream, CreateStreamError> {
+        if self.streams.contains_key(&new.name) {
+            return Err(CreateStreamError::Exists { name: new.name });
+        }
+        let limit = self.limits.shards_per_stream;
+        if !(1..=limit).contains(&new.shards) {
+            return Err(CreateStreamError::Shards { value: new.shards, limit });
+        }
+        if u32::try_from(self.streams.len()).is_ok_and(|streams| streams >= self.limits.streams) {
+            return Err(CreateStreamError::TooManyStreams { limit: self.limits.streams });
+        }
+        let (retention, quota) = settle(self.defaults, new.settings)?;
+        Ok(Stream {
+            id: StreamId(self.counters.next_stream),
+            name: new.name,
+            created: now,
+            retention,
+            quota,
+            map_version: 1,
+            shards: deal(new.shards, OwnerId(self.counters.next_owner), &self.load),
+        })
+    }
+
+    /// A stream as it would be with other settings.
+    pub(super) fn plan_update(
+        &self,
+        name: &StreamName,
+        settings: Settings,
+    ) -> Result<Stream, UpdateStreamError> {
+        let present =
+            self.streams.get(name).ok_or_else(|| UpdateStreamError::Unknown { name: name.clone() })?;
+        let settled =
+            settle(StreamDefaults { retention: present.retention, quota: present.quota }, settings)?;
+        let (retention, quota) = settled;
+        Ok(Stream { retention, quota, ..present.clone() })
+    }
+
+    /// The stream that would be removed.
+    pub(super) fn plan_delete(&self, name: &StreamName) -> Result<Stream, DeleteStreamError> {
+        let present = self.streams.get(name);
+        present.cloned().ok_or_else(|| DeleteStreamError::Unknown { name: name.clone() })
+    }
+
+    /// Applies a change that is durable.
+    pub(super) fn apply(&mut self, change: Change) {
+        self.counters = self.counters_after(&change);
+        match change {
+            Change::Create(stream) => self.insert(stream),
+            Change::Update(stream) => {
+                self.remove(&stream.name);
+                self.insert(stream);
+            }
+            Change::Delete(stream) => self.remove(&stream.name),
+        }
+    }
+
+    fn insert(&mut self, stream: Stream) {
+        for shard in stream.shards.iter().filter(|shard| is_open(shard)) {
+            *self.load_of(shard) += 1;
+        }
+        self.names.insert(stream.id, stream.name.clone());
+        self.streams.insert(stream.name.clone(), stream);
+    }
+
+    fn remove(&mut self, name: &StreamName) {
+        let Some(stream) = self.streams.remove(name) else { return };
+        self.names.remove(&stream.id);
+        for shard in stream.shards.iter().filter(|shard| is_open(shard)) {
+            *self.load_of(shard) -= 1;
+        }
+    }
+
+    fn load_of(&mut self, shard: &Shard) -> &mut u64 {
+        let lane = usize::try_from(shard.lane.get()).expect("lanes are counted in 32 bits");
+        self.load
+            .get_mut(lane)
+            .expect("shards are dealt to, and stored ones checked against, the lanes there are")
+    }
+}
+
+fn is_open(shard: &Shard) -> bool {
+    shard.state == ShardState::Open
+}
+
+#[cfg(test)]
+mod tests;
