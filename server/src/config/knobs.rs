@@ -102,7 +102,7 @@ knobs! {
         connections: u32 = "10000", count("connections", 1, 1_000_000);
         /// Bytes per core of requests and answers in flight; a connection over it is not read from until there is room.
         inflight_bytes: u64 = "256MiB", bytes(MIB, TIB);
-        /// Largest frame of the native protocol, and so the largest record batch.
+        /// Largest frame of the native protocol. A record batch must fit into one.
         frame_bytes: u64 = "16MiB", bytes(64 * KIB, tidemill_wire::limits::FRAME_BYTES_MAX as u64);
         /// Requests of one connection in flight; further ones are not read until one is answered.
         connection_inflight_requests: u32 = "1024", count("requests", 1, 65_536);

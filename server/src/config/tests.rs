@@ -281,7 +281,7 @@ fn the_printed_configuration_loads_to_the_same_values() {
     let printed = effective.to_toml();
     let again = load(&printed, &[], &[]).unwrap_or_else(|error| panic!("{error}\n{printed}"));
     assert_eq!(again.config, effective.config);
-    assert!(printed.contains("\n# Largest frame of the native protocol, and so the largest record batch.\n"));
+    assert!(printed.contains("\n# Largest frame of the native protocol. A record batch must fit into one.\n"));
     assert!(
         printed.contains("flush_interval = \"1500ms\" # from flag storage.flush_interval\n"),
         "{printed}"
