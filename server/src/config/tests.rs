@@ -358,3 +358,17 @@ proptest! {
         let _ = Sources { flags: vec![(key, text)], ..Sources::default() }.load();
     }
 }
+
+#[test]
+fn the_operations_guide_shows_every_knob_as_it_is() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/OPERATIONS.md");
+    let guide = std::fs::read_to_string(path).expect("the guide is part of the tree");
+    let (before, rest) = guide.split_once("by a test -->\n").expect("the guide marks where the settings begin");
+    let (table, after) = rest.split_once("<!-- /settings -->").expect("the guide marks where the settings end");
+    if std::env::var_os("BLESS").is_some() {
+        let blessed = format!("{before}by a test -->\n{}<!-- /settings -->{after}", reference());
+        std::fs::write(path, blessed).expect("the guide can be written");
+        return;
+    }
+    assert_eq!(table, reference(), "run this test with BLESS=1 to renew the table in docs/OPERATIONS.md");
+}
