@@ -1,30 +1,15 @@
 //! The columnar record batch: the same bytes in a producer's frame, in the log and in a fetch's answer.
 //!
-//! ```text
-//! offset  size      field               little-endian
-//! 0       4         magic               "TMB1"
-//! 4       1         compression         of the data column: 0 none, 1 LZ4 block, 2 Zstandard frame
-//! 5       1         flags               bit 0: one key for all records; bit 1: timestamps
-//! 6       2         reserved            0
-//! 8       4         record count n      1…65,536
-//! 12      4         keys length         bytes of the key column
-//! 16      4         data length         bytes of the data column as stored
-//! 20      4         raw data length     bytes of the data column before compression
-//! 24      8·n       timestamps          only with bit 1: milliseconds since the epoch
-//! …       4·n       data ends           record i's data is raw[end(i-1)..end(i)], end(-1) = 0
-//! …       4·n       key ends            without bit 0; with it the whole key column is every record's key
-//! …       …         keys
-//! …       …         data
-//! ```
-//!
-//! Checking a batch takes O(records) and touches no data; only a reader of compressed data inflates it.
+//! The layout is drawn in `docs/format/record-batch.md`. Checking a batch takes O(records) and touches no data; only
+//! a reader of compressed data inflates it, and a batch cannot claim to inflate to more than its codec could reach
+//! from the bytes that are there.
 
 mod builder;
 mod compression;
 mod view;
 
 pub use builder::{BatchBuilder, BuildError};
-pub use compression::{Compression, CompressionError};
+pub use compression::{Compression, CompressionError, UnknownCompression};
 pub use view::{BatchError, BatchView, Record, Records};
 
 /// Bytes of the fixed part.
@@ -33,6 +18,18 @@ pub const BATCH_HEADER_BYTES: usize = 24;
 const MAGIC: [u8; 4] = *b"TMB1";
 const FLAG_ONE_KEY: u8 = 1;
 const FLAG_TIMESTAMPS: u8 = 2;
+
+/// Bytes of keys and data in a batch that was checked before, from its header alone; `None` if the bytes begin no batch.
+///
+/// For whoever walks entries of the log and counts them against a quota without reading every record's offsets.
+#[must_use]
+pub fn payload_bytes_of(batch: &[u8]) -> Option<u64> {
+    let header = batch.first_chunk::<BATCH_HEADER_BYTES>().filter(|header| header[..4] == MAGIC)?;
+    let field = |at: usize| {
+        u64::from(u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]))
+    };
+    Some(field(12) + field(16))
+}
 
 #[cfg(test)]
 mod tests;

@@ -128,8 +128,12 @@ impl EntryHeader {
     }
 
     /// The header's 64 bytes, checksum over itself and `payload` included.
+    ///
+    /// # Panics
+    /// `length` is not that of header and payload.
     #[must_use]
     pub fn encode(&self, payload: &[u8]) -> [u8; ENTRY_HEADER_BYTES] {
+        assert_eq!(self.length as usize, ENTRY_HEADER_BYTES + payload.len(), "an entry tells its length");
         let mut bytes = [0; ENTRY_HEADER_BYTES];
         bytes[4..8].copy_from_slice(&self.length.to_le_bytes());
         bytes[8] = ENTRY_VERSION;

@@ -1,14 +1,6 @@
 //! Frames of the native protocol: how a message and its raw body lie in the byte stream.
-//!
-//! ```text
-//! offset  size  field            little-endian
-//! 0       4     frame length     bytes after this field: 4 + message length + body length
-//! 4       4     message length   bytes of the flatbuffers message
-//! 8       …     message
-//! …       …     body             a record batch (append) or a run of log entries (fetch), else empty
-//! ```
-//!
-//! Cutting frames copies nothing: message and body are slices of what was received.
+//! They are drawn in `docs/protocol/native.md`. Cutting frames copies nothing: message and body are slices of what
+//! was received.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -94,8 +86,14 @@ pub fn cut(received: &mut BytesMut, limit: u32) -> Result<Option<Frame>, FrameEr
 
 /// Appends a frame's header and message to `out`; `body_bytes` bytes of body must follow.
 ///
-/// Panics if the lengths are over what a frame can hold, which its builders exclude.
+/// # Panics
+/// The message is over [`MESSAGE_BYTES_MAX`] or the frame over 4 GiB, which the bounds on all their parts exclude.
 pub fn put(out: &mut BytesMut, message: &[u8], body_bytes: usize) {
+    assert!(
+        message.len() <= MESSAGE_BYTES_MAX as usize,
+        "no peer takes a message of {} bytes",
+        message.len()
+    );
     let length = u32::try_from(4 + message.len() + body_bytes).expect("a frame is bounded far below 4 GiB");
     let message_length = u32::try_from(message.len()).expect("shorter than its frame");
     out.reserve(FRAME_HEADER_BYTES + message.len());

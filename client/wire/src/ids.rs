@@ -134,3 +134,6 @@ impl std::str::FromStr for StreamName {
         Self::new(text)
     }
 }
+
+#[cfg(test)]
+mod tests;

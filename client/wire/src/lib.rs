@@ -13,5 +13,7 @@ pub mod ids;
 pub mod limits;
 pub mod message;
 pub mod routing;
+#[cfg(test)]
+mod samples;
 
 pub use ids::{LaneId, OwnerId, RequestId, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};

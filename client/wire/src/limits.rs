@@ -54,3 +54,6 @@ const _: () = assert!(STREAM_SHARDS_MAX * 32 + BATCH_RECORDS_MAX * 2 + 4_096 <= 
 const _: () =
     assert!(LIST_STREAMS_MAX as usize * (STREAM_NAME_BYTES_MAX + 128) <= MESSAGE_BYTES_MAX as usize);
 const _: () = assert!(LIST_STREAMS_MAX as usize + 2 <= MESSAGE_TABLES_MAX);
+
+#[cfg(test)]
+mod tests;

@@ -81,6 +81,14 @@ pub enum RoutingError {
         /// The first point without a shard.
         at: HashKey,
     },
+    /// A range ends before it starts.
+    #[error("hash key range {start}–{end} ends before it starts")]
+    Reversed {
+        /// Its first point.
+        start: HashKey,
+        /// Its last point.
+        end: HashKey,
+    },
     /// Two ranges hold the point.
     #[error("hash key {at} belongs to more than one open shard")]
     Overlap {
@@ -96,13 +104,14 @@ impl RoutingTable {
         ranges.sort_unstable_by_key(|(range, _)| range.start);
         let mut wanted = Some(HashKey(0));
         for (range, _) in &ranges {
+            let HashKeyRange { start, end } = *range;
+            if end < start {
+                return Err(RoutingError::Reversed { start, end });
+            }
             match wanted {
-                Some(at) if range.start > at => return Err(RoutingError::Gap { at }),
-                Some(at) if range.start < at || range.end < range.start => {
-                    return Err(RoutingError::Overlap { at: range.start });
-                }
-                None => return Err(RoutingError::Overlap { at: range.start }),
-                Some(_) => wanted = range.end.0.checked_add(1).map(HashKey),
+                Some(at) if start > at => return Err(RoutingError::Gap { at }),
+                Some(at) if start == at => wanted = end.0.checked_add(1).map(HashKey),
+                Some(_) | None => return Err(RoutingError::Overlap { at: start }),
             }
         }
         match wanted {

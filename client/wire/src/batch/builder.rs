@@ -6,8 +6,8 @@ use super::{BATCH_HEADER_BYTES, Compression, FLAG_ONE_KEY, FLAG_TIMESTAMPS, MAGI
 use crate::ids::Timestamp;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, KEY_BYTES_MAX, RECORD_BYTES_MAX};
 
-/// Collects records and lays them out as columns.
-#[derive(Clone, Debug, Default)]
+/// Collects records and lays them out as columns. Keeps its memory from one batch to the next.
+#[derive(Clone, Debug)]
 pub struct BatchBuilder {
     data: Vec<u8>,
     data_ends: Vec<u32>,
@@ -46,11 +46,24 @@ pub enum BuildError {
     MixedTimestamps,
 }
 
+impl Default for BatchBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl BatchBuilder {
     /// An empty batch.
     #[must_use]
-    pub fn new() -> Self {
-        Self { one_key: true, ..Self::default() }
+    pub const fn new() -> Self {
+        Self {
+            data: Vec::new(),
+            data_ends: Vec::new(),
+            keys: Vec::new(),
+            key_ends: Vec::new(),
+            timestamps: Vec::new(),
+            one_key: true,
+        }
     }
 
     /// Records so far.
@@ -65,21 +78,26 @@ impl BatchBuilder {
         self.data_ends.is_empty()
     }
 
-    /// Bytes of keys and data so far: what a shard's write quota counts.
+    /// Bytes of keys and data so far: what a shard's write quota counts, unless compression makes the data smaller.
     #[must_use]
     pub fn payload_bytes(&self) -> usize {
         self.keys.len() + self.data.len()
     }
 
-    /// Bytes of the batch if it were built now without compression, at most.
+    /// Bytes of the batch if it were built now without compression.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.bytes_with(self.data_ends.len(), self.keys.len(), self.data.len())
+        self.layout().bytes()
     }
 
-    fn bytes_with(&self, records: usize, keys: usize, data: usize) -> usize {
-        let per_record = 8 + if self.timestamps.is_empty() { 0 } else { 8 };
-        BATCH_HEADER_BYTES + records * per_record + keys + data
+    fn layout(&self) -> Layout {
+        Layout {
+            records: self.data_ends.len(),
+            keys: self.keys.len(),
+            data: self.data.len(),
+            one_key: self.one_key,
+            timestamps: !self.timestamps.is_empty(),
+        }
     }
 
     /// Adds a record. An error leaves the batch as it was.
@@ -96,10 +114,14 @@ impl BatchBuilder {
         }
         let keeps_one_key = self.one_key && (records == 0 || self.keys == key);
         let spelled_keys = if self.one_key { self.keys.len() * records } else { self.keys.len() };
-        let keys_after = if keeps_one_key { key.len() } else { spelled_keys + key.len() };
-        // 16 more for the first timestamp, which `bytes_with` cannot know of.
-        let bytes_after = self.bytes_with(records + 1, keys_after, self.data.len() + data.len()) + 16;
-        if records >= BATCH_RECORDS_MAX as usize || bytes_after > BATCH_BYTES_MAX as usize {
+        let after = Layout {
+            records: records + 1,
+            keys: if keeps_one_key { key.len() } else { spelled_keys + key.len() },
+            data: self.data.len() + data.len(),
+            one_key: keeps_one_key,
+            timestamps: timestamp.is_some(),
+        };
+        if records >= BATCH_RECORDS_MAX as usize || after.bytes() > BATCH_BYTES_MAX as usize {
             return Err(BuildError::Full { records: self.records(), bytes: self.bytes() });
         }
         self.push_key(key, keeps_one_key);
@@ -117,9 +139,10 @@ impl BatchBuilder {
             return;
         }
         if self.one_key {
-            let first = std::mem::take(&mut self.keys);
-            for _ in 0..self.data_ends.len() {
-                self.keys.extend_from_slice(&first);
+            let first = self.keys.len();
+            self.key_ends.push(length(&self.keys));
+            for _ in 1..self.data_ends.len() {
+                self.keys.extend_from_within(..first);
                 self.key_ends.push(length(&self.keys));
             }
             self.one_key = false;
@@ -138,12 +161,10 @@ impl BatchBuilder {
             Some(packed) => (compression, packed.as_slice()),
             None => (Compression::None, self.data.as_slice()),
         };
-        let timestamps = !self.timestamps.is_empty();
-        let flags =
-            if self.one_key { FLAG_ONE_KEY } else { 0 } | if timestamps { FLAG_TIMESTAMPS } else { 0 };
-        let mut out = Vec::with_capacity(self.bytes());
+        let layout = Layout { data: data.len(), ..self.layout() };
+        let mut out = Vec::with_capacity(layout.bytes());
         out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&[codec as u8, flags, 0, 0]);
+        out.extend_from_slice(&[codec as u8, layout.flags(), 0, 0]);
         for field in [self.records(), length(&self.keys), length(data), length(&self.data)] {
             out.extend_from_slice(&field.to_le_bytes());
         }
@@ -152,8 +173,41 @@ impl BatchBuilder {
         out.extend(self.key_ends.iter().flat_map(|end| end.to_le_bytes()));
         out.extend_from_slice(&self.keys);
         out.extend_from_slice(data);
-        *self = Self::new();
+        // Invariant: what `push` compares with the limit is what is built; guarded by the builder's properties.
+        assert_eq!(out.len(), layout.bytes(), "the columns are as long as they were counted");
+        self.clear();
         Some(Bytes::from(out))
+    }
+
+    /// Drops the records.
+    pub fn clear(&mut self) {
+        self.data.clear();
+        self.data_ends.clear();
+        self.keys.clear();
+        self.key_ends.clear();
+        self.timestamps.clear();
+        self.one_key = true;
+    }
+}
+
+/// What decides how long a batch is.
+struct Layout {
+    records: usize,
+    keys: usize,
+    data: usize,
+    one_key: bool,
+    timestamps: bool,
+}
+
+impl Layout {
+    fn bytes(&self) -> usize {
+        let per_record = 4 + if self.one_key { 0 } else { 4 } + if self.timestamps { 8 } else { 0 };
+        BATCH_HEADER_BYTES + self.records * per_record + self.keys + self.data
+    }
+
+    fn flags(&self) -> u8 {
+        let one_key = if self.one_key { FLAG_ONE_KEY } else { 0 };
+        one_key | if self.timestamps { FLAG_TIMESTAMPS } else { 0 }
     }
 }
 

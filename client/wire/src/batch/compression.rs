@@ -4,6 +4,11 @@ use std::fmt;
 
 use crate::limits::BATCH_DATA_RAW_BYTES_MAX;
 
+/// An LZ4 match of 255 bytes costs at least one.
+const LZ4_RATIO_MAX: u64 = 255;
+/// A Zstandard block of 128 KiB costs at least its header of three bytes and one more.
+const ZSTD_RATIO_MAX: u64 = 32_768;
+
 /// How the data column is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -81,6 +86,16 @@ impl Compression {
         }
     }
 
+    /// The most bytes that so many stored ones can inflate to, at most [`BATCH_DATA_RAW_BYTES_MAX`].
+    pub(super) fn raw_bytes_max(self, stored: u32) -> u64 {
+        let reach = match self {
+            Self::None => return stored.into(),
+            Self::Lz4 => u64::from(stored) * LZ4_RATIO_MAX,
+            Self::Zstd => u64::from(stored) * ZSTD_RATIO_MAX,
+        };
+        reach.min(BATCH_DATA_RAW_BYTES_MAX.into())
+    }
+
     /// Compresses a column; `None` when that would not make it smaller.
     pub(super) fn deflate(self, raw: &[u8]) -> Option<Vec<u8>> {
         let packed = match self {
@@ -91,11 +106,10 @@ impl Compression {
         (packed.len() < raw.len()).then_some(packed)
     }
 
-    /// Inflates a column that the batch says has `raw_bytes` bytes, at most
-    /// [`BATCH_DATA_RAW_BYTES_MAX`] of them.
+    /// Inflates a column that the batch says has `raw_bytes` bytes, which the view has found to be within
+    /// [`raw_bytes_max`](Self::raw_bytes_max).
     pub(super) fn inflate(self, stored: &[u8], raw_bytes: usize) -> Result<Vec<u8>, CompressionError> {
         let damaged = |reason: String| CompressionError::Damaged { codec: self, reason };
-        debug_assert!(raw_bytes <= BATCH_DATA_RAW_BYTES_MAX as usize, "checked by the view");
         let raw = match self {
             Self::None => stored.to_vec(),
             Self::Lz4 => {

@@ -6,9 +6,7 @@ use bytes::Bytes;
 
 use super::{BATCH_HEADER_BYTES, Compression, CompressionError, FLAG_ONE_KEY, FLAG_TIMESTAMPS, MAGIC};
 use crate::ids::Timestamp;
-use crate::limits::{
-    BATCH_BYTES_MAX, BATCH_DATA_RAW_BYTES_MAX, BATCH_RECORDS_MAX, KEY_BYTES_MAX, RECORD_BYTES_MAX,
-};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, KEY_BYTES_MAX, RECORD_BYTES_MAX};
 
 /// Why bytes are not a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,7 +14,7 @@ pub enum BatchError {
     /// It does not begin with the magic of a known version.
     #[error("batch begins with {found:02x?}, expected {MAGIC:02x?}")]
     Magic {
-        /// The first four bytes, or fewer padded with zeroes.
+        /// The first four bytes.
         found: [u8; 4],
     },
     /// The codec is not known.
@@ -51,7 +49,8 @@ pub enum BatchError {
         /// Bytes that are there.
         found: usize,
     },
-    /// The raw data is over its bound, or differs from the stored data without compression.
+    /// The raw data is more than the codec could inflate the stored data to, over its bound, or differs from the
+    /// stored data without compression.
     #[error("batch stores {stored} bytes of data and says they are {raw} bytes inflated")]
     RawLength {
         /// Bytes stored.
@@ -83,6 +82,45 @@ pub enum BatchError {
         /// The last end offset.
         end: u32,
     },
+}
+
+/// The fixed part of a batch, its fields checked each by itself.
+struct Header {
+    compression: Compression,
+    flags: u8,
+    count: u32,
+    keys_bytes: u32,
+    data_bytes: u32,
+    raw_bytes: u32,
+}
+
+impl Header {
+    fn parse(header: &[u8; BATCH_HEADER_BYTES]) -> Result<Self, BatchError> {
+        if header[..4] != MAGIC {
+            return Err(BatchError::Magic { found: [header[0], header[1], header[2], header[3]] });
+        }
+        let Some(compression) = Compression::from_byte(header[4]) else {
+            return Err(BatchError::Compression { found: header[4] });
+        };
+        let flags = header[5];
+        if flags & !(FLAG_ONE_KEY | FLAG_TIMESTAMPS) != 0 || header[6] != 0 || header[7] != 0 {
+            let found = u32::from_le_bytes([flags, header[6], header[7], 0]);
+            return Err(BatchError::Flags { found });
+        }
+        let field =
+            |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let (count, keys_bytes, data_bytes, raw_bytes) = (field(8), field(12), field(16), field(20));
+        if count == 0 || count > BATCH_RECORDS_MAX {
+            return Err(BatchError::RecordCount { found: count });
+        }
+        let is_stored_raw = compression == Compression::None;
+        if u64::from(raw_bytes) > compression.raw_bytes_max(data_bytes)
+            || is_stored_raw && raw_bytes != data_bytes
+        {
+            return Err(BatchError::RawLength { stored: data_bytes, raw: raw_bytes });
+        }
+        Ok(Self { compression, flags, count, keys_bytes, data_bytes, raw_bytes })
+    }
 }
 
 /// A checked batch.
@@ -122,33 +160,9 @@ impl BatchView {
         let Some(header) = bytes.first_chunk::<BATCH_HEADER_BYTES>() else {
             return Err(BatchError::Length { expected: BATCH_HEADER_BYTES as u64, found: bytes.len() });
         };
-        if header[..4] != MAGIC {
-            return Err(BatchError::Magic { found: [header[0], header[1], header[2], header[3]] });
-        }
+        let Header { compression, flags, count, keys_bytes, data_bytes, raw_bytes } = Header::parse(header)?;
         if bytes.len() > BATCH_BYTES_MAX as usize {
             return Err(BatchError::TooLarge { found: bytes.len() });
-        }
-        let field =
-            |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-        let Some(compression) = Compression::from_byte(header[4]) else {
-            return Err(BatchError::Compression { found: header[4] });
-        };
-        let flags = header[5];
-        if flags & !(FLAG_ONE_KEY | FLAG_TIMESTAMPS) != 0 || header[6] != 0 || header[7] != 0 {
-            return Err(BatchError::Flags {
-                found: u32::from_le_bytes([header[5], header[6], header[7], 0]),
-            });
-        }
-        let (count, keys_bytes, data_bytes, raw_bytes) = (field(8), field(12), field(16), field(20));
-        if count == 0 || count > BATCH_RECORDS_MAX {
-            return Err(BatchError::RecordCount { found: count });
-        }
-        let raw_lies = match compression {
-            Compression::None => raw_bytes != data_bytes,
-            Compression::Lz4 | Compression::Zstd => raw_bytes > BATCH_DATA_RAW_BYTES_MAX,
-        };
-        if raw_lies {
-            return Err(BatchError::RawLength { stored: data_bytes, raw: raw_bytes });
         }
         let records = count as usize;
         let timestamps = BATCH_HEADER_BYTES;
@@ -159,23 +173,14 @@ impl BatchView {
         if expected != bytes.len() as u64 {
             return Err(BatchError::Length { expected, found: bytes.len() });
         }
+        check_ends("data", &bytes[data_ends..key_ends], raw_bytes, RECORD_BYTES_MAX)?;
+        if flags & FLAG_ONE_KEY == 0 {
+            check_ends("key", &bytes[key_ends..keys], keys_bytes, KEY_BYTES_MAX as u32)?;
+        } else {
+            check_ends("key", &keys_bytes.to_le_bytes(), keys_bytes, KEY_BYTES_MAX as u32)?;
+        }
         let data = keys + keys_bytes as usize;
         let columns = Columns { timestamps, data_ends, key_ends, keys, data };
-        check_ends("data", &bytes[data_ends..key_ends], raw_bytes, RECORD_BYTES_MAX)?;
-        if key_ends == keys {
-            let limit = KEY_BYTES_MAX as u32;
-            if keys_bytes > limit {
-                return Err(BatchError::Offset {
-                    record: 0,
-                    column: "key",
-                    end: keys_bytes,
-                    previous: 0,
-                    limit,
-                });
-            }
-        } else {
-            check_ends("key", &bytes[key_ends..keys], keys_bytes, KEY_BYTES_MAX as u32)?;
-        }
         Ok(Self { bytes, compression, count, raw_bytes, columns })
     }
 
@@ -210,9 +215,13 @@ impl BatchView {
             .then(|| &self.bytes[self.columns.keys..self.columns.data])
     }
 
-    /// The partition key of record `index`, which must be below [`count`](Self::count).
+    /// The partition key of record `index`.
+    ///
+    /// # Panics
+    /// `index` is not below [`count`](Self::count).
     #[must_use]
     pub fn key(&self, index: u32) -> &[u8] {
+        assert!(index < self.count, "record {index} of a batch of {}", self.count);
         &self.bytes[self.key_range(index)]
     }
 

@@ -190,8 +190,9 @@ fn decode_failure(failed: &fb::Failed<'_>) -> Failure {
 /// A code's number survives in the text if this version has no word for it.
 fn decode_refusal(number: u16, message: Option<&str>) -> (ErrorCode, String) {
     let message = bounded(message.unwrap_or_default(), FAILURE_TEXT_BYTES_MAX);
-    match ErrorCode::from_number(number) {
-        Some(code) => (code, message.to_owned()),
-        None => (ErrorCode::Unrecognized, format!("code {number}: {message}")),
+    if let Some(code) = ErrorCode::from_number(number) {
+        return (code, message.to_owned());
     }
+    let message = format!("code {number}: {message}");
+    (ErrorCode::Unrecognized, bounded(&message, FAILURE_TEXT_BYTES_MAX).to_owned())
 }

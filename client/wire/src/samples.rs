@@ -1,0 +1,232 @@
+//! Valid messages, batches and entries that the tests of several modules start from. Only for tests.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::batch::{BatchBuilder, Compression};
+use crate::entry::{ENTRY_HEADER_BYTES, EntryHeader, EntryKind, stride};
+use crate::frame;
+use crate::ids::*;
+use crate::limits::FRAME_BYTES_MAX;
+use crate::message::*;
+use crate::routing::HashKeyRange;
+
+/// Bytes from hexadecimal digits; spaces and line ends are for the reader.
+pub(crate) fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let value = |digit: u8| (digit as char).to_digit(16).expect("a hexadecimal digit") as u8;
+    digits.chunks(2).map(|pair| value(pair[0]) << 4 | value(pair[1])).collect()
+}
+
+pub(crate) fn name(text: &str) -> StreamName {
+    StreamName::new(text).expect("a valid name")
+}
+
+/// Every kind of request, with small, ordinary and extreme values.
+pub(crate) fn requests() -> Vec<Request> {
+    let settings = Settings {
+        retention_ms: Some(u64::MAX),
+        retention_bytes: Some(0),
+        quota: Some(Quota {
+            write_bytes_per_second: 1,
+            write_records_per_second: 0,
+            read_bytes_per_second: u64::MAX,
+        }),
+    };
+    let longest = name(&"x".repeat(128));
+    let mut bodies = vec![
+        RequestBody::Hello(Hello { version_min: 0, version_max: u16::MAX, client: String::new() }),
+        RequestBody::Hello(Hello { version_min: 1, version_max: 1, client: "é".repeat(128) }),
+        RequestBody::Ping,
+        RequestBody::CreateStream(CreateStream { name: name("a"), shards: 0, settings: Settings::default() }),
+        RequestBody::CreateStream(CreateStream { name: longest.clone(), shards: u32::MAX, settings }),
+        RequestBody::DescribeStream(longest.clone()),
+        RequestBody::ListStreams(ListStreams { after: None, limit: 0 }),
+        RequestBody::ListStreams(ListStreams { after: Some(longest), limit: u32::MAX }),
+        RequestBody::UpdateStream(UpdateStream { name: name("b"), settings }),
+        RequestBody::DeleteStream(name("c-1_2.3")),
+        RequestBody::Append(Append { stream: StreamId(0), shard: None, ack: Ack::Durable }),
+        RequestBody::Append(Append {
+            stream: StreamId(u64::MAX),
+            shard: Some(ShardIndex(u32::MAX - 1)),
+            ack: Ack::Written,
+        }),
+        RequestBody::Credit { subscription: RequestId(u64::MAX), bytes: u64::MAX },
+        RequestBody::Credit { subscription: RequestId(0), bytes: 0 },
+        RequestBody::Unsubscribe { subscription: RequestId(7) },
+    ];
+    for position in [
+        Position::Oldest,
+        Position::Newest,
+        Position::Sequence(SequenceNumber(u64::MAX)),
+        Position::Timestamp(Timestamp(0)),
+    ] {
+        let (stream, shard) = (StreamId(3), ShardIndex(4));
+        bodies.push(RequestBody::Fetch(Fetch { stream, shard, position, bytes_max: u32::MAX, wait_ms: 1 }));
+        bodies.push(RequestBody::Subscribe(Subscribe { stream, shard, position, credit_bytes: 1 << 40 }));
+    }
+    numbered(bodies).map(|(id, body)| Request { id, body }).collect()
+}
+
+/// Every kind of answer, with small, ordinary and extreme values.
+pub(crate) fn responses() -> Vec<Response> {
+    let appended = Appended {
+        shard: ShardIndex(1),
+        base_sequence: SequenceNumber(u64::MAX),
+        append_time: Timestamp(1_700_000_000_000),
+    };
+    let routed = RoutedAppend {
+        placements: vec![
+            Placement { shard: ShardIndex(1), records: 2, outcome: Ok(appended) },
+            Placement { shard: ShardIndex(2), records: 1, outcome: Err((ErrorCode::WriteThrottled, 250)) },
+        ],
+        placement_of: vec![0, 1, 0],
+    };
+    let summary = StreamSummary {
+        id: StreamId(1),
+        name: name("logs"),
+        created: Timestamp(5),
+        shards: 4,
+        retention_ms: 86_400_000,
+    };
+    let mut bodies = vec![
+        ResponseBody::Welcome(Welcome {
+            version: 1,
+            server: "tidemill 0.1.0".to_owned(),
+            node: u64::MAX,
+            core: 3,
+            frame_bytes_max: 16 << 20,
+            in_flight_max: 1_024,
+            lanes: vec![(LaneId(0), 7_070), (LaneId(u32::MAX), u16::MAX)],
+        }),
+        ResponseBody::Done,
+        ResponseBody::StreamDescription(description(3)),
+        ResponseBody::StreamList { streams: vec![], more: false },
+        ResponseBody::StreamList { streams: vec![summary.clone(), summary], more: true },
+        ResponseBody::Appended(appended),
+        ResponseBody::RoutedAppend(routed),
+        ResponseBody::RoutedAppend(RoutedAppend { placements: vec![], placement_of: vec![] }),
+        ResponseBody::Fetched(Fetched {
+            from_sequence: SequenceNumber(0),
+            next_sequence: SequenceNumber(1),
+            oldest_sequence: SequenceNumber(2),
+            end_sequence: SequenceNumber(u64::MAX),
+            closed: true,
+        }),
+        ResponseBody::SubscriptionEnded(SubscriptionEnded {
+            code: ErrorCode::Unsubscribed,
+            message: String::new(),
+            next_sequence: SequenceNumber(9),
+        }),
+    ];
+    bodies.extend(ErrorCode::ALL.iter().map(|code| {
+        let wait = std::time::Duration::from_millis(u64::from(*code as u16));
+        ResponseBody::Failed(Failure::new(*code, "why: ü").with_limit(u64::MAX, 1).with_retry_after(wait))
+    }));
+    numbered(bodies).map(|(id, body)| Response { id, body }).collect()
+}
+
+/// A stream whose open shards divide the keys evenly, and one closed shard.
+pub(crate) fn description(open: u32) -> StreamDescription {
+    let shard = |(index, range)| ShardDescription {
+        index: ShardIndex(index),
+        lane: LaneId(index % 2),
+        range,
+        state: ShardState::Open,
+        oldest_sequence: SequenceNumber(10),
+        next_sequence: SequenceNumber(u64::MAX),
+        bytes: 1 << 40,
+        parent: Some(ShardIndex(0)),
+        adjacent_parent: None,
+    };
+    let mut shards: Vec<_> = (1..).zip(HashKeyRange::split_evenly(open)).map(shard).collect();
+    let range = HashKeyRange::split_evenly(1)[0];
+    shards.push(ShardDescription { state: ShardState::Closed, parent: None, ..shard((0, range)) });
+    StreamDescription {
+        id: StreamId(8),
+        name: name("orders"),
+        created: Timestamp(1_700_000_000_000),
+        retention_ms: 86_400_000,
+        retention_bytes: 0,
+        quota: Quota::OFF,
+        map_version: 2,
+        shards,
+    }
+}
+
+fn numbered<T>(bodies: Vec<T>) -> impl Iterator<Item = (RequestId, T)> {
+    let ids = [0, 1, u64::from(u32::MAX), u64::MAX].into_iter().cycle();
+    ids.map(RequestId).zip(bodies)
+}
+
+/// The message of a request, without its frame.
+pub(crate) fn request_message(request: &Request) -> Bytes {
+    let mut out = BytesMut::new();
+    Encoder::new().request(&mut out, request, 0);
+    only_message(out)
+}
+
+/// The message of an answer, without its frame.
+pub(crate) fn response_message(response: &Response) -> Bytes {
+    let mut out = BytesMut::new();
+    Encoder::new().response(&mut out, response, 0);
+    only_message(out)
+}
+
+fn only_message(mut out: BytesMut) -> Bytes {
+    let frame = frame::cut(&mut out, FRAME_BYTES_MAX).expect("a valid frame").expect("a whole frame");
+    assert!(out.is_empty() && frame.body.is_empty());
+    frame.message
+}
+
+/// A batch for each layout and codec.
+pub(crate) fn batches() -> Vec<Bytes> {
+    let mut batches = Vec::new();
+    for codec in [Compression::None, Compression::Lz4, Compression::Zstd] {
+        for (keys, timestamps) in [(1, false), (1, true), (3, false), (3, true)] {
+            let mut builder = BatchBuilder::new();
+            for index in 0..9_u64 {
+                let key = format!("key-{}", index % keys);
+                let time = timestamps.then_some(Timestamp(index));
+                builder.push(key.as_bytes(), &[b'a'; 40], time).expect("room");
+            }
+            batches.push(builder.build(codec).expect("has records"));
+        }
+    }
+    batches
+}
+
+/// An entry around a payload, padded.
+pub(crate) fn entry(payload: &[u8], base: u64, record_count: u32) -> Vec<u8> {
+    let header = EntryHeader {
+        length: (ENTRY_HEADER_BYTES + payload.len()) as u32,
+        kind: EntryKind::Batch,
+        key_id: 0,
+        record_count,
+        owner: OwnerId(5),
+        base_sequence: SequenceNumber(base),
+        append_time: Timestamp(1_700_000_000_000),
+        segment_epoch: 6,
+        durable_before: 4_096,
+    };
+    let mut bytes = header.encode(payload).to_vec();
+    bytes.extend_from_slice(payload);
+    bytes.resize(stride(bytes.len()), 0);
+    bytes
+}
+
+/// A run of entries, as the body of a fetch's answer.
+pub(crate) fn run() -> Vec<u8> {
+    (0..).zip(batches()).flat_map(|(index, batch)| entry(&batch, index * 9, 9)).collect()
+}
+
+/// Frames one behind the other, with and without bodies.
+pub(crate) fn frames() -> Vec<u8> {
+    let mut out = BytesMut::new();
+    let batches = batches();
+    for (index, request) in requests().iter().enumerate() {
+        let body = batches.get(index).map_or(&[][..], |batch| batch);
+        Encoder::new().request(&mut out, request, body.len());
+        out.extend_from_slice(body);
+    }
+    out.to_vec()
+}

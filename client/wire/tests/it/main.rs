@@ -1,0 +1,3 @@
+//! What tests of the whole package need a process of their own for.
+
+mod allocations;
