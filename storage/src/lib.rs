@@ -14,6 +14,7 @@ pub mod lane;
 pub mod limits;
 pub mod local;
 pub mod ring;
+mod segment;
 pub mod stats;
 mod tasks;
 

@@ -1,8 +1,17 @@
-//! The lane: one log and its one owner.
-use std::future::Future;
+//! The lane: one log, its one owner, and the tasks that keep it.
+//!
+//! Owns the handle through which everything else sees the log. Promises that appends of one owner are numbered in the order of the calls, that a
+//! durable acknowledgement survives a power cut, and that dropping the last handle ends the tasks. Leaves out who may append and how fast.
+
+use std::{cell::RefCell, future::Future, rc::Rc};
 
 use bytes::Bytes;
-use tidemill_wire::{OwnerId, SequenceNumber, Timestamp, message::Ack};
+use tidemill_wire::{
+    OwnerId, SequenceNumber, Timestamp,
+    entry::{ENTRY_HEADER_BYTES, EntryKind},
+    limits::BATCH_RECORDS_MAX,
+    message::Ack,
+};
 
 use crate::{
     config::LaneConfig,
@@ -12,67 +21,252 @@ use crate::{
 };
 
 mod answer;
+mod core;
+mod flusher;
+mod group;
+mod owner;
+mod preparer;
+mod reader;
+mod recovery;
+mod sealer;
+mod signal;
+mod upkeep;
+mod writer;
 
 pub use answer::{Appended, Bounds, Fetched, RecoveryReport, Retention, TornTail};
 
+use answer::Stop;
+use core::{Core, Signals, State, entry_bytes};
+use signal::{Signal, until};
+
 /// A handle on an open lane. Clones share it.
-#[derive(Clone)]
 pub struct Lane<E: Env> {
-    _env: E,
+    core: Rc<Core<E>>,
+    _guard: Rc<Guard<E>>,
+}
+
+impl<E: Env> Clone for Lane<E> {
+    fn clone(&self) -> Self {
+        Self { core: Rc::clone(&self.core), _guard: Rc::clone(&self._guard) }
+    }
+}
+
+/// Ends the tasks with the last handle.
+struct Guard<E: Env>(Rc<Core<E>>);
+
+impl<E: Env> Drop for Guard<E> {
+    fn drop(&mut self) {
+        writer::abandon(&self.0);
+    }
 }
 
 impl<E: Env> Lane<E> {
-    /// Opens the lane in `config.directory`.
-    pub async fn open(_env: E, _config: LaneConfig) -> Result<(Self, RecoveryReport), OpenError> {
-        unimplemented!()
+    /// Opens the lane in `config.directory`, or begins it there, and starts its tasks on `env`.
+    ///
+    /// The caller makes sure that nobody else has the directory open.
+    pub async fn open(env: E, config: LaneConfig) -> Result<(Self, RecoveryReport), OpenError> {
+        config.check()?;
+        let recovered = recovery::recover(&env, &config).await?;
+        let state = State {
+            owners: recovered.owners,
+            segments: recovered.segments,
+            spare: recovered.spare,
+            retired: Vec::new(),
+            next_segment: recovered.next_segment,
+            queue: std::collections::VecDeque::new(),
+            queued_bytes: 0,
+            last_time: recovered.last_time,
+            ends_with_mark: recovered.ends_with_mark,
+            no_room: false,
+            refusing: false,
+            closing: false,
+            writer_done: false,
+            stop: None,
+            tasks: 0,
+            stats: LaneStats::new(),
+        };
+        let core = Rc::new(Core { env, config, state: RefCell::new(state), signals: Signals::default() });
+        core.spawn(writer::run(Rc::clone(&core)));
+        core.spawn(preparer::run(Rc::clone(&core)));
+        core.spawn(sealer::run(Rc::clone(&core)));
+        core.spawn(flusher::run(Rc::clone(&core)));
+        core.spawn(upkeep::run(Rc::clone(&core)));
+        Ok((Self { _guard: Rc::new(Guard(Rc::clone(&core))), core }, recovered.report))
     }
-    /// Registers an owner or updates its retention.
-    pub fn adopt(&self, _owner: OwnerId, _retention: Retention) {}
-    /// Drops an owner.
-    pub fn forget(&self, _owner: OwnerId) {}
-    /// Owners the lane knows.
+
+    /// Registers an owner, or gives a known one another retention, and applies it at once where that costs nothing.
+    /// An id belongs to one owner for ever: it must not be adopted again after it was forgotten.
+    pub fn adopt(&self, owner: OwnerId, retention: Retention) {
+        let mut state = self.core.state.borrow_mut();
+        state.owners.entry(owner).or_default().retention = Some(retention);
+        upkeep::expire_owner(&self.core, &mut state, owner);
+    }
+
+    /// Drops an owner: its entries become garbage, and those who wait for it are told.
+    pub fn forget(&self, owner: OwnerId) {
+        let mut state = self.core.state.borrow_mut();
+        let Some(forgotten) = state.owners.remove(&owner) else { return };
+        for span in &forgotten.spans {
+            state.release_span(span.segment);
+        }
+        drop(state);
+        if let Some(signal) = forgotten.watchers {
+            signal.notify();
+        }
+    }
+
+    /// All owners that the lane knows, those that recovery found and nobody has adopted yet included, in rising order.
+    #[must_use]
     pub fn owners(&self) -> Vec<OwnerId> {
-        unimplemented!()
+        let mut owners: Vec<OwnerId> = self.core.state.borrow().owners.keys().copied().collect();
+        owners.sort_unstable();
+        owners
     }
-    /// Queues an entry.
+
+    /// Queues an entry at the call, not when the future is polled; entries of one owner are numbered in the order of the calls.
+    /// The entry is written even if the future is dropped.
     pub fn append(
         &self,
-        _owner: OwnerId,
-        _payload: Bytes,
-        _record_count: u32,
-        _ack: Ack,
+        owner: OwnerId,
+        payload: Bytes,
+        record_count: u32,
+        ack: Ack,
     ) -> impl Future<Output = Result<Appended, AppendError>> + use<E> {
-        async { unimplemented!() }
+        let queued = self
+            .admit(owner, &payload, record_count)
+            .map(|()| self.core.enqueue(EntryKind::Batch, owner, payload, record_count, ack));
+        async move { queued?.await.unwrap_or(Err(AppendError::Closed)) }
     }
-    /// Reads.
+
+    fn admit(&self, owner: OwnerId, payload: &Bytes, record_count: u32) -> Result<(), AppendError> {
+        let state = self.core.state.borrow();
+        let config = &self.core.config;
+        match &state.stop {
+            Some(Stop::Poisoned(reason)) => return Err(AppendError::Poisoned { reason: reason.clone() }),
+            Some(Stop::Closed) => return Err(AppendError::Closed),
+            None if state.closing => return Err(AppendError::Closed),
+            None => {}
+        }
+        if state.owners.get(&owner).is_none_or(|known| known.retention.is_none()) {
+            return Err(UnknownOwner { owner }.into());
+        }
+        let (bytes, limit) = ((ENTRY_HEADER_BYTES + payload.len()) as u64, config.entry_bytes_max);
+        if bytes > limit {
+            return Err(AppendError::TooLarge { bytes, limit });
+        }
+        if record_count == 0 || record_count > BATCH_RECORDS_MAX {
+            return Err(AppendError::RecordCount { record_count });
+        }
+        if state.refusing {
+            return Err(AppendError::DiskFull { needed: config.segment_bytes });
+        }
+        let (queued, limit) = (state.queued_bytes, config.queue_bytes_max);
+        if queued + entry_bytes(payload) > limit && queued > 0 {
+            return Err(AppendError::QueueFull { queued, limit });
+        }
+        Ok(())
+    }
+
+    /// Entries of an owner from a sequence number on, up to `bytes_max` bytes, but at least one if there is any.
+    ///
+    /// Below the oldest number it begins at the oldest. The answer is empty at the end; beyond the end is an error.
     pub async fn fetch(
         &self,
-        _owner: OwnerId,
-        _from: SequenceNumber,
-        _bytes_max: usize,
+        owner: OwnerId,
+        from: SequenceNumber,
+        bytes_max: usize,
     ) -> Result<Fetched, FetchError> {
-        unimplemented!()
+        reader::fetch(&self.core, owner, from, bytes_max).await
     }
-    /// Bounds of an owner.
-    pub fn bounds(&self, _owner: OwnerId) -> Result<Bounds, UnknownOwner> {
-        unimplemented!()
+
+    /// What an owner has in the log.
+    pub fn bounds(&self, owner: OwnerId) -> Result<Bounds, UnknownOwner> {
+        let state = self.core.state.borrow();
+        let known = state.owners.get(&owner).filter(|known| known.retention.is_some());
+        let known = known.ok_or(UnknownOwner { owner })?;
+        Ok(Bounds {
+            oldest: known.oldest().min(known.next),
+            next: known.next,
+            bytes: known.payload_bytes,
+            last_append_time: known.spans.back().map(|span| span.last_time),
+        })
     }
-    /// First record appended at or after a time.
-    pub async fn sequence_at(&self, _owner: OwnerId, _time: Timestamp) -> Result<SequenceNumber, FetchError> {
-        unimplemented!()
+
+    /// The first number taken at or after a time, or the next number to be given out.
+    pub async fn sequence_at(&self, owner: OwnerId, time: Timestamp) -> Result<SequenceNumber, FetchError> {
+        reader::sequence_at(&self.core, owner, time).await
     }
-    /// Resolves when the owner's next number is above `at`.
-    pub fn watch(&self, _owner: OwnerId, _at: SequenceNumber) -> impl Future<Output = ()> + use<E> {
-        async {}
+
+    /// Resolves when the owner's next number is above `at`, the owner is not known, or the lane takes no appends any more.
+    pub fn watch(&self, owner: OwnerId, at: SequenceNumber) -> impl Future<Output = ()> + use<E> {
+        let core = Rc::clone(&self.core);
+        async move {
+            loop {
+                let signal = {
+                    let mut state = core.state.borrow_mut();
+                    let over = state.writer_done || state.stop.is_some();
+                    let Some(known) = state.owners.get_mut(&owner).filter(|known| known.next <= at && !over)
+                    else {
+                        return;
+                    };
+                    Rc::clone(known.watchers.get_or_insert_default())
+                };
+                wait_once(&core, &signal).await;
+            }
+        }
     }
-    /// Counters.
+
+    /// Counters and sizes.
+    #[must_use]
     pub fn stats(&self) -> LaneStats {
-        unimplemented!()
+        let state = self.core.state.borrow();
+        let mut stats = state.stats.clone();
+        let segments = || state.segments.values();
+        stats.segments_sealed = segments().filter(|segment| segment.is_sealed()).count() as u64;
+        stats.segments_unsealed = segments().count() as u64 - stats.segments_sealed;
+        stats.segments_spare = state.spare.iter().count() as u64;
+        stats.segments_retired = state.retired.len() as u64;
+        let entry_bytes: u64 = segments().map(|segment| segment.entry_bytes()).sum();
+        let dead = segments().filter(|segment| segment.is_sealed() && segment.spans.get() == 0);
+        stats.dead_bytes = dead.map(|segment| segment.entry_bytes()).sum();
+        stats.live_bytes = entry_bytes - stats.dead_bytes;
+        stats.disk_bytes =
+            segments().chain(&state.spare).chain(&state.retired).map(|segment| segment.bytes()).sum();
+        stats.queued_bytes = state.queued_bytes;
+        stats.owners = state.owners.len() as u64;
+        stats
     }
+
     /// Whether appends are taken.
+    #[must_use]
     pub fn health(&self) -> LaneHealth {
-        unimplemented!()
+        let state = self.core.state.borrow();
+        match &state.stop {
+            Some(Stop::Poisoned(reason)) => LaneHealth::Poisoned { reason: reason.clone() },
+            Some(Stop::Closed) => LaneHealth::Closed,
+            None if state.closing => LaneHealth::Closed,
+            None if state.refusing => LaneHealth::Full { needed: self.core.config.segment_bytes },
+            None => LaneHealth::Serving,
+        }
     }
-    /// Flushes and stops.
-    pub async fn close(&self) {}
+
+    /// Writes what is queued, flushes everything, and ends the tasks. Reads go on while a handle is left.
+    pub async fn close(&self) {
+        self.core.state.borrow_mut().closing = true;
+        self.core.notify_all();
+        until(&self.core.signals.ended, || (self.core.state.borrow().tasks == 0).then_some(())).await;
+        self.core.state.borrow_mut().stop.get_or_insert(Stop::Closed);
+        self.core.notify_all();
+    }
+}
+
+/// Waits until a signal is given once, or the lane ends.
+async fn wait_once<E: Env>(core: &Rc<Core<E>>, signal: &Rc<Signal>) {
+    let mut looks = 0;
+    let given = until(Rc::clone(signal), move || {
+        looks += 1;
+        (looks > 1).then_some(())
+    });
+    let over = until(&core.signals.stopping, || core.is_over().then_some(()));
+    futures_util::future::select(given, over).await;
 }

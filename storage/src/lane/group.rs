@@ -1,0 +1,207 @@
+//! A group: the entries that one write carries.
+//!
+//! Owns which waiting requests go together, their numbers and times, and the buffers of the write. Promises that a group fits its
+//! segment with the footer it will need. Leaves out the write itself.
+
+use std::rc::Rc;
+
+use bytes::{Bytes, BytesMut};
+use tidemill_wire::{
+    SequenceNumber, Timestamp,
+    entry::{ENTRY_HEADER_BYTES, EntryHeader, EntryKind, stride},
+    message::Ack,
+};
+
+use super::core::{Reply, Request, SegmentOf, State, entry_bytes};
+use crate::{
+    config::LaneConfig,
+    env::Env,
+    error::{AppendError, UnknownOwner},
+    limits::{PAYLOAD_COPY_BYTES_MAX, SEGMENT_TRAILER_BYTES, WATERMARK_RESERVE_PARTS, WRITE_BUFFERS_MAX},
+    segment::watermarks::WATERMARK_BYTES,
+};
+
+/// Entries with their numbers, about to be written.
+pub(super) struct Group<E: Env> {
+    pub(super) segment: SegmentOf<E>,
+    pub(super) position: u64,
+    pub(super) end: u64,
+    pub(super) durable: bool,
+    pub(super) entries: Vec<Grouped>,
+}
+
+/// One entry of a group.
+pub(super) struct Grouped {
+    pub(super) position: u64,
+    pub(super) header: EntryHeader,
+    pub(super) payload: Bytes,
+    pub(super) reply: Reply,
+}
+
+/// What a plan comes to.
+pub(super) enum Plan<E: Env> {
+    /// Write this.
+    Group(Group<E>),
+    /// The next request does not fit the active segment.
+    Roll,
+    /// Nothing waits.
+    Idle,
+}
+
+/// Takes requests from the queue's front for one write.
+pub(super) fn plan<E: Env>(state: &mut State<E>, config: &LaneConfig, now: Timestamp) -> Plan<E> {
+    let segment = Rc::clone(state.active());
+    let mut room = Room::of(&segment);
+    let append_time = state.last_time.max(now);
+    let position = segment.written.get();
+    let durable_before = state.durable_before(&segment);
+    let mut group = Group { segment, position, end: position, durable: false, entries: Vec::new() };
+    let mut buffers = 0;
+    while let Some(request) = state.queue.front() {
+        let bytes = entry_bytes(&request.payload);
+        let started = !group.entries.is_empty();
+        let full = group.entries.len() >= config.group_entries_max
+            || group.end - position + bytes > config.group_bytes_max
+            || buffers + 3 > WRITE_BUFFERS_MAX;
+        if started && full {
+            break;
+        }
+        let base = match number(state, request) {
+            Ok(base) => base,
+            Err(error) => {
+                refuse_front(state, error);
+                continue;
+            }
+        };
+        if !room.take(&group, request, base, append_time) {
+            if started {
+                break;
+            }
+            return Plan::Roll;
+        }
+        let request = state.queue.pop_front().expect("the front was just looked at");
+        if request.kind == EntryKind::Batch
+            && let Some(owner) = state.owners.get_mut(&request.owner)
+        {
+            owner.planned = SequenceNumber(base.0 + u64::from(request.record_count));
+        }
+        buffers += if request.payload.len() > PAYLOAD_COPY_BYTES_MAX { 2 } else { 0 };
+        group.durable |= request.ack == Ack::Durable;
+        let header = EntryHeader {
+            length: u32::try_from(ENTRY_HEADER_BYTES + request.payload.len())
+                .expect("appends are bounded by entry_bytes_max"),
+            kind: request.kind,
+            key_id: 0,
+            record_count: request.record_count,
+            owner: request.owner,
+            base_sequence: base,
+            append_time,
+            segment_epoch: group.segment.id,
+            durable_before,
+        };
+        let Request { payload, reply, .. } = request;
+        group.entries.push(Grouped { position: group.end, header, payload, reply });
+        group.end += bytes;
+    }
+    if group.entries.is_empty() {
+        return Plan::Idle;
+    }
+    state.last_time = append_time;
+    Plan::Group(group)
+}
+
+/// The number of the request's first record.
+fn number<E: Env>(state: &State<E>, request: &Request) -> Result<SequenceNumber, AppendError> {
+    if request.kind == EntryKind::Watermarks {
+        return Ok(SequenceNumber(0));
+    }
+    let owner = state.owners.get(&request.owner).ok_or(UnknownOwner { owner: request.owner })?;
+    let record_count = request.record_count;
+    let last = owner.planned.checked_add(u64::from(record_count));
+    last.map(|_| owner.planned).ok_or(AppendError::RecordCount { record_count })
+}
+
+fn refuse_front<E: Env>(state: &mut State<E>, error: AppendError) {
+    if let Some(request) = state.queue.pop_front() {
+        state.queued_bytes -= entry_bytes(&request.payload);
+        // Whoever asked may be gone.
+        let _ = request.reply.send(Err(error));
+    }
+}
+
+/// What is left of a segment, with the footer kept free.
+struct Room {
+    end: u64,
+    watermark_reserve: u64,
+    more_owners: u64,
+    more_points: u64,
+}
+
+impl Room {
+    fn of<F: crate::env::File>(segment: &crate::segment::Segment<F>) -> Self {
+        Self {
+            end: segment.bytes() - SEGMENT_TRAILER_BYTES,
+            watermark_reserve: segment.bytes() / WATERMARK_RESERVE_PARTS,
+            more_owners: 0,
+            more_points: 0,
+        }
+    }
+
+    /// Whether the entry fits. Counts a row and a point for each entry that may need one: too many within a group, exact again for the next one.
+    fn take<E: Env>(
+        &mut self,
+        group: &Group<E>,
+        request: &Request,
+        base: SequenceNumber,
+        time: Timestamp,
+    ) -> bool {
+        let contents = group.segment.contents.borrow();
+        let contents = contents.as_ref().expect("the active segment has its contents in memory");
+        let part = contents.owner(request.owner);
+        let (owners, points, kept) = match request.kind {
+            EntryKind::Batch => (u64::from(part.is_none()), 1, self.watermark_reserve),
+            EntryKind::Watermarks => ((request.payload.len() / WATERMARK_BYTES) as u64, 0, 0),
+        };
+        let footer = contents.footer_bytes(self.more_owners + owners, self.more_points + points);
+        let needed = entry_bytes(&request.payload) + footer + ENTRY_HEADER_BYTES as u64 + kept;
+        // Points count numbers and times in 32 bits from the segment's first.
+        let first = part.filter(|part| !part.points.is_empty()).map_or(base, |part| part.first);
+        let numbers = base.since(first) + u64::from(request.record_count);
+        let first_time = if contents.entry_count == 0 { time } else { contents.first_time };
+        let narrow = u64::from(u32::MAX);
+        let fits = group.end + needed <= self.end && numbers < narrow && time.0 - first_time.0 < narrow;
+        if fits {
+            self.more_owners += owners;
+            self.more_points += points;
+        }
+        fits
+    }
+}
+
+impl<E: Env> Group<E> {
+    /// The buffers of the write: headers, padding and small payloads lie in one arena, large payloads are passed on as they are.
+    pub(super) fn buffers(&self) -> Vec<Bytes> {
+        let copied = |entry: &Grouped| entry.payload.len() <= PAYLOAD_COPY_BYTES_MAX;
+        let arena_bytes = |entry: &Grouped| {
+            let whole = entry.header.stride();
+            if copied(entry) { whole } else { whole - entry.payload.len() }
+        };
+        let mut arena = BytesMut::with_capacity(self.entries.iter().map(arena_bytes).sum());
+        let mut buffers = Vec::with_capacity(8);
+        for entry in &self.entries {
+            arena.extend_from_slice(&entry.header.encode(&entry.payload));
+            if copied(entry) {
+                arena.extend_from_slice(&entry.payload);
+            } else {
+                buffers.push(arena.split().freeze());
+                buffers.push(entry.payload.clone());
+            }
+            let length = entry.header.length as usize;
+            arena.extend_from_slice(&[0; 8][..stride(length) - length]);
+        }
+        if !arena.is_empty() {
+            buffers.push(arena.freeze());
+        }
+        buffers
+    }
+}

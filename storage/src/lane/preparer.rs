@@ -1,0 +1,164 @@
+//! The preparer: has the next segment ready before the writer needs it.
+//!
+//! A file gets its `.segment` name when its header is stable, and not before. A full disk is met here and nowhere else: before anything was numbered.
+
+use std::{rc::Rc, time::Duration};
+
+use bytes::Bytes;
+
+use super::{
+    core::{Core, FileOf, SegmentOf},
+    signal::{give_way, until},
+};
+use crate::{
+    env::{Disk, Env, File, WriteMode},
+    error::DiskError,
+    limits::CHUNK_BYTES,
+    segment::{Segment, SegmentId, header::SegmentHeader, preparing_path, segment_path},
+};
+
+pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
+    loop {
+        let wanted = || {
+            if core.is_over() {
+                return Some(false);
+            }
+            core.state.borrow().spare.is_none().then_some(true)
+        };
+        if !until(&core.signals.preparer, wanted).await {
+            return;
+        }
+        match prepare(&core).await {
+            Ok(Some(segment)) => {
+                let mut state = core.state.borrow_mut();
+                if std::mem::take(&mut state.no_room) {
+                    tracing::info!(lane = core.config.lane.0, "there is room for another segment again");
+                }
+                state.refusing = false;
+                state.spare = Some(segment);
+                drop(state);
+                core.signals.writer.notify();
+            }
+            Ok(None) => return,
+            Err(error) if error.is_full() => {
+                let mut state = core.state.borrow_mut();
+                if !std::mem::replace(&mut state.no_room, true) {
+                    tracing::warn!(lane = core.config.lane.0, %error, "no room for another segment");
+                }
+                drop(state);
+                core.signals.writer.notify();
+                wait_for_room(&core).await;
+            }
+            Err(error) => {
+                core.poison(error);
+                return;
+            }
+        }
+    }
+}
+
+/// Waits for a while, or until a segment is retired or the lane stops.
+async fn wait_for_room<E: Env>(core: &Core<E>) {
+    let retired = core.state.borrow().stats.retired_segments;
+    let changed = || (core.is_over() || core.state.borrow().stats.retired_segments != retired).then_some(());
+    let sleep = std::pin::pin!(core.env.sleep(core.config.space_retry_interval));
+    futures_util::future::select(sleep, until(&core.signals.preparer, changed)).await;
+}
+
+/// A segment that is ready to be written, or `None` if the lane stopped meanwhile.
+async fn prepare<E: Env>(core: &Core<E>) -> Result<Option<SegmentOf<E>>, DiskError> {
+    let id = {
+        let mut state = core.state.borrow_mut();
+        let id = state.next_segment;
+        state.next_segment += 1;
+        id
+    };
+    let recycled = take_recyclable(core);
+    let was_recycled = recycled.is_some();
+    let file = match recycled {
+        Some(segment) => {
+            let file = segment.file.clone();
+            core.env.disk().rename(&file, preparing_path(&core.config.directory, id)).await?;
+            file
+        }
+        None => {
+            let created =
+                create_file(&core.env, &core.config.directory, id, core.config.segment_bytes, || {
+                    core.is_over()
+                });
+            let Some(file) = created.await? else { return Ok(None) };
+            file
+        }
+    };
+    let segment = name_segment(&core.env, &core.config, id, file).await?;
+    let stats = &mut core.state.borrow_mut().stats;
+    if was_recycled {
+        stats.recycled_segments += 1;
+    } else {
+        stats.created_segments += 1;
+    }
+    Ok(Some(Rc::new(segment)))
+}
+
+/// A retired segment of the right size of which nobody holds anything any more.
+fn take_recyclable<E: Env>(core: &Core<E>) -> Option<SegmentOf<E>> {
+    let mut state = core.state.borrow_mut();
+    let bytes = core.config.segment_bytes;
+    let free = |segment: &SegmentOf<E>| is_unused(segment) && segment.bytes() == bytes;
+    let index = state.retired.iter().position(free)?;
+    Some(state.retired.swap_remove(index))
+}
+
+/// Whether no fetch is at work in the segment and no slice of it is left.
+pub(super) fn is_unused<F: File>(segment: &Rc<Segment<F>>) -> bool {
+    Rc::strong_count(segment) == 1 && !segment.file.is_viewed()
+}
+
+/// Makes a file and writes it once with zeroes: a write into space that was only allocated has to change the file's extents, and costs several times as much.
+/// `None` if `stop` says so; the file is removed then.
+pub(super) async fn create_file<E: Env>(
+    env: &E,
+    directory: &std::path::Path,
+    id: SegmentId,
+    bytes: u64,
+    stop: impl Fn() -> bool,
+) -> Result<Option<FileOf<E>>, DiskError> {
+    let path = preparing_path(directory, id);
+    let file = env.disk().create(path.clone(), bytes).await?;
+    let zeroes = Bytes::from(vec![0; usize::try_from(CHUNK_BYTES.min(bytes)).expect("a chunk fits memory")]);
+    let mut position = 0;
+    while position < bytes {
+        if stop() {
+            env.disk().remove(path).await?;
+            return Ok(None);
+        }
+        let step = CHUNK_BYTES.min(bytes - position);
+        let chunk = zeroes.slice(..usize::try_from(step).expect("no larger than a chunk"));
+        file.write(position, vec![chunk], WriteMode::Cached).await?;
+        // Flushed chunk by chunk, so that no flush of the log has to wait for all of it.
+        file.flush().await?;
+        position += step;
+        give_way().await;
+    }
+    Ok(Some(file))
+}
+
+/// Gives a prepared file its header, and then its name.
+pub(super) async fn name_segment<E: Env>(
+    env: &E,
+    config: &crate::config::LaneConfig,
+    id: SegmentId,
+    file: FileOf<E>,
+) -> Result<Segment<FileOf<E>>, DiskError> {
+    let header = SegmentHeader { lane: config.lane, id, segment_bytes: file.bytes(), created: env.now() };
+    file.write(0, vec![Bytes::from(header.encode())], WriteMode::Durable).await?;
+    let path = segment_path(&config.directory, id);
+    env.disk().rename(&file, path.clone()).await?;
+    env.disk().sync_directory(config.directory.clone()).await?;
+    Ok(Segment::empty(id, path, file))
+}
+
+/// How long the first sleep of a task that repeats lasts: lanes that were opened together do not work at the same moments.
+pub(super) fn staggered<E: Env>(env: &E, interval: Duration) -> Duration {
+    interval / 2 + interval.mul_f64((env.random_u64() % 1024) as f64 / 2048.0)
+}

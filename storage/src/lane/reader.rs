@@ -1,0 +1,363 @@
+//! The reader: from a sequence number or a time to the entries.
+//!
+//! Promises that no page is touched that may be on disk only, and that every entry handed out was checked against its checksum, its owner and its
+//! number. Nothing that was looked up before an await is trusted after it.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use tidemill_wire::{OwnerId, SequenceNumber, Timestamp, entry::EntryHeader};
+
+use super::{
+    answer::Fetched,
+    core::{Core, State},
+    owner::{Owner, Span},
+};
+use crate::{
+    env::{Env, File},
+    error::{Damage, FetchError, UnknownOwner},
+    segment::{
+        Segment,
+        footer::{POINT_BYTES, Point},
+    },
+};
+
+/// Points looked at in one step.
+const POINTS_MAX: usize = 256;
+/// Points that a search in a footer brings in at once when it has come this close.
+const SEARCH_POINTS_MAX: u32 = 1024;
+/// Runs closer together than this are brought in together.
+const POPULATE_GAP_BYTES: u64 = 64 << 10;
+
+/// What a search is for.
+#[derive(Clone, Copy)]
+enum Target {
+    Sequence(SequenceNumber),
+    Time(Timestamp),
+}
+
+pub(super) async fn fetch<E: Env>(
+    core: &Core<E>,
+    owner: OwnerId,
+    from: SequenceNumber,
+    bytes_max: usize,
+) -> Result<Fetched, FetchError> {
+    let bounds = |core: &Core<E>| {
+        let state = core.state.borrow();
+        let owner = known(&state, owner)?;
+        Ok::<_, FetchError>((owner.oldest(), owner.next))
+    };
+    let end = bounds(core)?.1;
+    if from > end {
+        return Err(FetchError::BeyondEnd { from, end });
+    }
+    trim(core, owner, from).await?;
+    let mut from = from.max(bounds(core)?.0);
+    let mut run = Run { entries: Vec::new(), bytes: 0, bytes_max, next: from };
+    loop {
+        let found = {
+            let state = core.state.borrow();
+            let known = known(&state, owner)?;
+            if known.oldest() > run.next {
+                // Retention took what was to be read: the answer ends before the gap, or begins behind it.
+                if run.bytes > 0 { None } else { Some(Err(known.oldest())) }
+            } else {
+                let span = known.span_at(run.next).filter(|_| run.has_room());
+                span.and_then(|span| Some(Ok((*span, Rc::clone(state.segments.get(&span.segment)?)))))
+            }
+        };
+        match found {
+            None => break,
+            Some(Err(oldest)) => {
+                from = oldest;
+                run.next = oldest;
+            }
+            Some(Ok((span, segment))) => {
+                if !read_span(&segment, owner, &span, &mut run).await? {
+                    break;
+                }
+            }
+        }
+    }
+    let (oldest, end) = bounds(core)?;
+    let mut state = core.state.borrow_mut();
+    state.stats.fetches += 1;
+    state.stats.fetched_bytes += run.bytes as u64;
+    Ok(Fetched { from, entries: run.entries, bytes: run.bytes, next: run.next, oldest, end })
+}
+
+/// The first number taken at or after a time.
+pub(super) async fn sequence_at<E: Env>(
+    core: &Core<E>,
+    owner: OwnerId,
+    time: Timestamp,
+) -> Result<SequenceNumber, FetchError> {
+    let found = first_at(core, owner, time).await?;
+    let state = core.state.borrow();
+    let known = known(&state, owner)?;
+    Ok(found.unwrap_or(known.next).max(known.oldest()))
+}
+
+/// Hides what is over its age, where that may matter for a read from `from`.
+async fn trim<E: Env>(core: &Core<E>, owner: OwnerId, from: SequenceNumber) -> Result<(), FetchError> {
+    let cutoff = {
+        let mut state = core.state.borrow_mut();
+        super::upkeep::expire_owner(core, &mut state, owner);
+        let known = known(&state, owner)?;
+        let Some(retention) = known.retention else { return Ok(()) };
+        let cutoff = retention.cutoff(core.env.now());
+        let concerned = known.spans.front().is_some_and(|span| span.first_time < cutoff && from < span.next);
+        if !concerned {
+            return Ok(());
+        }
+        cutoff
+    };
+    let oldest = first_at(core, owner, cutoff).await?;
+    let mut state = core.state.borrow_mut();
+    if let Some(known) = state.owners.get_mut(&owner) {
+        known.trimmed = known.trimmed.max(oldest.unwrap_or(known.next));
+    }
+    Ok(())
+}
+
+async fn first_at<E: Env>(
+    core: &Core<E>,
+    owner: OwnerId,
+    time: Timestamp,
+) -> Result<Option<SequenceNumber>, FetchError> {
+    let found = {
+        let state = core.state.borrow();
+        let known = known(&state, owner)?;
+        known.span_at_time(time).and_then(|span| Some((*span, Rc::clone(state.segments.get(&span.segment)?))))
+    };
+    let Some((span, segment)) = found else { return Ok(None) };
+    let (first, points) = points_from(&segment, owner, &span, Target::Time(time)).await?;
+    populate(&segment, &points).await?;
+    let view = segment.file.view(0..segment.written.get());
+    for point in &points {
+        let mut position = point.position();
+        while position < point.end() {
+            let header = entry_at(&segment, &view, position, owner)?;
+            if header.append_time >= time && header.next_sequence() > first {
+                return Ok(Some(header.base_sequence));
+            }
+            position += header.stride() as u64;
+        }
+    }
+    Ok(Some(span.next))
+}
+
+/// Entries gathered so far.
+struct Run {
+    entries: Vec<Bytes>,
+    bytes: usize,
+    bytes_max: usize,
+    next: SequenceNumber,
+}
+
+impl Run {
+    fn has_room(&self) -> bool {
+        self.bytes == 0 || self.bytes < self.bytes_max
+    }
+
+    /// Whether an entry may still be added. The first one always may.
+    fn takes(&self, bytes: usize) -> bool {
+        self.bytes == 0 || self.bytes.saturating_add(bytes) <= self.bytes_max
+    }
+}
+
+/// Gathers the span's entries from `run.next` on. Returns whether there is room for more.
+async fn read_span<F: File>(
+    segment: &Segment<F>,
+    owner: OwnerId,
+    span: &Span,
+    run: &mut Run,
+) -> Result<bool, FetchError> {
+    while run.next < span.next {
+        let (_, mut points) = points_from(segment, owner, span, Target::Sequence(run.next)).await?;
+        let mut budget = (run.bytes_max as u64).saturating_sub(run.bytes as u64);
+        let mut within = |point: &Point| {
+            let begins = budget > 0;
+            budget = budget.saturating_sub(point.bytes());
+            begins
+        };
+        // The first point holds the entry that comes next: it is read even if that is too large for the rest.
+        let kept = points.iter().take_while(|point| within(point)).count().max(1);
+        points.truncate(kept);
+        populate(segment, &points).await?;
+        let view = segment.file.view(0..segment.written.get());
+        let before = run.next;
+        for point in &points {
+            if !read_point(segment, &view, owner, point, run)? {
+                return Ok(false);
+            }
+        }
+        if run.next == before {
+            let found = format!("no entry with sequence number {before}");
+            return Err(damaged(
+                segment,
+                span.first.0,
+                "an index that leads to its entries".to_owned(),
+                found,
+            ));
+        }
+    }
+    Ok(run.has_room())
+}
+
+/// Gathers the entries of one point from `run.next` on. Returns whether there is room for more.
+fn read_point<F: File>(
+    segment: &Segment<F>,
+    view: &Bytes,
+    owner: OwnerId,
+    point: &Point,
+    run: &mut Run,
+) -> Result<bool, FetchError> {
+    let (mut position, mut start, mut end) = (point.position(), None, point.position());
+    let mut full = false;
+    while position < point.end() {
+        let header = entry_at(segment, view, position, owner)?;
+        let stride = header.stride();
+        if header.next_sequence() > run.next {
+            if header.base_sequence > run.next {
+                let expected = format!("sequence number {}", run.next);
+                return Err(damaged(segment, position, expected, format!("{}", header.base_sequence)));
+            }
+            full = !run.takes(stride);
+            if full {
+                break;
+            }
+            start.get_or_insert(position);
+            run.bytes += stride;
+            run.next = header.next_sequence();
+            end = position + stride as u64;
+        }
+        position += stride as u64;
+    }
+    if let Some(start) = start {
+        append_slice(&mut run.entries, view, start, end);
+    }
+    Ok(!full)
+}
+
+/// Adds a piece of the view, to the last piece if it follows it in memory.
+fn append_slice(entries: &mut Vec<Bytes>, view: &Bytes, start: u64, end: u64) {
+    let piece = view.slice(start as usize..end as usize);
+    if let Some(last) = entries.last_mut() {
+        let base = view.as_ptr() as usize;
+        let last_start = (last.as_ptr() as usize).wrapping_sub(base);
+        if last_start.checked_add(last.len()) == Some(start as usize) && last_start < start as usize {
+            *last = view.slice(last_start..end as usize);
+            return;
+        }
+    }
+    entries.push(piece);
+}
+
+/// Checks the entry at a position.
+fn entry_at<F: File>(
+    segment: &Segment<F>,
+    view: &Bytes,
+    position: u64,
+    owner: OwnerId,
+) -> Result<EntryHeader, FetchError> {
+    let rest = view.get(position as usize..).unwrap_or_default();
+    let expected = || format!("an entry of owner {owner} in segment {:016x}", segment.id);
+    let header = EntryHeader::verify(rest)
+        .map_err(|error| damaged(segment, position, expected(), error.to_string()))?;
+    let right = header.owner == owner && header.segment_epoch == segment.id;
+    if !right || header.stride() > rest.len() {
+        let found = format!("owner {}, segment {:016x}", header.owner, header.segment_epoch);
+        return Err(damaged(segment, position, expected(), found));
+    }
+    Ok(header)
+}
+
+/// Up to `POINTS_MAX` points of an owner in a segment, from the one that holds the target on, and the span's first number.
+async fn points_from<F: File>(
+    segment: &Segment<F>,
+    owner: OwnerId,
+    span: &Span,
+    target: Target,
+) -> Result<(SequenceNumber, Vec<Point>), FetchError> {
+    if let Some(contents) = segment.contents.borrow().as_ref() {
+        let Some(part) = contents.owner(owner) else { return Ok((span.first, Vec::new())) };
+        let before =
+            part.points.partition_point(|point| is_before(point, part.first, contents.first_time, target));
+        let rest = part.points.get(before.saturating_sub(1)..).unwrap_or_default();
+        return Ok((span.first, rest.iter().take(POINTS_MAX).copied().collect()));
+    }
+    let Some(trailer) = segment.trailer.get() else { return Ok((span.first, Vec::new())) };
+    let window = |start: u32, end: u32| trailer.point_position(start)..trailer.point_position(end);
+    let (mut low, mut high) = (span.first_point, span.first_point.saturating_add(span.point_count));
+    // Points before `low` are before the target, those from `high` on are not.
+    while high - low > SEARCH_POINTS_MAX {
+        let middle = low + (high - low) / 2;
+        let bytes = footer_bytes(segment, window(middle, middle + 1)).await?;
+        match Point::decode(&bytes) {
+            Some(point) if is_before(&point, span.first, trailer.first_time, target) => low = middle,
+            Some(_) => high = middle,
+            None => return Err(short_footer(segment)),
+        }
+    }
+    let end = span.first_point.saturating_add(span.point_count).min(high.saturating_add(POINTS_MAX as u32));
+    let bytes = footer_bytes(segment, window(low, end)).await?;
+    let mut points: Vec<Point> = bytes.chunks_exact(POINT_BYTES as usize).filter_map(Point::decode).collect();
+    if points.len() != (end - low) as usize {
+        return Err(short_footer(segment));
+    }
+    let before = points.partition_point(|point| is_before(point, span.first, trailer.first_time, target));
+    points.drain(..before.saturating_sub(1));
+    points.truncate(POINTS_MAX);
+    Ok((span.first, points))
+}
+
+/// Whether a point begins at or before the target, so that the last such point holds it.
+fn is_before(point: &Point, first: SequenceNumber, first_time: Timestamp, target: Target) -> bool {
+    match target {
+        Target::Sequence(sequence) => first.0.saturating_add(u64::from(point.sequence_offset)) <= sequence.0,
+        Target::Time(time) => first_time.0.saturating_add(u64::from(point.time_offset)) < time.0,
+    }
+}
+
+async fn footer_bytes<F: File>(
+    segment: &Segment<F>,
+    window: std::ops::Range<u64>,
+) -> Result<Bytes, FetchError> {
+    if !segment.warm.get() {
+        segment.file.populate(window.clone()).await?;
+    }
+    Ok(segment.file.view(window))
+}
+
+/// Brings the points' entries into memory, unless they were written so lately that they are.
+async fn populate<F: File>(segment: &Segment<F>, points: &[Point]) -> Result<(), FetchError> {
+    if segment.warm.get() {
+        return Ok(());
+    }
+    let mut points = points.iter();
+    let Some(first) = points.next() else { return Ok(()) };
+    let mut window = first.position()..first.end();
+    for point in points {
+        if point.position() <= window.end.saturating_add(POPULATE_GAP_BYTES) {
+            window.end = window.end.max(point.end());
+        } else {
+            let ready = std::mem::replace(&mut window, point.position()..point.end());
+            segment.file.populate(ready).await?;
+        }
+    }
+    Ok(segment.file.populate(window).await?)
+}
+
+fn known<E: Env>(state: &State<E>, owner: OwnerId) -> Result<&Owner, UnknownOwner> {
+    state.owners.get(&owner).filter(|known| known.retention.is_some()).ok_or(UnknownOwner { owner })
+}
+
+fn short_footer<F: File>(segment: &Segment<F>) -> FetchError {
+    let expected = "the points of the footer".to_owned();
+    damaged(segment, segment.bytes(), expected, "the end of the file".to_owned())
+}
+
+fn damaged<F: File>(segment: &Segment<F>, offset: u64, expected: String, found: String) -> FetchError {
+    FetchError::Damaged(Damage { path: segment.path.clone(), offset, expected, found })
+}

@@ -1,0 +1,327 @@
+//! Recovery: from the files of a lane to its state, whatever happened before.
+//!
+//! Works in two steps. `survey` reads, judges and changes nothing; `settle` then makes the end of the log what was judged. Promises that a torn tail
+//! is cut and told, and that damage to anything that was stable is an error with file and offset. Every entry says how far the lane was
+//! stable when it was formed, and that tells the two apart.
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use bytes::Bytes;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use tidemill_wire::{OwnerId, Timestamp};
+
+use super::{
+    answer::{RecoveryReport, TornTail},
+    core::{FileOf, SegmentOf},
+    owner::Owner,
+    preparer::{create_file, name_segment},
+    sealer::write_footer,
+};
+use crate::{
+    config::LaneConfig,
+    env::{Access, Disk, Env, File, WriteMode},
+    error::{Damage, DiskError, OpenError},
+    limits::{CHUNK_BYTES, SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES},
+    segment::{
+        PREPARING_SUFFIX, Segment, SegmentId,
+        footer::OwnerRow,
+        load::{LoadError, Loaded, Scanned, load, scan},
+        scan::WalkEnd,
+        segment_id_of, segment_path,
+    },
+};
+
+/// A lane as its files tell it.
+pub(super) struct Recovered<E: Env> {
+    pub(super) segments: BTreeMap<SegmentId, SegmentOf<E>>,
+    pub(super) spare: Option<SegmentOf<E>>,
+    pub(super) owners: HashMap<OwnerId, Owner, FixedState>,
+    pub(super) next_segment: SegmentId,
+    pub(super) last_time: Timestamp,
+    pub(super) ends_with_mark: bool,
+    pub(super) report: RecoveryReport,
+}
+
+/// One file, read.
+struct Piece<F> {
+    segment: Segment<F>,
+    rows: Vec<OwnerRow>,
+    /// What the scan found; `None` for a segment with a whole footer.
+    scanned: Option<Scanned>,
+}
+
+/// All files, read and judged.
+struct Survey<F> {
+    pieces: Vec<Piece<F>>,
+    /// Index of the piece in which the log ends, if its last one is not closed.
+    end: Option<usize>,
+    torn_tail: Option<TornTail>,
+    leftovers: Vec<String>,
+    report: RecoveryReport,
+}
+
+pub(super) async fn recover<E: Env>(env: &E, config: &LaneConfig) -> Result<Recovered<E>, OpenError> {
+    let start = env.monotonic();
+    env.disk().create_directory(&config.directory)?;
+    let survey = survey(env, config).await?;
+    let mut recovered = settle(env, config, survey).await?;
+    recovered.report.elapsed = env.monotonic().saturating_sub(start);
+    Ok(recovered)
+}
+
+async fn survey<E: Env>(env: &E, config: &LaneConfig) -> Result<Survey<FileOf<E>>, OpenError> {
+    let mut pieces = Vec::new();
+    let mut leftovers = Vec::new();
+    let mut report = RecoveryReport::default();
+    for name in env.disk().list(&config.directory)? {
+        if name.ends_with(PREPARING_SUFFIX) {
+            leftovers.push(name);
+            continue;
+        }
+        let Some(id) = segment_id_of(&name) else {
+            tracing::warn!(lane = config.lane.0, name, "a file in the lane's directory is not a segment");
+            continue;
+        };
+        let path = segment_path(&config.directory, id);
+        let loaded = load(env.disk(), &path, id, Access::Write).await.map_err(|error| match error {
+            LoadError::Damaged(damage) => OpenError::Damaged(damage),
+            LoadError::Disk(error) => OpenError::Disk(error),
+        })?;
+        if loaded.header.lane != config.lane {
+            return Err(OpenError::ForeignLane {
+                path,
+                expected: config.lane.0,
+                found: loaded.header.lane.0,
+            });
+        }
+        pieces.push(read_piece(id, path, loaded, &mut report).await?);
+    }
+    let (end, torn_tail) = judge(&pieces)?;
+    Ok(Survey { pieces, end, torn_tail, leftovers, report })
+}
+
+async fn read_piece<F: File>(
+    id: SegmentId,
+    path: std::path::PathBuf,
+    loaded: Loaded<F>,
+    report: &mut RecoveryReport,
+) -> Result<Piece<F>, OpenError> {
+    let Loaded { file, trailer, rows, .. } = loaded;
+    if let (Some(trailer), Some(rows)) = (trailer, rows) {
+        report.segments_sealed += 1;
+        return Ok(Piece { segment: Segment::sealed(id, path, file, trailer), rows, scanned: None });
+    }
+    let scanned = scan(&file, id).await?;
+    if let Some(trailer) = trailer.filter(|trailer| trailer.entries_end != scanned.end) {
+        let expected = format!("entries up to {}, as the trailer says", trailer.entries_end);
+        return Err(OpenError::Damaged(Damage {
+            path,
+            offset: scanned.end,
+            expected,
+            found: scanned.why.to_string(),
+        }));
+    }
+    if scanned.contents.entry_count > 0 {
+        report.segments_scanned += 1;
+        report.entries_scanned += scanned.contents.entry_count;
+    }
+    let footer_end = file.bytes() - SEGMENT_TRAILER_BYTES;
+    if scanned.end + scanned.contents.footer_bytes(0, 0) > footer_end {
+        let expected = "room for the footer behind the entries".to_owned();
+        let found = "entries up to the end".to_owned();
+        return Err(OpenError::Damaged(Damage { path, offset: scanned.end, expected, found }));
+    }
+    let rebuilt = trailer.is_some();
+    report.footers_rebuilt += u64::from(rebuilt);
+    let segment = Segment::empty(id, path, file);
+    let rows = rows_of(&scanned);
+    // A broken owner table behind a valid trailer: the entries are all there, so the segment is as good as closed.
+    let why = if rebuilt { WalkEnd::Closed } else { scanned.why };
+    Ok(Piece { segment, rows, scanned: Some(Scanned { why, ..scanned }) })
+}
+
+fn rows_of(scanned: &Scanned) -> Vec<OwnerRow> {
+    let owners = scanned.contents.sorted_owners();
+    owners.into_iter().filter_map(|id| Some(scanned.contents.owner(id)?.row(id, 0))).collect()
+}
+
+/// Finds where the log ends, and whether what lies behind may be dropped.
+fn judge<F: File>(pieces: &[Piece<F>]) -> Result<(Option<usize>, Option<TornTail>), OpenError> {
+    let closed =
+        |piece: &Piece<F>| piece.scanned.as_ref().is_none_or(|scanned| scanned.why == WalkEnd::Closed);
+    let Some(end) = pieces.iter().position(|piece| !closed(piece)) else { return Ok((None, None)) };
+    let Some((piece, later)) = pieces.get(end..).and_then(<[_]>::split_first) else {
+        return Ok((None, None));
+    };
+    let Some(scanned) = &piece.scanned else { return Ok((None, None)) };
+    let path = piece.segment.path.clone();
+    let damaged = |witness: &str, position: u64| {
+        let expected =
+            format!("an entry, since {witness} was written behind it at {position} when it was stable");
+        let found = scanned.why.to_string();
+        Err(OpenError::Damaged(Damage { path: path.clone(), offset: scanned.end, expected, found }))
+    };
+    if let Some((position, _)) = scanned.stray.witness {
+        return damaged("an entry", position);
+    }
+    let mut tail = TornTail {
+        path: path.clone(),
+        offset: scanned.end,
+        reason: scanned.why.to_string(),
+        entries_dropped: scanned.stray.entries,
+        bytes_dropped: scanned.stray.bytes,
+    };
+    for piece in later {
+        let name = format!("segment {:016x}", piece.segment.id);
+        let Some(scanned) = &piece.scanned else { return damaged(&name, SEGMENT_HEADER_BYTES) };
+        // An entry says that its own segment is stable up to some point only when all earlier segments are.
+        if scanned.claims_stable {
+            return damaged(&name, SEGMENT_HEADER_BYTES);
+        }
+        tail.entries_dropped += scanned.contents.entry_count + scanned.stray.entries;
+        tail.bytes_dropped += scanned.end - SEGMENT_HEADER_BYTES + scanned.stray.bytes;
+    }
+    let torn = tail.entries_dropped > 0 || matches!(scanned.why, WalkEnd::Broken(_));
+    Ok((Some(end), torn.then_some(tail)))
+}
+
+async fn settle<E: Env>(
+    env: &E,
+    config: &LaneConfig,
+    survey: Survey<FileOf<E>>,
+) -> Result<Recovered<E>, OpenError> {
+    let Survey { mut pieces, end, torn_tail, leftovers, mut report } = survey;
+    let highest = pieces.last().map(|piece| piece.segment.id);
+    let mut later = end.map_or_else(Vec::new, |end| pieces.split_off(end + 1));
+    if torn_tail.is_some() {
+        // From the last one backwards: a crash on the way leaves the same log with the same end.
+        let is_empty = |piece: &Piece<_>| {
+            piece.scanned.as_ref().is_some_and(|s| s.contents.entry_count == 0 && s.stray.entries == 0)
+        };
+        let (spares, stray): (Vec<_>, Vec<_>) = later.into_iter().partition(is_empty);
+        later = spares;
+        for piece in stray.into_iter().rev() {
+            remove(env, config, piece).await?;
+        }
+        if pieces.last().is_some_and(|piece| piece.segment.entry_bytes() == 0 && is_headless(piece)) {
+            let Some(piece) = pieces.pop() else { unreachable!("the last piece was just looked at") };
+            remove(env, config, piece).await?;
+        }
+    }
+    let mut recovered = Recovered {
+        segments: BTreeMap::new(),
+        spare: None,
+        owners: HashMap::default(),
+        next_segment: highest.map_or(1, |id| id + 1),
+        last_time: Timestamp(0),
+        ends_with_mark: false,
+        report: RecoveryReport::default(),
+    };
+    let active_id =
+        if torn_tail.is_some() { None } else { end.and_then(|end| pieces.get(end)).map(|p| p.segment.id) };
+    for piece in pieces {
+        let keep_open = Some(piece.segment.id) == active_id;
+        take_piece(&mut recovered, piece, keep_open).await?;
+    }
+    for name in leftovers {
+        env.disk().remove(config.directory.join(name)).await?;
+        report.files_removed += 1;
+    }
+    let mut spares = later.into_iter();
+    if active_id.is_none() {
+        let segment = match spares.next() {
+            Some(piece) => piece.segment,
+            None => fresh(env, config, &mut recovered.next_segment).await?,
+        };
+        recovered.segments.insert(segment.id, Rc::new(segment));
+    }
+    recovered.spare = spares.next().map(|piece| Rc::new(piece.segment));
+    for piece in spares {
+        remove(env, config, piece).await?;
+        report.files_removed += 1;
+    }
+    report.torn_tail = torn_tail;
+    report.owners = recovered.owners.len() as u64;
+    report.bytes = recovered.segments.values().map(|segment| segment.entry_bytes()).sum();
+    recovered.report = report;
+    Ok(recovered)
+}
+
+/// Whether a scan found nothing at all before the log's end.
+fn is_headless<F>(piece: &Piece<F>) -> bool {
+    piece.scanned.as_ref().is_some_and(|scanned| scanned.contents.entry_count == 0)
+}
+
+/// Makes a segment's entries stable, gives it a footer unless it is the one that is written next, and enters it into the index.
+async fn take_piece<E: Env>(
+    recovered: &mut Recovered<E>,
+    piece: Piece<FileOf<E>>,
+    keep_open: bool,
+) -> Result<(), OpenError> {
+    let Piece { segment, mut rows, scanned } = piece;
+    if let Some(scanned) = scanned {
+        rewrite(&segment.file, scanned.stable, scanned.end).await?;
+        segment.written.set(scanned.end);
+        segment.flushed.set(scanned.end);
+        recovered.last_time = recovered.last_time.max(scanned.contents.last_time);
+        segment.contents.replace(Some(scanned.contents));
+        if keep_open {
+            recovered.ends_with_mark = scanned.ends_with_mark;
+        } else {
+            rows = write_footer(&segment).await?;
+            segment.contents.replace(None);
+        }
+    }
+    if let Some(trailer) = segment.trailer.get() {
+        recovered.last_time = recovered.last_time.max(trailer.last_time);
+    }
+    let segment = Rc::new(segment);
+    recovered.segments.insert(segment.id, Rc::clone(&segment));
+    for row in &rows {
+        let owner = recovered.owners.entry(row.owner).or_default();
+        let lost = owner.recover(segment.id, row);
+        if row.point_count > 0 {
+            segment.spans.set(segment.spans.get() + 1);
+        }
+        for span in lost {
+            if let Some(segment) = recovered.segments.get(&span.segment) {
+                segment.spans.set(segment.spans.get() - 1);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes bytes over themselves and flushes them. After a flush that failed the kernel may hold pages that it takes for clean and that the disk
+/// never got: reading them proves nothing, and flushing them again does nothing.
+async fn rewrite<F: File>(file: &F, from: u64, to: u64) -> Result<(), DiskError> {
+    let mut start = from;
+    while start < to {
+        let stop = to.min(start + CHUNK_BYTES);
+        let copy = Bytes::copy_from_slice(&file.view(start..stop));
+        file.write(start, vec![copy], WriteMode::Cached).await?;
+        start = stop;
+    }
+    file.flush().await
+}
+
+async fn fresh<E: Env>(
+    env: &E,
+    config: &LaneConfig,
+    next_segment: &mut SegmentId,
+) -> Result<Segment<FileOf<E>>, OpenError> {
+    let id = *next_segment;
+    *next_segment += 1;
+    let file = create_file(env, &config.directory, id, config.segment_bytes, || false).await?;
+    let Some(file) = file else { unreachable!("nothing stops the making of a first segment") };
+    Ok(name_segment(env, config, id, file).await?)
+}
+
+async fn remove<E: Env>(env: &E, config: &LaneConfig, piece: Piece<FileOf<E>>) -> Result<(), OpenError> {
+    let path = piece.segment.path.clone();
+    drop(piece);
+    env.disk().remove(path).await?;
+    env.disk().sync_directory(config.directory.clone()).await?;
+    Ok(())
+}

@@ -1,0 +1,253 @@
+//! The writer: the one task that appends to a lane's log.
+//!
+//! One group is in flight; what arrives meanwhile is the next one, so no timer is needed under load. Invariant: a durable acknowledgement is given
+//! only after everything before it in the lane is stable too; `write` orders the flushes, and the simulator's crashes test it.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use tidemill_wire::{
+    OwnerId, SequenceNumber,
+    entry::{ENTRY_HEADER_BYTES, EntryHeader, EntryKind},
+};
+
+use super::{
+    answer::{Appended, Stop},
+    core::{Core, SegmentOf, entry_bytes},
+    group::{Group, Plan, plan},
+    signal::until,
+};
+use crate::{
+    env::{Env, File, WriteMode},
+    error::{AppendError, DiskError},
+    limits::{SEALING_SEGMENTS_MAX, SEGMENT_TRAILER_BYTES},
+    segment::{Segment, watermarks},
+};
+
+enum Step<E: Env> {
+    Write(Group<E>),
+    Roll(SegmentOf<E>),
+    End,
+}
+
+pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
+    loop {
+        let result = match until(&core.signals.writer, || step(&core)).await {
+            Step::Write(group) => write(&core, group).await,
+            Step::Roll(segment) => roll(&core, segment).await,
+            Step::End => break,
+        };
+        if let Err(error) = result {
+            core.poison(error);
+        }
+    }
+    if let Err(error) = finish(&core).await {
+        core.poison(error);
+    }
+    core.state.borrow_mut().writer_done = true;
+    core.notify_all();
+}
+
+/// What can be done now, if anything.
+fn step<E: Env>(core: &Core<E>) -> Option<Step<E>> {
+    let mut state = core.state.borrow_mut();
+    if state.stop.is_some() {
+        return Some(Step::End);
+    }
+    match plan(&mut state, &core.config, core.env.now()) {
+        Plan::Group(group) => Some(Step::Write(group)),
+        Plan::Idle => state.closing.then_some(Step::End),
+        Plan::Roll => {
+            if state.spare.is_none() && state.no_room {
+                state.refusing = true;
+                drop(state);
+                core.refuse_queue(&AppendError::DiskFull { needed: core.config.segment_bytes });
+                // An empty queue is looked at once more, for the lane may be closing.
+                return core.state.borrow().closing.then_some(Step::End);
+            }
+            if state.sealing().count() >= SEALING_SEGMENTS_MAX {
+                return None;
+            }
+            state.spare.take().map(Step::Roll)
+        }
+    }
+}
+
+async fn write<E: Env>(core: &Core<E>, group: Group<E>) -> Result<(), DiskError> {
+    let start = core.env.monotonic();
+    let result = put(core, &group).await;
+    // A flush that failed meanwhile may have lost what lies before this group.
+    let result = result.and_then(|()| core.poisoned().map_or(Ok(()), Err));
+    match result {
+        Ok(()) => {
+            let elapsed = core.micros_since(start);
+            core.state.borrow_mut().stats.group_time_us.record(elapsed);
+            complete(core, group);
+            Ok(())
+        }
+        Err(error) => {
+            core.poison(error.clone());
+            release_queue_bytes(core, &group);
+            for entry in group.entries {
+                // Whoever asked may be gone.
+                let _ = entry.reply.send(Err(AppendError::Poisoned { reason: error.clone() }));
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Brings the group's bytes to where they are asked to be.
+async fn put<E: Env>(core: &Core<E>, group: &Group<E>) -> Result<(), DiskError> {
+    let segment = &group.segment;
+    let buffers = group.buffers();
+    if group.durable {
+        core.flush_below(segment.id).await?;
+        if segment.is_flushed() {
+            let start = core.env.monotonic();
+            segment.file.write(group.position, buffers, WriteMode::Durable).await?;
+            core.count_flush(start);
+            segment.written.set(group.end);
+            segment.flushed.set(group.end);
+            return Ok(());
+        }
+    }
+    segment.file.write(group.position, buffers, WriteMode::Cached).await?;
+    segment.written.set(group.end);
+    if group.durable {
+        return core.flush(segment, group.end).await;
+    }
+    core.signals.flusher.notify();
+    Ok(())
+}
+
+/// Shows the group's entries to readers and acknowledges them.
+fn complete<E: Env>(core: &Core<E>, group: Group<E>) {
+    release_queue_bytes(core, &group);
+    let mut woken = Vec::new();
+    let mut state = core.state.borrow_mut();
+    let state = &mut *state;
+    let segment = &group.segment;
+    let mut contents = segment.contents.borrow_mut();
+    let contents = contents.as_mut().expect("the active segment has its contents in memory");
+    for entry in &group.entries {
+        let header = &entry.header;
+        contents.add(entry.position, header, &entry.payload);
+        state.stats.appended_entries += 1;
+        state.stats.appended_bytes += header.stride() as u64;
+        state.stats.appended_records += u64::from(header.record_count);
+        state.ends_with_mark = header.kind == EntryKind::Watermarks && entry.payload.is_empty();
+        if header.kind == EntryKind::Watermarks {
+            for (owner, _) in watermarks::decode(&entry.payload) {
+                if let Some(owner) = state.owners.get_mut(&owner) {
+                    owner.mention = segment.id;
+                }
+            }
+            continue;
+        }
+        // An owner that was forgotten meanwhile has no reader, and its entry is garbage from the start.
+        let Some(owner) = state.owners.get_mut(&header.owner) else { continue };
+        if owner.next != header.base_sequence {
+            continue;
+        }
+        if owner.add(segment.id, header) {
+            segment.spans.set(segment.spans.get() + 1);
+        }
+        woken.extend(owner.watchers.take());
+    }
+    state.stats.groups += 1;
+    state.stats.group_bytes.record(group.end - group.position);
+    for signal in woken {
+        signal.notify();
+    }
+    for entry in group.entries {
+        let appended =
+            Appended { base_sequence: entry.header.base_sequence, append_time: entry.header.append_time };
+        // Whoever asked may be gone.
+        let _ = entry.reply.send(Ok(appended));
+    }
+}
+
+fn release_queue_bytes<E: Env>(core: &Core<E>, group: &Group<E>) {
+    let bytes: u64 = group.entries.iter().map(|entry| entry_bytes(&entry.payload)).sum();
+    core.state.borrow_mut().queued_bytes -= bytes;
+}
+
+/// Closes the active segment and goes on in another one.
+async fn roll<E: Env>(core: &Core<E>, next: SegmentOf<E>) -> Result<(), DiskError> {
+    let segment = Rc::clone(core.state.borrow().active());
+    let header = mark(core, &segment, SequenceNumber(next.id));
+    segment.file.write(segment.written.get(), vec![encode(&header)], WriteMode::Cached).await?;
+    extend(&segment, &header);
+    let mut state = core.state.borrow_mut();
+    state.segments.insert(next.id, next);
+    state.ends_with_mark = false;
+    drop(state);
+    core.signals.preparer.notify();
+    core.signals.sealer.notify();
+    core.signals.flusher.notify();
+    Ok(())
+}
+
+/// Flushes what is left, and vouches for it: an entry that begins behind stable bytes turns any later damage to them into an error.
+async fn finish<E: Env>(core: &Core<E>) -> Result<(), DiskError> {
+    if core.state.borrow().stop.is_some() {
+        return Ok(());
+    }
+    core.flush_below(u64::MAX).await?;
+    let segment = {
+        let state = core.state.borrow();
+        let segment = Rc::clone(state.active());
+        let contents = segment.contents.borrow();
+        let footer = contents.as_ref().map_or(0, |contents| contents.footer_bytes(0, 0));
+        let room = segment.bytes() - SEGMENT_TRAILER_BYTES - footer - segment.written.get();
+        if state.ends_with_mark || segment.entry_bytes() == 0 || room < 2 * ENTRY_HEADER_BYTES as u64 {
+            return Ok(());
+        }
+        drop(contents);
+        segment
+    };
+    let header = mark(core, &segment, SequenceNumber(0));
+    segment.file.write(segment.written.get(), vec![encode(&header)], WriteMode::Durable).await?;
+    extend(&segment, &header);
+    segment.flushed.set(segment.written.get());
+    Ok(())
+}
+
+/// An entry without payload at the end of a segment: it names the segment in which the log goes on, or none.
+fn mark<E: Env>(core: &Core<E>, segment: &SegmentOf<E>, next: SequenceNumber) -> EntryHeader {
+    let state = core.state.borrow();
+    EntryHeader {
+        length: ENTRY_HEADER_BYTES as u32,
+        kind: EntryKind::Watermarks,
+        key_id: 0,
+        record_count: 0,
+        owner: OwnerId(0),
+        base_sequence: next,
+        append_time: state.last_time,
+        segment_epoch: segment.id,
+        durable_before: state.durable_before(segment),
+    }
+}
+
+fn encode(header: &EntryHeader) -> Bytes {
+    Bytes::copy_from_slice(&header.encode(&[]))
+}
+
+/// Takes a written mark into the segment's contents.
+fn extend<F: File>(segment: &Segment<F>, header: &EntryHeader) {
+    let position = segment.written.get();
+    if let Some(contents) = segment.contents.borrow_mut().as_mut() {
+        contents.add(position, header, &[]);
+    }
+    segment.written.set(position + header.stride() as u64);
+}
+
+/// Ends the tasks of a lane whose last handle is gone without a close.
+pub(super) fn abandon<E: Env>(core: &Core<E>) {
+    let mut state = core.state.borrow_mut();
+    state.stop.get_or_insert(Stop::Closed);
+    drop(state);
+    core.refuse_queue(&AppendError::Closed);
+    core.notify_all();
+}

@@ -1,0 +1,144 @@
+//! What a segment holds, in memory: built while it is written or scanned, and the source of its footer.
+//!
+//! Promises the same result for the same entries, whether they were appended or found by a scan.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use tidemill_wire::{
+    OwnerId, SequenceNumber, Timestamp,
+    entry::{EntryHeader, EntryKind},
+};
+
+use super::{
+    footer::{OWNER_ROW_BYTES, OwnerRow, POINT_BYTES, Point},
+    watermarks,
+};
+use crate::limits::POINT_BYTES_MAX;
+
+/// All owners' parts of a segment.
+#[derive(Debug, Default)]
+pub(crate) struct Contents {
+    owners: HashMap<OwnerId, OwnerContents, FixedState>,
+    point_count: u64,
+    pub(crate) entry_count: u64,
+    pub(crate) first_time: Timestamp,
+    pub(crate) last_time: Timestamp,
+}
+
+/// One owner's part.
+#[derive(Debug)]
+pub(crate) struct OwnerContents {
+    pub(crate) first: SequenceNumber,
+    pub(crate) next: SequenceNumber,
+    pub(crate) first_time: Timestamp,
+    pub(crate) last_time: Timestamp,
+    pub(crate) payload_bytes: u64,
+    pub(crate) points: Vec<Point>,
+}
+
+impl OwnerContents {
+    fn new(next: SequenceNumber) -> Self {
+        Self {
+            first: next,
+            next,
+            first_time: Timestamp(0),
+            last_time: Timestamp(0),
+            payload_bytes: 0,
+            points: Vec::new(),
+        }
+    }
+
+    pub(crate) fn row(&self, owner: OwnerId, first_point: u32) -> OwnerRow {
+        OwnerRow {
+            owner,
+            first: self.first,
+            next: self.next,
+            first_time: self.first_time,
+            last_time: self.last_time,
+            payload_bytes: self.payload_bytes,
+            first_point,
+            point_count: u32::try_from(self.points.len()).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+impl Contents {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in an entry at a position. Entries come in the order of their positions.
+    pub(crate) fn add(&mut self, position: u64, header: &EntryHeader, payload: &[u8]) {
+        if self.entry_count == 0 {
+            self.first_time = header.append_time;
+        }
+        self.entry_count += 1;
+        self.last_time = self.last_time.max(header.append_time);
+        match header.kind {
+            EntryKind::Batch => self.add_batch(position, header),
+            EntryKind::Watermarks => {
+                for (owner, next) in watermarks::decode(payload) {
+                    self.add_watermark(owner, next);
+                }
+            }
+        }
+    }
+
+    fn add_watermark(&mut self, owner: OwnerId, next: SequenceNumber) {
+        let part = self.owners.entry(owner).or_insert_with(|| OwnerContents::new(next));
+        if part.points.is_empty() {
+            *part = OwnerContents::new(next.max(part.next));
+        }
+    }
+
+    fn add_batch(&mut self, position: u64, header: &EntryHeader) {
+        let part =
+            self.owners.entry(header.owner).or_insert_with(|| OwnerContents::new(header.base_sequence));
+        // Numbers are dense within a life of an owner. Where they are not, an older life under the same id has ended.
+        if part.points.is_empty() || part.next != header.base_sequence {
+            self.point_count -= part.points.len() as u64;
+            *part = OwnerContents::new(header.base_sequence);
+            part.first_time = header.append_time;
+        }
+        let offset = |from: u64, to: u64| u32::try_from(to.saturating_sub(from)).unwrap_or(u32::MAX);
+        let units = |bytes: u64| u32::try_from(bytes / 8).unwrap_or(u32::MAX);
+        let stride = header.stride() as u64;
+        match part.points.last_mut() {
+            Some(point) if point.end() == position && point.bytes() + stride <= POINT_BYTES_MAX => {
+                point.length_units += units(stride);
+            }
+            _ => {
+                part.points.push(Point {
+                    sequence_offset: offset(part.first.0, header.base_sequence.0),
+                    position_units: units(position),
+                    time_offset: offset(self.first_time.0, header.append_time.0),
+                    length_units: units(stride),
+                });
+                self.point_count += 1;
+            }
+        }
+        part.next = header.next_sequence();
+        part.last_time = part.last_time.max(header.append_time).max(part.first_time);
+        part.payload_bytes += header.payload_bytes() as u64;
+    }
+
+    pub(crate) fn owner(&self, owner: OwnerId) -> Option<&OwnerContents> {
+        self.owners.get(&owner)
+    }
+
+    /// Owners in rising order.
+    pub(crate) fn sorted_owners(&self) -> Vec<OwnerId> {
+        let mut owners: Vec<OwnerId> = self.owners.keys().copied().collect();
+        owners.sort_unstable();
+        owners
+    }
+
+    pub(crate) fn owner_count(&self) -> u64 {
+        self.owners.len() as u64
+    }
+
+    /// Bytes of the footer if so many owners and points were added.
+    pub(crate) fn footer_bytes(&self, more_owners: u64, more_points: u64) -> u64 {
+        (self.owner_count() + more_owners) * OWNER_ROW_BYTES + (self.point_count + more_points) * POINT_BYTES
+    }
+}

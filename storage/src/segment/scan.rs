@@ -1,0 +1,82 @@
+//! Finding entries in bytes that may hold anything.
+//!
+//! Owns the walk that recovery takes through a segment without a footer, and the search behind the point where it ends.
+//! Never panics and allocates nothing.
+
+use tidemill_wire::entry::{ENTRY_HEADER_BYTES, EntryError, EntryHeader, EntryKind};
+
+use super::SegmentId;
+use crate::limits::SEGMENT_HEADER_BYTES;
+
+/// A valid entry and where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) position: u64,
+    pub(crate) header: EntryHeader,
+}
+
+/// Why a walk came to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum WalkEnd {
+    /// The entry that closes a segment was found: the log goes on in another one.
+    #[error("the segment's last entry")]
+    Closed,
+    /// No entry of this segment begins here.
+    #[error("no entry of this segment")]
+    Nothing,
+    /// An entry of this segment begins here, and is broken.
+    #[error("a broken entry: {0}")]
+    Broken(EntryError),
+}
+
+/// Walks the entries of a segment from the first one on. `bytes` are those of the segment, from its start to where entries may end.
+/// Returns where the walk ended, and why.
+pub(crate) fn walk(bytes: &[u8], id: SegmentId, mut visit: impl FnMut(Found, &[u8])) -> (u64, WalkEnd) {
+    let mut position = SEGMENT_HEADER_BYTES as usize;
+    loop {
+        let rest = bytes.get(position..).unwrap_or_default();
+        let header = match entry_at(rest, id) {
+            Ok(header) => header,
+            Err(end) => return (position as u64, end),
+        };
+        let payload = rest.get(ENTRY_HEADER_BYTES..header.length as usize).unwrap_or_default();
+        visit(Found { position: position as u64, header }, payload);
+        position += header.stride();
+        if is_closing(&header) {
+            return (position as u64, WalkEnd::Closed);
+        }
+    }
+}
+
+/// The first valid entry of a segment at or after a position.
+pub(crate) fn search(bytes: &[u8], id: SegmentId, from: u64) -> Option<Found> {
+    let mut position = usize::try_from(from).ok()?.checked_next_multiple_of(8)?;
+    let epoch = id.to_le_bytes();
+    while let Some(rest) = bytes.get(position..) {
+        // The epoch is compared first: it settles nearly all positions without a checksum.
+        if rest.get(40..48)? == epoch
+            && let Ok(header) = entry_at(rest, id)
+        {
+            return Some(Found { position: position as u64, header });
+        }
+        position += 8;
+    }
+    None
+}
+
+/// Whether the entry says that its segment ends with it. It names the segment in which the log goes on.
+pub(crate) fn is_closing(header: &EntryHeader) -> bool {
+    header.kind == EntryKind::Watermarks && header.payload_bytes() == 0 && header.base_sequence.0 != 0
+}
+
+fn entry_at(rest: &[u8], id: SegmentId) -> Result<EntryHeader, WalkEnd> {
+    let epoch = rest.get(40..48).ok_or(WalkEnd::Nothing)?;
+    if epoch != id.to_le_bytes() {
+        return Err(WalkEnd::Nothing);
+    }
+    let header = EntryHeader::verify(rest).map_err(WalkEnd::Broken)?;
+    if header.stride() > rest.len() {
+        return Err(WalkEnd::Broken(EntryError::Truncated { needed: header.stride(), found: rest.len() }));
+    }
+    Ok(header)
+}

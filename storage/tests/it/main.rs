@@ -1,0 +1,5 @@
+//! The lane log from outside: on the real disk, and in the simulator under a reference model.
+
+mod damage;
+mod lane;
+mod record;
