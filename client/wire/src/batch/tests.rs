@@ -338,6 +338,8 @@ proptest! {
         let keys: usize = rows.iter().map(|row| row.0.len()).sum();
         let keys = batch.one_key().map_or(keys, <[u8]>::len);
         prop_assert_eq!(batch.payload_bytes(), keys + data);
+        prop_assert_eq!(payload_bytes_of(batch.bytes()), Some((keys + data) as u64));
+        prop_assert_eq!(payload_bytes_of(&batch.bytes()[1..]), None);
     }
 
     #[test]
