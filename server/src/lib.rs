@@ -4,4 +4,6 @@ pub mod boot;
 pub mod config;
 pub mod gate;
 pub mod metrics;
+pub mod net;
 pub mod service;
+pub mod shard;

@@ -51,7 +51,9 @@ pub enum AppendError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
     /// The data column is compressed and its records belong to different shards.
-    #[error("a compressed batch with keys of different shards is not divided by the server: send one batch for each shard")]
+    #[error(
+        "a compressed batch with keys of different shards is not divided by the server: send one batch for each shard"
+    )]
     Compressed,
     /// A part of the batch does not make a batch.
     #[error(transparent)]

@@ -55,7 +55,11 @@ pub struct Delivery {
 
 impl<E: Env> Streams<E> {
     /// Reads a shard. When `enough` resolves, a fetch that waits ends with what there is: nothing.
-    pub async fn fetch(&self, fetch: Fetch, enough: impl Future<Output = ()>) -> Result<Delivery, FetchError> {
+    pub async fn fetch(
+        &self,
+        fetch: Fetch,
+        enough: impl Future<Output = ()>,
+    ) -> Result<Delivery, FetchError> {
         let reader = self.reader(&fetch)?;
         reader.read(&fetch, enough).await
     }
@@ -95,7 +99,9 @@ impl<E: Env> Reader<E> {
         let mut over = false;
         loop {
             let blocked = match self.attempt(from, fetch.bytes_max).await? {
-                Ok(delivery) if !delivery.entries.is_empty() || delivery.closed || over => return Ok(delivery),
+                Ok(delivery) if !delivery.entries.is_empty() || delivery.closed || over => {
+                    return Ok(delivery);
+                }
                 Ok(delivery) => {
                     if self.env.monotonic() >= deadline {
                         return Ok(delivery);
@@ -111,7 +117,9 @@ impl<E: Env> Reader<E> {
                 }
                 Some(wait) => {
                     let _waiting = self.wait_in_line()?;
-                    over = self.until(Duration::from_nanos(wait.ns), enough.as_mut(), std::future::pending()).await;
+                    over = self
+                        .until(Duration::from_nanos(wait.ns), enough.as_mut(), std::future::pending())
+                        .await;
                 }
                 None => {
                     let _waiting = self.wait_in_line()?;
@@ -191,7 +199,9 @@ impl<E: Env> Reader<E> {
 
     fn error(&self, error: tidemill_storage::FetchError) -> FetchError {
         match error {
-            tidemill_storage::FetchError::UnknownOwner(_) => FetchError::UnknownStream { stream: self.stream },
+            tidemill_storage::FetchError::UnknownOwner(_) => {
+                FetchError::UnknownStream { stream: self.stream }
+            }
             tidemill_storage::FetchError::BeyondEnd { from, end } => FetchError::BeyondEnd { from, end },
             tidemill_storage::FetchError::Damaged(damage) => FetchError::Damaged(damage),
             tidemill_storage::FetchError::Disk(error) => FetchError::Disk(error),

@@ -49,7 +49,8 @@ impl Cut {
                     return cut;
                 }
                 rest = rest.get(header.stride()..).unwrap_or_default();
-                let next = SequenceNumber(header.base_sequence.0.saturating_add(u64::from(header.record_count)));
+                let next =
+                    SequenceNumber(header.base_sequence.0.saturating_add(u64::from(header.record_count)));
                 cut = Self { runs: run_number, bytes_of_last: run.len() - rest.len(), cost, next };
             }
         }

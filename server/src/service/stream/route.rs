@@ -62,7 +62,10 @@ fn route_key(table: &RoutingTable, key: &[u8], turn: u32) -> ShardIndex {
     }
     let shards = table.shards();
     let nth = turn as usize % shards.len();
-    table.shards().nth(nth).expect("a remainder is below the number of shards, and a routing table has at least one")
+    table
+        .shards()
+        .nth(nth)
+        .expect("a remainder is below the number of shards, and a routing table has at least one")
 }
 
 /// Shards of one batch are few, so a walk is cheaper than a map; a stream's shards are counted in 16 bits.

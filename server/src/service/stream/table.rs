@@ -145,6 +145,11 @@ impl<E: Env> Streams<E> {
             .collect()
     }
 
+    /// Fetches that wait for records.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.get()
+    }
+
     /// Nanoseconds of the environment's clock.
     pub(super) fn now_ns(&self) -> u64 {
         now_ns(&self.env)

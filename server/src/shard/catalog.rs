@@ -1,0 +1,193 @@
+//! The catalog's own thread: it blocks for flushes, which an executor must not.
+//!
+//! One change after the other is made durable and then told to all cores, so every core sees the changes in one order, and whoever
+//! asked is answered when all of them know.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use async_channel::{Receiver, Sender};
+use futures_channel::oneshot;
+use tidemill_wire::StreamName;
+use tidemill_wire::message::Settings;
+use tidemill_wire::routing::RoutingError;
+
+use super::clock::Clock;
+use super::limits::CATALOG_COMMANDS_MAX;
+use super::mailbox::Post;
+use super::request::Letter;
+use crate::service::catalog::{
+    Catalog, CreateStreamError, DeleteStreamError, NewStream, Stream, UpdateStreamError,
+};
+use crate::service::stream::{Attributes, Definition, Shard};
+
+/// Why a change of a stream did not come about.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError<E: Error + 'static> {
+    /// The catalog refused it.
+    #[error(transparent)]
+    Refused(E),
+    /// The catalog holds a stream whose shards do not cover its keys.
+    #[error("the catalog's stream is not whole: {0}")]
+    Broken(RoutingError),
+    /// The server is going down.
+    #[error("the server is going down")]
+    Closing,
+}
+
+/// Why a stream was not created.
+pub type CreateError = CatalogError<CreateStreamError>;
+/// Why a stream was not changed.
+pub type UpdateError = CatalogError<UpdateStreamError>;
+/// Why a stream was not deleted.
+pub type DeleteError = CatalogError<DeleteStreamError>;
+
+type Answer<T, E> = oneshot::Sender<Result<T, CatalogError<E>>>;
+
+enum Command {
+    Create { new: NewStream, answer: Answer<Arc<Definition>, CreateStreamError> },
+    Update { name: StreamName, settings: Settings, answer: Answer<Arc<Definition>, UpdateStreamError> },
+    Delete { name: StreamName, answer: Answer<(), DeleteStreamError> },
+}
+
+/// The way to the catalog's thread. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct CatalogHandle {
+    commands: Sender<Command>,
+}
+
+/// The catalog's thread, not yet started: cores need the way to it before it needs the way to them.
+#[derive(Debug)]
+pub struct CatalogThread {
+    commands: Receiver<Command>,
+}
+
+impl CatalogHandle {
+    /// Creates a stream; every core knows it when this answers.
+    pub async fn create(&self, new: NewStream) -> Result<Arc<Definition>, CreateError> {
+        self.ask(|answer| Command::Create { new, answer }).await
+    }
+
+    /// Changes a stream's settings; every core knows when this answers.
+    pub async fn update(&self, name: StreamName, settings: Settings) -> Result<Arc<Definition>, UpdateError> {
+        self.ask(|answer| Command::Update { name, settings, answer }).await
+    }
+
+    /// Deletes a stream; every core has forgotten it when this answers.
+    pub async fn delete(&self, name: StreamName) -> Result<(), DeleteError> {
+        self.ask(|answer| Command::Delete { name, answer }).await
+    }
+
+    async fn ask<T, E: Error + 'static>(
+        &self,
+        command: impl FnOnce(Answer<T, E>) -> Command,
+    ) -> Result<T, CatalogError<E>> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(command(answer)).await.map_err(|_| CatalogError::Closing)?;
+        answered.await.unwrap_or(Err(CatalogError::Closing))
+    }
+}
+
+impl CatalogThread {
+    /// A thread to be started, and the way to it.
+    #[must_use]
+    pub fn new() -> (Self, CatalogHandle) {
+        let (sender, commands) = async_channel::bounded(CATALOG_COMMANDS_MAX);
+        (Self { commands }, CatalogHandle { commands: sender })
+    }
+
+    /// Runs until nobody has the way to it any more.
+    pub fn start(
+        self,
+        catalog: impl Catalog + 'static,
+        clock: Clock,
+        post: Post,
+    ) -> std::io::Result<JoinHandle<()>> {
+        let thread = std::thread::Builder::new().name("tidemill-catalog".to_owned());
+        thread.spawn(move || Worker { catalog, clock, post }.run(&self.commands))
+    }
+}
+
+struct Worker<C: Catalog> {
+    catalog: C,
+    clock: Clock,
+    post: Post,
+}
+
+impl<C: Catalog> Worker<C> {
+    fn run(mut self, commands: &Receiver<Command>) {
+        while let Ok(command) = commands.recv_blocking() {
+            // Whoever asked may have gone; the change stands all the same.
+            match command {
+                Command::Create { new, answer } => drop(answer.send(self.create(new))),
+                Command::Update { name, settings, answer } => {
+                    drop(answer.send(self.update(&name, settings)));
+                }
+                Command::Delete { name, answer } => drop(answer.send(self.delete(&name))),
+            }
+        }
+    }
+
+    fn create(&mut self, new: NewStream) -> Result<Arc<Definition>, CreateError> {
+        let created = self.catalog.create_stream(new, self.clock.now()).map_err(CatalogError::Refused)?;
+        tracing::info!(stream = %created.name, id = %created.id, shards = created.shards.len(), "stream created");
+        self.publish(&created)
+    }
+
+    fn update(&mut self, name: &StreamName, settings: Settings) -> Result<Arc<Definition>, UpdateError> {
+        let updated = self.catalog.update_stream(name, settings).map_err(CatalogError::Refused)?;
+        tracing::info!(stream = %updated.name, id = %updated.id, "stream changed");
+        self.publish(&updated)
+    }
+
+    fn delete(&mut self, name: &StreamName) -> Result<(), DeleteError> {
+        let deleted = self.catalog.delete_stream(name).map_err(CatalogError::Refused)?;
+        tracing::info!(stream = %deleted.name, id = %deleted.id, "stream deleted");
+        self.tell_all(|done| Letter::Forget { stream: deleted.id, done })
+    }
+
+    fn publish<E: Error + 'static>(&self, stream: &Stream) -> Result<Arc<Definition>, CatalogError<E>> {
+        let definition = Arc::new(define(stream).map_err(CatalogError::Broken)?);
+        self.tell_all(|done| Letter::Publish { definition: Arc::clone(&definition), done })?;
+        Ok(definition)
+    }
+
+    /// Tells every core and waits until each has taken it in.
+    fn tell_all<E: Error + 'static>(
+        &self,
+        letter: impl Fn(Sender<()>) -> Letter,
+    ) -> Result<(), CatalogError<E>> {
+        let (done, known) = async_channel::bounded(self.post.cores() as usize);
+        for core in 0..self.post.cores() {
+            self.post.send_blocking(core, letter(done.clone())).map_err(|_| CatalogError::Closing)?;
+        }
+        drop(done);
+        for _ in 0..self.post.cores() {
+            known.recv_blocking().map_err(|_| CatalogError::Closing)?;
+        }
+        Ok(())
+    }
+}
+
+/// A stream of the catalog as the cores hold it.
+pub fn define(stream: &Stream) -> Result<Definition, RoutingError> {
+    let shards = stream.shards.iter().map(|shard| Shard {
+        index: shard.index,
+        owner: shard.owner,
+        lane: shard.lane,
+        range: shard.range,
+        state: shard.state,
+        parent: shard.parent,
+        adjacent_parent: shard.adjacent_parent,
+    });
+    let attributes = Attributes {
+        id: stream.id,
+        name: stream.name.clone(),
+        created: stream.created,
+        retention: stream.retention,
+        quota: stream.quota,
+        map_version: stream.map_version,
+    };
+    Definition::new(attributes, shards.collect())
+}

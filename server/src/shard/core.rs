@@ -1,0 +1,279 @@
+//! One core: its lanes, its view of the streams, and what it does with its letters.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_channel::Sender;
+use futures_lite::future::or;
+use tidemill_storage::Lane;
+use tidemill_wire::LaneId;
+
+use super::catalog::CatalogHandle;
+use super::env::CoreEnv;
+use super::event::{Event, Signal};
+use super::executor::{Executor, yield_if_needed};
+use super::heartbeat::{Busy, Pulse, beat};
+use super::limits::LETTERS_PER_TURN_MAX;
+use super::mailbox::{Mailbox, Post};
+use super::request::{Letter, Request};
+use super::snapshot::CoreReport;
+use crate::metrics::CoreMetrics;
+use crate::service::stream::{Definition, Streams};
+
+/// Which core holds which lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// How many cores there are.
+    pub cores: u32,
+    /// How many lanes there are.
+    pub lanes: u32,
+}
+
+/// What a core is made of.
+pub struct CoreParts {
+    /// Its number.
+    pub index: u32,
+    /// Which core holds which lane.
+    pub placement: Placement,
+    /// Its executor.
+    pub executor: Executor,
+    /// Its environment.
+    pub env: CoreEnv,
+    /// Its open lanes.
+    pub lanes: Vec<(LaneId, Lane<CoreEnv>)>,
+    /// The streams there are.
+    pub streams: Vec<Arc<Definition>>,
+    /// The way to the others.
+    pub post: Post,
+    /// The way to the catalog.
+    pub catalog: CatalogHandle,
+    /// Fetches that may wait for records.
+    pub waiting_fetches_max: u64,
+    /// Counts what it does.
+    pub metrics: Rc<CoreMetrics>,
+}
+
+/// One core.
+pub struct Core {
+    pub(super) index: u32,
+    pub(super) placement: Placement,
+    executor: Executor,
+    env: CoreEnv,
+    pub(super) streams: Streams<CoreEnv>,
+    pub(super) post: Post,
+    catalog: CatalogHandle,
+    pub(super) metrics: Rc<CoreMetrics>,
+    pub(super) busy: Rc<Busy>,
+    /// Nothing new is taken.
+    pub(super) stopping: Rc<Event>,
+    /// The lanes are closed, and the executor ends.
+    closed: Rc<Event>,
+    guests: Rc<Guests>,
+}
+
+/// Those who are served and have to be seen off before the core closes: connections.
+#[derive(Debug, Default)]
+struct Guests {
+    present: Cell<u64>,
+    left: Signal,
+}
+
+/// One of those who are served; dropped, it has left.
+#[derive(Debug)]
+pub struct Guest(Rc<Guests>);
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.0.present.set(self.0.present.get() - 1);
+        self.0.left.notify();
+    }
+}
+
+impl Placement {
+    /// The core that holds a lane.
+    #[must_use]
+    pub fn core_of(&self, lane: LaneId) -> u32 {
+        lane.0 % self.cores
+    }
+
+    /// The lanes that a core holds.
+    pub fn lanes_of(&self, core: u32) -> impl Iterator<Item = LaneId> + use<> {
+        (core..self.lanes).step_by(self.cores as usize).map(LaneId)
+    }
+}
+
+impl Core {
+    /// Puts a core together: its lanes take up the shards of the streams there are.
+    #[must_use]
+    pub fn new(parts: CoreParts) -> Rc<Self> {
+        let streams = Streams::new(parts.env.clone(), parts.lanes, parts.waiting_fetches_max);
+        for definition in parts.streams {
+            streams.publish(definition);
+        }
+        Rc::new(Self {
+            index: parts.index,
+            placement: parts.placement,
+            executor: parts.executor,
+            env: parts.env,
+            streams,
+            post: parts.post,
+            catalog: parts.catalog,
+            metrics: parts.metrics,
+            busy: Rc::default(),
+            stopping: Rc::default(),
+            closed: Rc::default(),
+            guests: Rc::default(),
+        })
+    }
+
+    /// Serves the mailbox and beats until the core is closed.
+    pub async fn run(self: Rc<Self>, mailbox: Mailbox, pulse: Pulse, period: Duration, stall: Duration) {
+        let (busy, metrics, closed) =
+            (Rc::clone(&self.busy), Rc::clone(&self.metrics), Rc::clone(&self.closed));
+        self.spawn(beat(self.env.clock(), period, stall, busy, metrics, pulse, closed));
+        let serve = async {
+            while let Some(letter) = mailbox.receive().await {
+                self.open(letter);
+                for _ in 1..LETTERS_PER_TURN_MAX {
+                    let Some(letter) = mailbox.try_receive() else { break };
+                    self.open(letter);
+                }
+                yield_if_needed().await;
+            }
+        };
+        or(serve, self.closed.wait()).await;
+    }
+
+    /// Begins what a letter asks for, in the order of the letters. Nothing here waits, so no core can block another.
+    fn open(self: &Rc<Self>, letter: Letter) {
+        self.metrics.mailbox_messages.increment();
+        match letter {
+            Letter::Requests(requests) => requests.0.into_iter().for_each(|request| self.begin(request)),
+            Letter::Publish { definition, done } => {
+                self.streams.publish(definition);
+                tell(&done, ());
+            }
+            Letter::Forget { stream, done } => {
+                self.streams.forget(stream);
+                tell(&done, ());
+            }
+            // Whoever asked and has gone does not need the answer.
+            Letter::Report { reply } => drop(reply.send(self.report())),
+            Letter::Drain { done } => self.spawn(Rc::clone(self).drain(done)),
+            Letter::Close { done } => self.spawn(Rc::clone(self).close(done)),
+        }
+    }
+
+    /// Begins a request of another core: appends are queued here, in the order in which they were sent.
+    fn begin(self: &Rc<Self>, request: Request) {
+        let work = self.busy.begin();
+        match request {
+            Request::Append { append, reply } => match self.streams.append(append) {
+                Ok(queued) => self.spawn(async move {
+                    drop(reply.send(queued.await));
+                    drop(work);
+                }),
+                Err(error) => drop(reply.send(Err(error))),
+            },
+            Request::Fetch { fetch, mut reply } => {
+                let core = Rc::clone(self);
+                self.spawn(async move {
+                    let enough = or(reply.cancellation(), core.stopping.wait());
+                    let fetched = core.streams.fetch(fetch, enough).await;
+                    drop(reply.send(fetched));
+                    drop(work);
+                });
+            }
+            Request::Bounds { stream, reply } => drop(reply.send(self.streams.bounds(stream))),
+        }
+    }
+
+    async fn drain(self: Rc<Self>, done: Sender<u32>) {
+        self.stopping.happen();
+        let guests = Rc::clone(&self.guests);
+        guests.left.until(|| (guests.present.get() == 0).then_some(())).await;
+        tell(&done, self.index);
+    }
+
+    async fn close(self: Rc<Self>, done: Sender<u32>) {
+        for (lane, log) in self.streams.lanes() {
+            log.close().await;
+            tracing::debug!(core = self.index, %lane, "lane closed");
+        }
+        tell(&done, self.index);
+        self.closed.happen();
+    }
+
+    /// Its number.
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Which core holds which lane.
+    pub fn placement(&self) -> Placement {
+        self.placement
+    }
+
+    /// The streams, as this core knows them.
+    pub fn streams(&self) -> &Streams<CoreEnv> {
+        &self.streams
+    }
+
+    /// The way to the others.
+    pub fn post(&self) -> &Post {
+        &self.post
+    }
+
+    /// The way to the catalog.
+    pub fn catalog(&self) -> &CatalogHandle {
+        &self.catalog
+    }
+
+    /// Its counters.
+    pub fn metrics(&self) -> &Rc<CoreMetrics> {
+        &self.metrics
+    }
+
+    /// Happens when the server goes down: nothing new is to be taken.
+    pub fn stopping(&self) -> &Rc<Event> {
+        &self.stopping
+    }
+
+    /// Counts work, which keeps the heartbeat short.
+    pub fn busy(&self) -> &Rc<Busy> {
+        &self.busy
+    }
+
+    /// Time since the start.
+    pub fn monotonic(&self) -> Duration {
+        self.env.clock().monotonic()
+    }
+
+    /// Runs a task in the queue of requests.
+    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.executor.spawn(task);
+    }
+
+    /// Runs a task in the queue of what can wait.
+    pub fn spawn_upkeep(&self, task: impl Future<Output = ()> + 'static) {
+        self.executor.spawn_upkeep(task);
+    }
+
+    /// Counts somebody who is served; the core closes when all have left.
+    pub fn welcome(&self) -> Guest {
+        self.guests.present.set(self.guests.present.get() + 1);
+        Guest(Rc::clone(&self.guests))
+    }
+
+    fn report(&self) -> CoreReport {
+        self.metrics.waiting_fetches.set(self.streams.waiting());
+        CoreReport::of(self.index, &self.metrics, self.streams.lanes())
+    }
+}
+
+/// Tells somebody who may have gone.
+fn tell<T>(done: &Sender<T>, word: T) {
+    drop(done.try_send(word));
+}

@@ -1,0 +1,110 @@
+//! A thread pinned to a core, with its task queues.
+//!
+//! Requests run in a queue that is sensitive to latency, upkeep in one that is not. A task that panics ends the process: what the core
+//! owned would be lost to everybody who waits for it.
+
+use std::future::Future;
+use std::io;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use glommio::{Latency, LocalExecutorBuilder, Placement, Shares, TaskQueueHandle, timer::Timer};
+
+use super::limits::{IO_MEMORY_BYTES, REQUEST_LATENCY_MS, REQUEST_SHARES, RING_DEPTH, UPKEEP_SHARES};
+
+/// How an executor divides its core.
+#[derive(Clone, Copy, Debug)]
+pub struct Runtime {
+    /// Longest run of one queue while others wait.
+    pub preempt: Duration,
+    /// How long an idle executor spins before it sleeps.
+    pub spin: Duration,
+}
+
+/// Its task queues.
+#[derive(Clone, Copy, Debug)]
+struct Queues {
+    requests: TaskQueueHandle,
+    upkeep: TaskQueueHandle,
+}
+
+/// The executor that runs this thread. Copies are the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Executor {
+    queues: Queues,
+}
+
+impl Executor {
+    /// Starts a thread for core number `core` on `cpu`, and runs `main` on it to its end.
+    pub fn start<F>(
+        core: u32,
+        cpu: usize,
+        runtime: Runtime,
+        main: impl FnOnce(Self) -> F + Send + 'static,
+    ) -> io::Result<JoinHandle<io::Result<()>>>
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        std::thread::Builder::new().name(format!("tidemill-core-{core}")).spawn(move || {
+            let _stop_the_process = PanicGuard { core };
+            let executor = LocalExecutorBuilder::new(Placement::Fixed(cpu))
+                .name("tidemill")
+                .io_memory(IO_MEMORY_BYTES)
+                .ring_depth(RING_DEPTH)
+                .preempt_timer(runtime.preempt)
+                .spin_before_park(runtime.spin)
+                .make()
+                .map_err(|error| io::Error::other(error.to_string()))?;
+            executor.run(async move {
+                let proxy = glommio::executor();
+                let latency = Latency::Matters(Duration::from_millis(REQUEST_LATENCY_MS));
+                let requests = proxy.create_task_queue(Shares::Static(REQUEST_SHARES), latency, "requests");
+                let upkeep =
+                    proxy.create_task_queue(Shares::Static(UPKEEP_SHARES), Latency::NotImportant, "upkeep");
+                let executor = Self { queues: Queues { requests, upkeep } };
+                // The main task is one among the others, so it runs in their queue.
+                let main = main(executor);
+                glommio::spawn_local_into(main, requests).expect("the queue was just made").await;
+            });
+            Ok(())
+        })
+    }
+
+    /// Runs a task in the queue of requests.
+    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        spawn_into(self.queues.requests, task);
+    }
+
+    /// Runs a task in the queue of what can wait.
+    pub fn spawn_upkeep(&self, task: impl Future<Output = ()> + 'static) {
+        spawn_into(self.queues.upkeep, task);
+    }
+}
+
+fn spawn_into(queue: TaskQueueHandle, task: impl Future<Output = ()> + 'static) {
+    glommio::spawn_local_into(task, queue).expect("queues live as long as their executor").detach();
+}
+
+/// Resolves after `duration`.
+pub async fn sleep(duration: Duration) {
+    Timer::new(duration).await;
+}
+
+/// Lets others run if this task has had its time.
+pub async fn yield_if_needed() {
+    glommio::yield_if_needed().await;
+}
+
+/// Ends the process when the thread unwinds.
+struct PanicGuard {
+    core: u32,
+}
+
+impl Drop for PanicGuard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(core = self.core, "a core has panicked, the process stops");
+            std::process::abort();
+        }
+    }
+}

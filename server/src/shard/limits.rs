@@ -1,0 +1,30 @@
+//! The bounds of what crosses cores and of what an executor takes.
+
+/// Letters that wait in one core's mailbox; senders wait when it is full.
+pub(super) const MAILBOX_LETTERS_MAX: usize = 1_024;
+/// Changes of streams that wait for the catalog's thread.
+pub(super) const CATALOG_COMMANDS_MAX: usize = 256;
+/// Letters that a core takes from its mailbox before it lets others run.
+pub(super) const LETTERS_PER_TURN_MAX: usize = 64;
+/// Memory that an executor registers with the kernel. It counts against RLIMIT_MEMLOCK, and only the heartbeat's and the
+/// pump's small reads use it.
+pub(super) const IO_MEMORY_BYTES: usize = 1 << 20;
+/// What an executor and its rings lock at least: measured, with the registered memory and room to spare.
+pub(super) const MEMLOCK_BYTES_MIN: u64 = 512 << 10;
+/// Entries of an executor's own ring.
+pub(super) const RING_DEPTH: usize = 256;
+/// Heartbeats of an idle core, in milliseconds. An idle core has nothing that could be late but its first request, and
+/// that one brings the short beat back.
+pub(super) const HEARTBEAT_IDLE_MS: u64 = 50;
+/// How often the watchdog looks.
+pub(super) const WATCHDOG_PERIOD_MS: u64 = 50;
+/// Bytes of a latency-sensitive queue's share against upkeep's.
+pub(super) const REQUEST_SHARES: usize = 1_000;
+/// See [`REQUEST_SHARES`].
+pub(super) const UPKEEP_SHARES: usize = 100;
+/// How late a latency-sensitive task may run, in milliseconds, when others keep the core busy.
+pub(super) const REQUEST_LATENCY_MS: u64 = 1;
+
+const _: () = assert!(LETTERS_PER_TURN_MAX <= MAILBOX_LETTERS_MAX);
+const _: () = assert!(IO_MEMORY_BYTES as u64 >= MEMLOCK_BYTES_MIN);
+const _: () = assert!(UPKEEP_SHARES < REQUEST_SHARES);

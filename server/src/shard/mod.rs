@@ -1,0 +1,36 @@
+//! The owners of lanes: one pinned executor per core, its mailbox, and the way from one to another.
+//!
+//! Owns threads, clocks, task queues, the ring's pump, the heartbeat and the thread of the catalog. Promises that a lane is touched by
+//! its core alone, that what crosses cores does so once each way and by value, and that requests of one sender to one shard
+//! keep their order. Leaves out protocols and sockets.
+
+mod catalog;
+mod clock;
+mod core;
+mod env;
+mod event;
+mod executor;
+mod heartbeat;
+mod host;
+mod lanes;
+mod limits;
+mod mailbox;
+mod pump;
+mod request;
+mod router;
+mod snapshot;
+mod watchdog;
+
+pub use catalog::{CatalogError, CatalogHandle, CatalogThread, CreateError, DeleteError, UpdateError, define};
+pub use clock::Clock;
+pub use core::{Core, CoreParts, Guest, Placement};
+pub use env::CoreEnv;
+pub use event::{Event, Signal};
+pub use executor::{Executor, Runtime, sleep, yield_if_needed};
+pub use heartbeat::{Busy, Pulse, Work};
+pub use host::{HostError, check_host, online_cpus};
+pub use lanes::{LaneError, open_lanes};
+pub use mailbox::{Courier, Mailbox, Post};
+pub use request::Letter;
+pub use snapshot::CoreReport;
+pub use watchdog::Watchdog;

@@ -1,0 +1,27 @@
+//! A core's numbers at one moment, for whoever asks.
+
+use tidemill_storage::Lane;
+use tidemill_wire::LaneId;
+
+use super::env::CoreEnv;
+use crate::metrics::{CoreMetrics, CoreSnapshot, LaneSnapshot};
+
+/// The numbers of a core and its lanes.
+#[derive(Clone, Debug)]
+pub struct CoreReport {
+    /// What the core counts.
+    pub core: CoreSnapshot,
+    /// What its lanes count, and whether they take appends.
+    pub lanes: Vec<LaneSnapshot>,
+}
+
+impl CoreReport {
+    pub(super) fn of<'a>(
+        core: u32,
+        metrics: &CoreMetrics,
+        lanes: impl Iterator<Item = (LaneId, &'a Lane<CoreEnv>)>,
+    ) -> Self {
+        let lanes = lanes.map(|(id, lane)| LaneSnapshot { lane: id, stats: lane.stats(), health: lane.health() });
+        Self { core: metrics.snapshot(core), lanes: lanes.collect() }
+    }
+}
