@@ -1,4 +1,5 @@
 //! Frames of the native protocol: how a message and its raw body lie in the byte stream.
+//!
 //! They are drawn in `docs/protocol/native.md`. Cutting frames copies nothing: message and body are slices of what
 //! was received.
 
