@@ -1,0 +1,65 @@
+//! Answers as they come: one large buffer, whole frames lent out of it.
+
+use std::io::{self, Read};
+
+use tidemill_wire::frame::{self, FRAME_HEADER_BYTES, FrameError};
+use tidemill_wire::limits::FRAME_BYTES_MAX;
+
+/// One frame, in the buffer's memory.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Received<'a> {
+    /// The flatbuffers message.
+    pub(crate) message: &'a [u8],
+    /// The bytes behind it.
+    pub(crate) body: &'a [u8],
+}
+
+/// The receiving half of a connection.
+pub(crate) struct Inbox {
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Inbox {
+    /// A buffer of so many bytes; it grows when a frame needs more.
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self { buffer: vec![0; bytes.max(FRAME_HEADER_BYTES)], start: 0, end: 0 }
+    }
+
+    /// Reads once, as much as there is room for. 0 means that the other side has closed.
+    pub(crate) fn fill(&mut self, stream: &mut impl Read) -> io::Result<usize> {
+        self.make_room();
+        let bytes = stream.read(&mut self.buffer[self.end..])?;
+        self.end += bytes;
+        Ok(bytes)
+    }
+
+    /// The next whole frame, or `None` until more is read.
+    pub(crate) fn next(&mut self) -> Result<Option<Received<'_>>, FrameError> {
+        let received = &self.buffer[self.start..self.end];
+        let Some(lengths) = frame::peek(received, FRAME_BYTES_MAX)? else { return Ok(None) };
+        let Some(whole) = received.get(FRAME_HEADER_BYTES..lengths.total) else { return Ok(None) };
+        self.start += lengths.total;
+        let (message, body) = whole.split_at(lengths.message);
+        Ok(Some(Received { message, body }))
+    }
+
+    /// Moves the rest to the front, so that an emptied buffer is used from its warm start again, and grows for a frame
+    /// that does not fit.
+    fn make_room(&mut self) {
+        let rest = self.end - self.start;
+        let announced = frame::peek(&self.buffer[self.start..self.end], FRAME_BYTES_MAX);
+        let needed = announced.ok().flatten().map_or(FRAME_HEADER_BYTES, |lengths| lengths.total);
+        if rest == 0 || self.start + needed > self.buffer.len() {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, rest);
+        }
+        if needed > self.buffer.len() {
+            self.buffer.resize(needed.next_power_of_two(), 0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! What a run does, checked before anything is sent.
+
+use std::time::Duration;
+
+use tidemill_wire::StreamName;
+use tidemill_wire::limits::{
+    BATCH_BYTES_MAX, BATCH_RECORDS_MAX, FRAME_BYTES_MAX, KEY_BYTES_MAX, RECORD_BYTES_MAX,
+};
+use tidemill_wire::message::Ack;
+
+use crate::error::BenchError;
+
+/// Connections of one run; each is a thread.
+const CONNECTIONS_MAX: u32 = 4_096;
+/// Unanswered requests of one connection, before the server's own limit.
+const IN_FLIGHT_MAX: u32 = 65_536;
+
+/// When the measured part of a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// After this time.
+    Elapsed(Duration),
+    /// When keys and data of so many bytes were answered on all connections together.
+    Bytes(u64),
+}
+
+/// What a run does. Start from [`Options::new`] and change what matters.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Host and port of the server's shared native port.
+    pub server: String,
+    /// The stream. It is created without quotas if it is missing, and used as it is if it exists.
+    pub stream: StreamName,
+    /// Shards of a stream that this run creates.
+    pub shards: u32,
+    /// Bytes that each shard of a stream that this run creates keeps, so that a long run does not fill the disk; 0 for no bound.
+    pub retention_bytes: u64,
+    /// Keep a stream that this run creates. One that existed before is never deleted.
+    pub keep_stream: bool,
+    /// Connections, dealt out to the shards in turn; each goes to the port of its shard's lane.
+    pub connections: u32,
+    /// Requests of each connection that are unanswered at any time.
+    pub in_flight: u32,
+    /// Bytes of each record's data.
+    pub record_bytes: u32,
+    /// Records in each append.
+    pub batch_records: u32,
+    /// When an append is answered.
+    pub ack: Ack,
+    /// Bytes of entries in a fetch's answer, at most.
+    pub fetch_bytes: u32,
+    /// `consume` appends until the stream holds so many bytes before it begins to read.
+    pub fill_bytes: u64,
+    /// Load before the measured part.
+    pub warm_up: Duration,
+    /// The measured part.
+    pub until: Until,
+    /// Give up when a server that owes answers sends nothing for so long.
+    pub answer_timeout: Duration,
+    /// The server's process, for its processor time. Without it, the process that listens on the server's port is
+    /// looked for if the server is on this machine.
+    pub server_pid: Option<u32>,
+}
+
+impl Options {
+    /// One connection with eight batches of 1,000 records of 1,000 bytes in flight for ten seconds.
+    #[must_use]
+    pub fn new(server: impl Into<String>, stream: StreamName) -> Self {
+        Self {
+            server: server.into(),
+            stream,
+            shards: 1,
+            retention_bytes: 1 << 30,
+            keep_stream: false,
+            connections: 1,
+            in_flight: 8,
+            record_bytes: 1_000,
+            batch_records: 1_000,
+            ack: Ack::Durable,
+            fetch_bytes: 1 << 20,
+            fill_bytes: 256_000_000,
+            warm_up: Duration::from_secs(1),
+            until: Until::Elapsed(Duration::from_secs(10)),
+            answer_timeout: Duration::from_secs(10),
+            server_pid: None,
+        }
+    }
+
+    /// Checks every range.
+    pub(crate) fn check(&self) -> Result<(), BenchError> {
+        let in_range = |option: &'static str, value: u64, max: u64| {
+            let refusal = BenchError::Option { option, value, min: 1, max };
+            if (1..=max).contains(&value) { Ok(()) } else { Err(refusal) }
+        };
+        in_range("shards", self.shards.into(), u32::MAX.into())?;
+        in_range("connections", self.connections.into(), CONNECTIONS_MAX.into())?;
+        in_range("in-flight", self.in_flight.into(), IN_FLIGHT_MAX.into())?;
+        in_range("record-bytes", self.record_bytes.into(), RECORD_BYTES_MAX.into())?;
+        in_range("batch-records", self.batch_records.into(), BATCH_RECORDS_MAX.into())?;
+        in_range("fetch-bytes", self.fetch_bytes.into(), FRAME_BYTES_MAX.into())?;
+        // Offsets and key are small beside this, and the builder checks the batch to the byte.
+        let room = u64::from(BATCH_BYTES_MAX) - KEY_BYTES_MAX as u64;
+        let batch_bytes = u64::from(self.record_bytes) * u64::from(self.batch_records);
+        in_range("record-bytes × batch-records", batch_bytes, room)?;
+        // A timeout of zero would mean none at all.
+        in_range("answer timeout in ms", milliseconds(self.answer_timeout), u64::MAX)?;
+        match self.until {
+            Until::Elapsed(time) => in_range("duration in ms", milliseconds(time), u64::MAX),
+            Until::Bytes(bytes) => in_range("bytes", bytes, u64::MAX),
+        }
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! Appends: what the report counts is what the server stored.
+
+use std::time::Duration;
+
+use tidemill_bench::{Options, Until, produce};
+use tidemill_wire::message::{CreateStream, Quota, Settings};
+
+use crate::options;
+use crate::server::{Fault, Server};
+
+#[test]
+fn a_run_counts_exactly_what_was_stored() {
+    let server = Server::start(Fault::None);
+    // No warm-up: the window opens before the first request, and the last answers come after it closes.
+    let report = produce(&Options { warm_up: Duration::ZERO, ..options(&server) }).unwrap();
+    let state = server.state();
+    assert!(report.requests > 0);
+    assert!(report.requests <= state.stored_batches);
+    let in_flight = u64::from(report.settings.connections * report.settings.in_flight);
+    // What is answered between the last reading and the thread's notice of the end is stored and not counted.
+    assert!(state.stored_batches - report.requests < state.stored_batches / 2 + 3 * in_flight);
+    assert_eq!(report.records, report.requests * 10);
+    // Ten records of 100 bytes, and the key they share, which has five to ten.
+    assert!((1_005..=1_010).contains(&(report.bytes / report.requests)), "{report}");
+    assert_eq!(state.stored_records, state.stored_batches * 10);
+    assert_eq!(report.throttled.answers, 0);
+    assert!(report.seconds >= 0.2);
+    assert!(report.latency_us.p50 <= report.latency_us.p99 && report.latency_us.p99 <= report.latency_us.max);
+}
+
+#[test]
+fn every_batch_goes_to_its_shard_by_its_key_and_its_lanes_port() {
+    let server = Server::start(Fault::None);
+    produce(&options(&server)).unwrap();
+    let state = server.state();
+    assert_eq!((state.misrouted, state.wrong_port), (0, 0));
+    assert!(state.entries.iter().all(|entries| !entries.is_empty()), "both shards got batches");
+}
+
+#[test]
+fn a_run_by_bytes_ends_when_they_are_answered() {
+    let server = Server::start(Fault::None);
+    let report = produce(&Options { until: Until::Bytes(200_000), ..options(&server) }).unwrap();
+    assert!(report.bytes >= 200_000, "{report}");
+    assert_eq!(report.settings.bytes, Some(200_000));
+}
+
+#[test]
+fn an_own_stream_is_created_without_quotas_and_deleted_or_kept_as_asked() {
+    let server = Server::start(Fault::None);
+    produce(&Options { keep_stream: true, ..options(&server) }).unwrap();
+    {
+        let state = server.state();
+        let settings = state.settings.unwrap();
+        assert_eq!((settings.quota, settings.retention_bytes), (Some(Quota::OFF), Some(1 << 30)));
+        assert_eq!(state.stream.as_ref().unwrap().shards.len(), 2);
+        assert_eq!(state.deletions, 0);
+    }
+    let other = Server::start(Fault::None);
+    produce(&options(&other)).unwrap();
+    let state = other.state();
+    assert_eq!((state.deletions, state.stream.is_some()), (1, false));
+}
+
+#[test]
+fn a_stream_that_was_there_is_never_deleted() {
+    let server = Server::start(Fault::None);
+    let name = "bench".parse().unwrap();
+    server.state().create(&CreateStream { name, shards: 1, settings: Settings::default() });
+    let report = produce(&options(&server)).unwrap();
+    assert_eq!(report.settings.shards, 1);
+    let state = server.state();
+    assert_eq!((state.deletions, state.stream.is_some()), (0, true));
+}
+
+#[test]
+fn throttled_requests_are_counted_and_sent_again() {
+    let server = Server::start(Fault::Throttle(7));
+    let report = produce(&options(&server)).unwrap();
+    let state = server.state();
+    assert!(report.requests > 0, "{report}");
+    assert_eq!(report.throttled.answers, state.throttled);
+    assert_eq!(report.throttled.wait_ms, state.throttled * 5);
+    assert_eq!(state.stored_batches, state.appends - state.throttled);
+}
+
+#[test]
+fn a_server_that_only_throttles_does_not_hold_up_the_end() {
+    let server = Server::start(Fault::Throttle(1));
+    let report = produce(&options(&server)).unwrap();
+    assert_eq!((report.requests, report.bytes), (0, 0));
+    assert!(report.throttled.answers > 0);
+    assert_eq!(report.cpu.generator.seconds_per_gigabyte, None);
+    assert_eq!(report.cpu.server_unknown.as_deref(), Some("server and generator are one process"));
+}
+
+#[test]
+fn processor_time_of_a_named_process_is_reported() {
+    let server = Server::start(Fault::None);
+    // The parent of this test is a process like any other, and is not this one.
+    let parent = std::os::unix::process::parent_id();
+    let report = produce(&Options { server_pid: Some(parent), ..options(&server) }).unwrap();
+    assert!(report.cpu.server.is_some_and(|server| server.seconds >= 0.0), "{report}");
+    assert_eq!(report.cpu.server_unknown, None);
+}
