@@ -216,6 +216,7 @@ fn run<L: Load + Send>(
     workers: Vec<Worker<'_, L>>,
 ) -> Result<(Window, Vec<Tally>), BenchError> {
     thread::scope(|scope| {
+        let gate = progress.close_gate();
         let mut threads = Vec::with_capacity(workers.len());
         for (connection, worker) in (0..).zip(workers) {
             let thread = thread::Builder::new().name(format!("bench-{connection}"));
@@ -227,7 +228,7 @@ fn run<L: Load + Send>(
                 }
             }
         }
-        let window = measure(options, target.process.clone(), progress);
+        let window = measure(options, target.process.clone(), progress, gate);
         progress.stop();
         let tallies: Result<Vec<_>, _> = threads
             .into_iter()

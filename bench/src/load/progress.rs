@@ -1,6 +1,7 @@
 //! What the connections and the one who measures tell each other.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 /// The part of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub(super) enum Phase {
 
 /// Phase and counters of a run.
 pub(super) struct Progress {
+    /// Held closed until every connection has its thread, so that all begin together.
+    gate: RwLock<()>,
     phase: AtomicU8,
     counters: Vec<Counters>,
 }
@@ -41,9 +44,20 @@ pub(super) struct Gain {
 impl Progress {
     pub(super) fn new(connections: usize) -> Self {
         Self {
+            gate: RwLock::new(()),
             phase: AtomicU8::new(Phase::WarmUp as u8),
             counters: (0..connections).map(|_| Counters::default()).collect(),
         }
+    }
+
+    /// Holds the connections back until the guard is dropped.
+    pub(super) fn close_gate(&self) -> RwLockWriteGuard<'_, ()> {
+        self.gate.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until all may begin.
+    pub(super) fn pass_gate(&self) {
+        drop(self.gate.read().unwrap_or_else(PoisonError::into_inner));
     }
 
     pub(super) fn counters(&self) -> &[Counters] {

@@ -1,5 +1,6 @@
 //! The measured part: all counters are read at its two ends, so what a connection notices late changes nothing.
 
+use std::sync::RwLockWriteGuard;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,15 +26,26 @@ struct Reading {
     generator_cpu: Duration,
 }
 
-/// Waits for warm-up and measured part; returns early when a connection has ended the run.
+/// Opens the gate and waits for warm-up and measured part; returns early when a connection has ended the run.
 pub(super) fn measure(
     options: &Options,
     server: Result<u32, String>,
     progress: &Progress,
+    gate: RwLockWriteGuard<'_, ()>,
 ) -> Result<Window, BenchError> {
-    wait_until(progress, Instant::now() + options.warm_up, || false);
-    let before = Reading::take(server.clone(), progress)?;
-    progress.begin();
+    let before = if options.warm_up.is_zero() {
+        // The very first request counts.
+        let before = Reading::take(server.clone(), progress)?;
+        progress.begin();
+        drop(gate);
+        before
+    } else {
+        drop(gate);
+        wait_until(progress, Instant::now() + options.warm_up, || false);
+        let before = Reading::take(server.clone(), progress)?;
+        progress.begin();
+        before
+    };
     match options.until {
         Until::Elapsed(time) => wait_until(progress, before.at + time, || false),
         Until::Bytes(bytes) => {

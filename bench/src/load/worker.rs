@@ -121,6 +121,7 @@ impl<'a, L: Load> Worker<'a, L> {
     }
 
     fn serve(&mut self) -> Result<(), BenchError> {
+        self.progress.pass_gate();
         self.heard = Instant::now();
         let mut now = self.heard;
         loop {

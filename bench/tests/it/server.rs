@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     None,
     /// Every so many are refused with a wait of 5 ms.
     Throttle(u64),
+    /// From this one on all are, with a wait of a minute.
+    ThrottleFrom(u64),
     /// This one is refused for good.
     Refuse(u64, ErrorCode),
     /// At this one the connection is closed.
@@ -51,9 +53,11 @@ pub(crate) struct State {
     pub(crate) throttled: u64,
     pub(crate) stored_batches: u64,
     pub(crate) stored_records: u64,
+    /// Of keys and data.
+    pub(crate) stored_bytes: u64,
     /// Records whose key belongs to another shard than they were sent to.
     pub(crate) misrouted: u64,
-    /// Connections that named a shard of each lane, by the port they came in on.
+    /// Batches that came in on another port than their lane's.
     pub(crate) wrong_port: u64,
     pub(crate) fetches: u64,
     /// Entries of each shard.
@@ -220,9 +224,11 @@ impl State {
         match self.fault {
             Fault::Throttle(every) if number.is_multiple_of(every) => {
                 self.throttled += 1;
-                let mut failure = Failure::new(ErrorCode::WriteThrottled, "slow down");
-                failure.retry_after_ms = 5;
-                return plain(ResponseBody::Failed(failure));
+                return plain(ResponseBody::Failed(throttled(5)));
+            }
+            Fault::ThrottleFrom(from) if number >= from => {
+                self.throttled += 1;
+                return plain(ResponseBody::Failed(throttled(60_000)));
             }
             Fault::Refuse(at, code) if number == at => {
                 return plain(ResponseBody::Failed(Failure::new(code, "no")));
@@ -246,6 +252,7 @@ impl State {
         self.wrong_port += u64::from(lane != Some(shard.lane));
         self.stored_batches += 1;
         self.stored_records += u64::from(batch.count());
+        self.stored_bytes += batch.payload_bytes() as u64;
         let is_misrouted = |record: &u32| !shard.range.contains(HashKey::of(batch.key(*record)));
         self.misrouted += (0..batch.count()).filter(is_misrouted).count() as u64;
         let entries = &mut self.entries[index.0 as usize];
@@ -284,6 +291,10 @@ impl State {
         };
         Next::Answer(ResponseBody::Fetched(fetched), run)
     }
+}
+
+fn throttled(retry_after_ms: u32) -> Failure {
+    Failure { retry_after_ms, ..Failure::new(ErrorCode::WriteThrottled, "slow down") }
 }
 
 fn end(entries: &[(u64, Bytes)]) -> SequenceNumber {
