@@ -117,7 +117,8 @@ pub enum BenchError {
         /// The request.
         request: &'static str,
         /// Code and text.
-        source: Failure,
+        #[source]
+        failure: Failure,
     },
     /// More requests are to be in flight than the server lets one connection have.
     #[error("in-flight is {asked}, the server allows {allowed} per connection")]

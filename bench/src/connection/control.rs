@@ -154,7 +154,7 @@ impl Control {
 /// What an answer means that is not the one hoped for.
 pub(crate) fn refusal(request: &'static str, answer: ResponseBody) -> BenchError {
     match answer {
-        ResponseBody::Failed(source) => BenchError::Refused { request, source },
+        ResponseBody::Failed(failure) => BenchError::Refused { request, failure },
         other => {
             let text = format!("{other:?}");
             let kind = text.split(['(', ' ', '{']).next().unwrap_or_default().to_owned();

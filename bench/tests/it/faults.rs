@@ -25,7 +25,7 @@ fn check(fault: Fault, is_expected: impl Fn(&BenchError) -> bool) {
 
 #[test]
 fn a_refusal_for_good_ends_the_run() {
-    let is_refusal = |code| move |error: &BenchError| matches!(error, BenchError::Refused { request: "append", source } if source.code == code);
+    let is_refusal = |code| move |error: &BenchError| matches!(error, BenchError::Refused { request: "append", failure } if failure.code == code);
     check(Fault::Refuse(40, ErrorCode::LanePoisoned), is_refusal(ErrorCode::LanePoisoned));
     check(Fault::Refuse(0, ErrorCode::DiskFull), is_refusal(ErrorCode::DiskFull));
 }
