@@ -1,18 +1,34 @@
 //! Streams: create, describe, list, change, delete.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tidemill_wire::StreamName;
-use tidemill_wire::message::{Settings, StreamDescription, StreamSummary};
+use tidemill_wire::limits::LIST_STREAMS_MAX;
+use tidemill_wire::message::{
+    CreateStream, ListStreams, RequestBody, ResponseBody, Settings, StreamDescription, StreamSummary,
+    UpdateStream,
+};
+use tokio::time::Instant;
 
 use crate::ClientError;
+use crate::connection::{Answer, Connection};
+use crate::pool::Pool;
+use crate::retry::{Retry, may_be_carried_out};
 
-/// Manages streams. Made by [`Client::admin`](crate::Client::admin).
+/// Manages streams. Made by [`Client::admin`](crate::Client::admin); cheap to clone.
+///
+/// Requests that can be repeated without harm are tried again as the client's
+/// [`RetryPolicy`](crate::RetryPolicy) says. Creating and deleting are repeated only while the server surely has not
+/// carried them out.
 #[derive(Clone, Debug)]
-pub struct Admin {}
+pub struct Admin {
+    pool: Arc<Pool>,
+}
 
 /// A page of a list of streams.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamPage {
     /// In order of their names.
     pub streams: Vec<StreamSummary>,
@@ -20,37 +36,64 @@ pub struct StreamPage {
     pub more: bool,
 }
 
+/// Whether a request may be repeated when its answer was lost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    Harmless,
+    NotOnceSent,
+}
+
 impl Admin {
-    /// Creates a stream of `shards` shards. A lost answer is not tried again: describe the stream to see what happened.
+    pub(crate) fn new(pool: Arc<Pool>) -> Self {
+        Self { pool }
+    }
+
+    /// Creates a stream of `shards` shards. When the answer is lost, describe the stream to see what happened.
     pub async fn create_stream(
         &self,
         name: &StreamName,
         shards: u32,
         settings: Settings,
     ) -> Result<StreamDescription, ClientError> {
-        let _ = (name, shards, settings);
-        unimplemented!()
+        let body = RequestBody::CreateStream(CreateStream { name: name.clone(), shards, settings });
+        self.describe(body, "create stream", Repeat::NotOnceSent).await
     }
 
     /// A stream as it is now.
     pub async fn describe_stream(&self, name: &StreamName) -> Result<StreamDescription, ClientError> {
-        let _ = name;
-        unimplemented!()
+        let body = RequestBody::DescribeStream(name.clone());
+        self.describe(body, "describe stream", Repeat::Harmless).await
     }
 
-    /// At most `limit` streams that follow `after` in order of their names.
+    /// At most `limit` streams (the server may return fewer) that follow `after` in order of their names.
     pub async fn list_streams_page(
         &self,
         after: Option<&StreamName>,
         limit: u32,
     ) -> Result<StreamPage, ClientError> {
-        let _ = (after, limit);
-        unimplemented!()
+        let limit = limit.clamp(1, LIST_STREAMS_MAX);
+        let body = RequestBody::ListStreams(ListStreams { after: after.cloned(), limit });
+        match self.request(body, Repeat::Harmless).await? {
+            (_, Answer { body: ResponseBody::StreamList { streams, more }, .. }) => {
+                Ok(StreamPage { streams, more })
+            }
+            (connection, answer) => Err(connection.misfit("list streams", &answer.body)),
+        }
     }
 
-    /// All streams in order of their names.
+    /// All streams in order of their names. What is created or deleted meanwhile may be in the list or not.
     pub async fn list_streams(&self) -> Result<Vec<StreamSummary>, ClientError> {
-        unimplemented!()
+        let mut all: Vec<StreamSummary> = Vec::new();
+        loop {
+            let after = all.last().map(|stream| stream.name.clone());
+            let page = self.list_streams_page(after.as_ref(), LIST_STREAMS_MAX).await?;
+            // A page that does not go on ends the list too, whatever it says.
+            let goes_on = page.streams.last().is_some_and(|last| Some(&last.name) > after.as_ref());
+            all.extend(page.streams);
+            if !page.more || !goes_on {
+                return Ok(all);
+            }
+        }
     }
 
     /// Changes what `settings` names, and returns the stream as it is then.
@@ -59,18 +102,66 @@ impl Admin {
         name: &StreamName,
         settings: Settings,
     ) -> Result<StreamDescription, ClientError> {
-        let _ = (name, settings);
-        unimplemented!()
+        let body = RequestBody::UpdateStream(UpdateStream { name: name.clone(), settings });
+        self.describe(body, "update stream", Repeat::Harmless).await
     }
 
-    /// Deletes a stream and its records. A lost answer is not tried again.
+    /// Deletes a stream and its records. When the answer is lost, describe the stream to see what happened.
     pub async fn delete_stream(&self, name: &StreamName) -> Result<(), ClientError> {
-        let _ = name;
-        unimplemented!()
+        let body = RequestBody::DeleteStream(name.clone());
+        self.expect_done(body, "delete stream", Repeat::NotOnceSent).await
     }
 
-    /// A round trip to the server, and how long it took.
+    /// A round trip to the server, and how long it took, connecting included where that was needed.
     pub async fn ping(&self) -> Result<Duration, ClientError> {
-        unimplemented!()
+        let start = Instant::now();
+        self.expect_done(RequestBody::Ping, "ping", Repeat::Harmless).await?;
+        Ok(start.elapsed())
+    }
+
+    async fn describe(
+        &self,
+        body: RequestBody,
+        request: &'static str,
+        repeat: Repeat,
+    ) -> Result<StreamDescription, ClientError> {
+        match self.request(body, repeat).await? {
+            (_, Answer { body: ResponseBody::StreamDescription(stream), .. }) => Ok(stream),
+            (connection, answer) => Err(connection.misfit(request, &answer.body)),
+        }
+    }
+
+    async fn expect_done(
+        &self,
+        body: RequestBody,
+        request: &'static str,
+        repeat: Repeat,
+    ) -> Result<(), ClientError> {
+        match self.request(body, repeat).await? {
+            (_, Answer { body: ResponseBody::Done, .. }) => Ok(()),
+            (connection, answer) => Err(connection.misfit(request, &answer.body)),
+        }
+    }
+
+    async fn request(&self, body: RequestBody, repeat: Repeat) -> Result<(Connection, Answer), ClientError> {
+        let mut retry = Retry::new(self.pool.options().retry);
+        loop {
+            let error = match self.attempt(body.clone()).await {
+                Ok(answered) => return Ok(answered),
+                Err(error) => error,
+            };
+            if repeat == Repeat::NotOnceSent && may_be_carried_out(&error) {
+                return Err(error);
+            }
+            let Some(pause) = retry.failed(&error, self.pool.chance()) else { return Err(error) };
+            tracing::debug!(%error, ?pause, "request is tried again");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn attempt(&self, body: RequestBody) -> Result<(Connection, Answer), ClientError> {
+        let connection = self.pool.first().await?;
+        let answer = connection.request(body, Bytes::new()).await?;
+        Ok((connection, answer))
     }
 }

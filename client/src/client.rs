@@ -1,34 +1,39 @@
 //! The entry point: knows the server and makes the rest.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use tidemill_wire::StreamName;
 use tidemill_wire::message::Welcome;
 
+use crate::pool::Pool;
 use crate::{Admin, ClientError, ClientOptions, Consumer, ConsumerOptions, Producer, ProducerOptions};
 
 /// A server that is connected to. Cheap to clone; all clones share the connections.
 #[derive(Clone, Debug)]
-pub struct Client {}
+pub struct Client {
+    pool: Arc<Pool>,
+}
 
 impl Client {
-    /// Connects to `address` (`host:port`) and learns which port leads to which lane. The address is looked up again
-    /// with each new connection. Needs a tokio runtime with I/O and time.
+    /// Connects to `address` (`host:port`) and learns which port leads to which lane. One try: a server that is not
+    /// there is an error at once. The address is looked up again with each new connection. Needs a tokio runtime
+    /// with I/O and time.
     pub async fn connect(address: impl Display, options: ClientOptions) -> Result<Self, ClientError> {
-        let _ = (address.to_string(), options);
-        unimplemented!()
+        let address: Arc<str> = Arc::from(address.to_string());
+        Ok(Self { pool: Arc::new(Pool::open(address, options).await?) })
     }
 
     /// What the server said when it was last greeted: version, bounds, lanes.
     #[must_use]
     pub fn server(&self) -> Welcome {
-        unimplemented!()
+        self.pool.welcome()
     }
 
     /// Creates, describes, lists, changes and deletes streams.
     #[must_use]
     pub fn admin(&self) -> Admin {
-        unimplemented!()
+        Admin::new(Arc::clone(&self.pool))
     }
 
     /// A producer for a stream, which must exist.
@@ -37,8 +42,8 @@ impl Client {
         stream: &StreamName,
         options: ProducerOptions,
     ) -> Result<Producer, ClientError> {
-        let _ = (stream, options);
-        unimplemented!()
+        let description = self.admin().describe_stream(stream).await?;
+        Producer::new(Arc::clone(&self.pool), description, options)
     }
 
     /// A consumer of a stream, which must exist. "Now", for [`Start::Newest`](crate::Start::Newest) and
@@ -48,7 +53,7 @@ impl Client {
         stream: &StreamName,
         options: ConsumerOptions,
     ) -> Result<Consumer, ClientError> {
-        let _ = (stream, options);
-        unimplemented!()
+        let description = self.admin().describe_stream(stream).await?;
+        Consumer::new(Arc::clone(&self.pool), description, options)
     }
 }

@@ -1,11 +1,64 @@
 //! Tidemill's client for tokio: connect, manage streams, append records and read them.
+//!
+//! ```no_run
+//! use tidemill_client::{
+//!     Client, ClientOptions, ConsumerOptions, Event, ProducerOptions, Record, Settings, StreamName, Until,
+//! };
+//!
+//! # async fn quickstart() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::connect("127.0.0.1:7400", ClientOptions::default()).await?;
+//! let stream: StreamName = "access-log".parse()?;
+//! client.admin().create_stream(&stream, 4, Settings::default()).await?;
+//!
+//! // Records of one key go to one shard, in order.
+//! let producer = client.producer(&stream, ProducerOptions::default()).await?;
+//! let delivery = producer.send(Record::keyed(b"10.0.0.7", b"GET / 200")).await?;
+//! let receipt = delivery.await?;
+//! println!("shard {} has it as record {}", receipt.shard, receipt.sequence);
+//! producer.close().await?;
+//!
+//! // Everything that is there now, then the end.
+//! let until = Until { end: true, ..Until::default() };
+//! let options = ConsumerOptions { until, ..ConsumerOptions::default() };
+//! let mut consumer = client.consumer(&stream, options).await?;
+//! while let Some(event) = consumer.next().await {
+//!     match event? {
+//!         Event::Records(batch) => {
+//!             for record in batch {
+//!                 println!("{}: {}", record.sequence, String::from_utf8_lossy(&record.data));
+//!             }
+//!         }
+//!         Event::Gap(gap) => println!("records {}..{} are no longer retained", gap.from, gap.to),
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is promised
+//! - **Order.** With [`ProducerOptions::ordered`] the records of a key are stored in the order in which they were sent,
+//!   through refusals, lost connections and changes of the shard map. A record that fails is left out; later ones
+//!   go on.
+//! - **Outcome.** Each [`Delivery`] ends in a [`Receipt`], or in a [`SendError`] that tells "not stored" from "stored or
+//!   not". Nothing is stored twice unless [`ProducerOptions::resend_unknown`] allows it.
+//! - **Reading.** A [`Consumer`] yields each retained record of a shard once and in order, across lost connections. What
+//!   retention took first is reported as a [`Gap`].
+//! - **Bounds.** A producer holds [`ProducerOptions::buffer_bytes_max`] bytes, a consumer [`Window::prefetch_bytes`] for
+//!   each shard, a connection [`ClientOptions::in_flight_max`] requests.
+//!
+//! All of it works on tokio's current-thread and multi-thread runtimes; background tasks run on the runtime on which
+//! the call was made.
 
 mod admin;
 mod client;
+mod connection;
 mod consumer;
 mod error;
 mod options;
+mod pool;
 mod producer;
+mod retry;
+mod route;
 
 pub use admin::{Admin, StreamPage};
 pub use client::Client;

@@ -178,7 +178,7 @@ pub struct Window {
     /// Bytes of entries, for each shard, that are received or on their way and not yet taken by the caller. Default 4 MiB,
     /// at least `fetch_bytes`.
     pub prefetch_bytes: u32,
-    /// How long a fetch at the end of a shard waits for a record. Default 5 s, at most 60 s.
+    /// How long a fetch at the end of a shard waits for a record. Default 5 s, 1 ms to 60 s.
     pub wait: Duration,
 }
 

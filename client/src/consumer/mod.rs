@@ -1,101 +1,103 @@
 //! Reads records: from any position, one or all shards, tail or bounded replay.
+//!
+//! A task for each shard reads ahead, as far as the prefetch window allows; the consumer merges what they hand on in the
+//! order of its arrival. A shard's window is held by what was received until the caller has taken it.
 
-use std::collections::BTreeMap;
+mod cursor;
+mod event;
+mod plan;
+mod reader;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use tidemill_wire::message::StreamDescription;
-use tidemill_wire::{SequenceNumber, ShardIndex, Timestamp};
+use tidemill_wire::message::{ErrorCode, Failure, StreamDescription};
+use tidemill_wire::{SequenceNumber, ShardIndex};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::AbortHandle;
 
-use crate::ClientError;
+use self::cursor::{End, Piece};
+pub use self::event::{ConsumedBatch, ConsumedRecord, Event, Gap};
+use self::plan::{Assignment, Plan};
+use self::reader::Reader;
+use crate::pool::Pool;
+use crate::{Admin, ClientError, ConsumerOptions};
 
 /// Reads the records of one stream. Made by [`Client::consumer`](crate::Client::consumer).
+///
+/// Each shard's records come in order, each once, also when the connection is lost in between; shards are merged as their
+/// records arrive. Records that retention took before they could be read are reported as a [`Gap`]. Entries and
+/// batches are checked against their checksums. A lost connection is opened again as the
+/// [`RetryPolicy`](crate::RetryPolicy) says; when it gives up, or when stored bytes are damaged, the error ends that shard.
+///
+/// It is a [`Stream`](futures_util::Stream) as well.
 #[derive(Debug)]
-pub struct Consumer {}
+pub struct Consumer {
+    shared: Arc<Shared>,
+    messages: mpsc::UnboundedReceiver<Message>,
+    /// What is being yielded.
+    current: Option<Chunk>,
+    positions: BTreeMap<ShardIndex, SequenceNumber>,
+    /// Records still to be yielded, if there is a bound.
+    left: Option<u64>,
+    /// Shards whose data turned out to be damaged when it was inflated.
+    damaged: Vec<ShardIndex>,
+}
 
-/// What a consumer yields.
+/// What the consumer and its tasks share.
 #[derive(Debug)]
-pub enum Event {
-    /// Records of one shard that follow what came before.
-    Records(ConsumedBatch),
-    /// Records that are no longer retained were passed over.
-    Gap(Gap),
+struct Shared {
+    pool: Arc<Pool>,
+    description: StreamDescription,
+    options: ConsumerOptions,
+    plan: Mutex<Plan>,
+    tasks: Mutex<BTreeMap<ShardIndex, AbortHandle>>,
 }
 
-/// Records that are no longer retained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// The shard.
-    pub shard: ShardIndex,
-    /// The first record that is missing.
-    pub from: SequenceNumber,
-    /// The record after the last one that is missing.
-    pub to: SequenceNumber,
-}
-
-/// Consecutive records of one shard, appended together. Iterate it for the records.
+/// What a shard's task hands on.
 #[derive(Debug)]
-pub struct ConsumedBatch {}
-
-/// A record as it was stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConsumedRecord {
-    /// The shard.
-    pub shard: ShardIndex,
-    /// Its number there.
-    pub sequence: SequenceNumber,
-    /// When the shard took it.
-    pub append_time: Timestamp,
-    /// The producer's timestamp.
-    pub timestamp: Option<Timestamp>,
-    /// The partition key, empty if the producer gave none.
-    pub key: Bytes,
-    /// The payload.
-    pub data: Bytes,
+enum Message {
+    Chunk(Chunk),
+    Failed(ClientError),
 }
 
-impl ConsumedBatch {
-    /// The shard of all its records.
-    #[must_use]
-    pub fn shard(&self) -> ShardIndex {
-        unimplemented!()
-    }
-
-    /// The number of the next record that the iterator gives.
-    #[must_use]
-    pub fn first_sequence(&self) -> SequenceNumber {
-        unimplemented!()
-    }
-
-    /// The number after the last record.
-    #[must_use]
-    pub fn next_sequence(&self) -> SequenceNumber {
-        unimplemented!()
-    }
-
-    /// When the shard took the records.
-    #[must_use]
-    pub fn append_time(&self) -> Timestamp {
-        unimplemented!()
-    }
+/// What is new in one answer.
+#[derive(Debug)]
+struct Chunk {
+    shard: ShardIndex,
+    /// Where the cursor was before it.
+    start: SequenceNumber,
+    pieces: VecDeque<Piece>,
+    /// Its part of the shard's window, free again when the last piece is taken.
+    #[expect(dead_code, reason = "held for its drop")]
+    lease: OwnedSemaphorePermit,
 }
-
-impl Iterator for ConsumedBatch {
-    type Item = ConsumedRecord;
-
-    fn next(&mut self) -> Option<ConsumedRecord> {
-        unimplemented!()
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        unimplemented!()
-    }
-}
-
-impl ExactSizeIterator for ConsumedBatch {}
 
 impl Consumer {
+    pub(crate) fn new(
+        pool: Arc<Pool>,
+        description: StreamDescription,
+        options: ConsumerOptions,
+    ) -> Result<Self, ClientError> {
+        let mut plan = Plan::new(options.clone(), &description);
+        if let Some(shard) = plan.missing() {
+            let text = format!("stream {} has no shard {shard}", description.name);
+            return Err(ClientError::Refused(Failure::new(ErrorCode::UnknownShard, text)));
+        }
+        let first = plan.first();
+        let positions = first.iter().filter_map(|a| Some((a.cursor.shard(), a.cursor.next()?))).collect();
+        let left = options.count;
+        let (sender, messages) = mpsc::unbounded_channel();
+        let (plan, tasks) = (Mutex::new(plan), Mutex::default());
+        let shared = Arc::new(Shared { pool, description, options, plan, tasks });
+        if left != Some(0) {
+            shared.start(first, &sender);
+        }
+        Ok(Self { shared, messages, current: None, positions, left, damaged: Vec::new() })
+    }
+
     /// The next event, or `None` when every shard has reached its end. An error ends its shard; the others go on. Dropping
     /// the future loses nothing.
     pub async fn next(&mut self) -> Option<Result<Event, ClientError>> {
@@ -104,21 +106,71 @@ impl Consumer {
 
     /// As [`next`](Self::next), for hand-written futures.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Event, ClientError>>> {
-        let _ = context;
-        unimplemented!()
+        loop {
+            if self.left == Some(0) {
+                self.shared.stop();
+                return Poll::Ready(None);
+            }
+            if let Some(chunk) = &mut self.current {
+                let shard = chunk.shard;
+                if let Some(piece) = chunk.pieces.pop_front() {
+                    return Poll::Ready(Some(self.open(shard, piece)));
+                }
+                self.current = None;
+            }
+            match ready!(self.messages.poll_recv(context)) {
+                None => return Poll::Ready(None),
+                Some(Message::Failed(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Message::Chunk(chunk)) if self.damaged.contains(&chunk.shard) => {}
+                Some(Message::Chunk(chunk)) => {
+                    self.positions.entry(chunk.shard).or_insert(chunk.start);
+                    self.current = Some(chunk);
+                }
+            }
+        }
     }
 
     /// For each shard the number after the last record that was yielded, to go on from there later by
-    /// [`Start::Positions`](crate::Start::Positions). A shard that has yielded nothing is there if its beginning is known.
+    /// [`Start::Positions`](crate::Start::Positions). A shard that has yielded nothing is there if its beginning is known. A
+    /// batch counts as a whole, even if its iterator was not used up.
     #[must_use]
     pub fn positions(&self) -> BTreeMap<ShardIndex, SequenceNumber> {
-        unimplemented!()
+        self.positions.clone()
     }
 
     /// The stream as it was when the consumer was made.
     #[must_use]
     pub fn stream(&self) -> &StreamDescription {
-        unimplemented!()
+        &self.shared.description
+    }
+
+    fn open(&mut self, shard: ShardIndex, piece: Piece) -> Result<Event, ClientError> {
+        let entry = match piece {
+            Piece::Gap(gap) => {
+                self.positions.insert(shard, gap.to);
+                return Ok(Event::Gap(gap));
+            }
+            Piece::Entry(entry) => entry,
+        };
+        let sequence = entry.first;
+        let mut batch = entry.into_batch(shard).map_err(|error| {
+            self.damaged.push(shard);
+            self.shared.stop_shard(shard);
+            self.current = None;
+            ClientError::Batch { shard, sequence, source: Arc::new(error.into()) }
+        })?;
+        if let Some(left) = &mut self.left {
+            batch.truncate(*left);
+            *left -= batch.len() as u64;
+        }
+        self.positions.insert(shard, batch.next_sequence());
+        Ok(Event::Records(batch))
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.shared.stop();
     }
 }
 
@@ -128,4 +180,56 @@ impl futures_util::Stream for Consumer {
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.get_mut().poll_next(context)
     }
+}
+
+impl Shared {
+    fn start(self: &Arc<Self>, shards: Vec<Assignment>, messages: &mpsc::UnboundedSender<Message>) {
+        for Assignment { cursor, lane } in shards {
+            let shard = cursor.shard();
+            let stream = self.description.id;
+            let reader =
+                Reader::new(Arc::clone(&self.pool), stream, (lane, cursor), &self.options, messages.clone());
+            let task = tokio::spawn(Arc::clone(self).read(shard, reader));
+            lock(&self.tasks).insert(shard, task.abort_handle());
+        }
+    }
+
+    /// Reads one shard to its end, then starts those that waited for it.
+    async fn read(self: Arc<Self>, shard: ShardIndex, mut reader: Reader) {
+        let followed = match reader.run().await {
+            Ok(end) => self.follow_up(shard, end).await,
+            Err(error) => Err(error),
+        };
+        match followed {
+            Ok(next) => self.start(next, &reader.messages),
+            // The consumer may be going away.
+            Err(error) => drop(reader.messages.send(Message::Failed(error))),
+        }
+    }
+
+    async fn follow_up(&self, shard: ShardIndex, end: End) -> Result<Vec<Assignment>, ClientError> {
+        let is_split = end == End::Closed && lock(&self.plan).grows();
+        let fresh = if is_split {
+            let name = &self.description.name;
+            Some(Admin::new(Arc::clone(&self.pool)).describe_stream(name).await?)
+        } else {
+            None
+        };
+        Ok(lock(&self.plan).ended(shard, fresh.as_ref()))
+    }
+
+    fn stop(&self) {
+        lock(&self.tasks).values().for_each(AbortHandle::abort);
+    }
+
+    fn stop_shard(&self, shard: ShardIndex) {
+        if let Some(task) = lock(&self.tasks).get(&shard) {
+            task.abort();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No code that runs under these locks leaves them half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
