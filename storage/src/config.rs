@@ -32,7 +32,7 @@ pub struct LaneConfig {
     pub upkeep_interval: Duration,
     /// How often room is looked for on a full disk.
     pub space_retry_interval: Duration,
-    /// Retired segments that are kept to be used again; more are removed.
+    /// Retired segments that are kept to be used again at most: no more than were begun in the last upkeep interval are kept, and at least one.
     pub recycled_segments_max: usize,
 }
 
@@ -51,7 +51,7 @@ impl LaneConfig {
             flush_interval: Duration::from_secs(1),
             upkeep_interval: Duration::from_secs(10),
             space_retry_interval: Duration::from_secs(1),
-            recycled_segments_max: 2,
+            recycled_segments_max: 64,
         }
     }
 
@@ -69,7 +69,7 @@ impl LaneConfig {
             flush_interval: Duration::from_millis(50),
             upkeep_interval: Duration::from_millis(200),
             space_retry_interval: Duration::from_millis(100),
-            recycled_segments_max: 1,
+            recycled_segments_max: 2,
         }
     }
 

@@ -15,6 +15,7 @@ pub mod limits;
 pub mod local;
 pub mod ring;
 mod segment;
+pub mod sim;
 pub mod stats;
 mod tasks;
 

@@ -64,7 +64,10 @@ impl LocalEnv {
             self.0.tasks.fire(self.monotonic());
             true
         };
-        self.0.tasks.drive(main, |_| 0, idle).expect("an idle loop that always goes on ends with its future")
+        self.0
+            .tasks
+            .drive(main, |_| Some(0), idle)
+            .expect("an idle loop that always goes on ends with its future")
     }
 
     /// Drops all tasks where they stand, as the end of a process does.

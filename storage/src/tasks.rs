@@ -59,11 +59,11 @@ impl Tasks {
         self.waker(number).wake();
     }
 
-    /// Runs tasks until `main` is done, or `idle` says stop. `pick` chooses among that many ready tasks; `idle` is called when none is.
+    /// Runs tasks until `main` is done. `pick` chooses among that many ready tasks; `idle` is called when none is. Either may say stop.
     pub(crate) fn drive<T>(
         &self,
         main: impl Future<Output = T>,
-        mut pick: impl FnMut(usize) -> usize,
+        mut pick: impl FnMut(usize) -> Option<usize>,
         mut idle: impl FnMut() -> bool,
     ) -> Option<T> {
         let mut main = std::pin::pin!(main);
@@ -74,7 +74,11 @@ impl Tasks {
             let number = {
                 let mut ready = self.0.ready.lock().unwrap_or_else(PoisonError::into_inner);
                 let count = ready.len();
-                (count > 0).then(|| ready.remove(pick(count)))
+                match (count > 0).then(|| pick(count)) {
+                    Some(Some(index)) => Some(ready.remove(index)),
+                    Some(None) => return None,
+                    None => None,
+                }
             };
             match number {
                 Some(number) if number == main_number => {

@@ -63,7 +63,8 @@ impl<E: Env> Drop for Guard<E> {
 impl<E: Env> Lane<E> {
     /// Opens the lane in `config.directory`, or begins it there, and starts its tasks on `env`.
     ///
-    /// The caller makes sure that nobody else has the directory open.
+    /// The caller makes sure that nobody else has the directory open: no other process, and no lane of this one that was dropped without a
+    /// close a moment ago, since its tasks end only when they run next.
     pub async fn open(env: E, config: LaneConfig) -> Result<(Self, RecoveryReport), OpenError> {
         config.check()?;
         let recovered = recovery::recover(&env, &config).await?;
@@ -77,6 +78,7 @@ impl<E: Env> Lane<E> {
             queued_bytes: 0,
             last_time: recovered.last_time,
             ends_with_mark: recovered.ends_with_mark,
+            rolls: 0,
             no_room: false,
             refusing: false,
             closing: false,

@@ -78,7 +78,10 @@ async fn prepare<E: Env>(core: &Core<E>) -> Result<Option<SegmentOf<E>>, DiskErr
     let file = match recycled {
         Some(segment) => {
             let file = segment.file.clone();
-            core.env.disk().rename(&file, preparing_path(&core.config.directory, id)).await?;
+            let directory = &core.config.directory;
+            core.env.disk().rename(&file, preparing_path(directory, id)).await?;
+            // The old name must be gone for good before the new header is in the file: a file never has the name of another segment.
+            core.env.disk().sync_directory(directory.clone()).await?;
             file
         }
         None => {

@@ -123,16 +123,16 @@ fn watermark_rows_max(segment_bytes: u64) -> usize {
     usize::try_from(rows).unwrap_or(usize::MAX).clamp(1, WATERMARK_ROWS_MAX)
 }
 
-/// Removes retired segments beyond those that are kept to be used again.
+/// Removes retired segments beyond those that will be wanted: as many as were begun since the last time.
 async fn remove_surplus<E: Env>(core: &Core<E>) {
+    let rolls = std::mem::take(&mut core.state.borrow_mut().rolls);
+    let keep = rolls.clamp(1, core.config.recycled_segments_max.max(1));
     loop {
         let segment = {
             let mut state = core.state.borrow_mut();
-            let bytes = core.config.segment_bytes;
-            let keep = core.config.recycled_segments_max;
-            let fitting = state.retired.iter().filter(|segment| segment.bytes() == bytes).count();
-            let surplus =
-                |segment: &SegmentOf<E>| is_unused(segment) && (fitting > keep || segment.bytes() != bytes);
+            let fits = |segment: &SegmentOf<E>| segment.bytes() == core.config.segment_bytes;
+            let unused = state.retired.iter().filter(|segment| is_unused(segment) && fits(segment)).count();
+            let surplus = |segment: &SegmentOf<E>| is_unused(segment) && (unused > keep || !fits(segment));
             let Some(index) = state.retired.iter().position(surplus) else { return };
             state.retired.swap_remove(index)
         };

@@ -181,6 +181,7 @@ async fn roll<E: Env>(core: &Core<E>, next: SegmentOf<E>) -> Result<(), DiskErro
     extend(&segment, &header);
     let mut state = core.state.borrow_mut();
     state.segments.insert(next.id, next);
+    state.rolls += 1;
     state.ends_with_mark = false;
     drop(state);
     core.signals.preparer.notify();

@@ -173,7 +173,9 @@ trait AwaitAfter: Future<Output = ()> + Sized {
     /// Polls once, then runs `act`, then waits.
     async fn await_after(self, act: impl Future<Output = ()>) {
         let mut waiting = std::pin::pin!(self);
-        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        let once =
+            std::future::poll_fn(|context| std::task::Poll::Ready(waiting.as_mut().poll(context))).await;
+        assert!(once.is_pending());
         act.await;
         waiting.await;
     }
@@ -260,8 +262,6 @@ fn refusals_say_why() {
         assert!(results.iter().any(|result| matches!(result, Err(AppendError::QueueFull { .. }))));
         assert!(results.iter().any(Result::is_ok));
         assert_eq!(lane.health(), LaneHealth::Serving);
-        drop(lane);
-        let lane = open(&env, directory.path()).await;
         lane.close().await;
         assert_eq!(lane.health(), LaneHealth::Closed);
     });

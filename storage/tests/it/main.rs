@@ -2,4 +2,6 @@
 
 mod damage;
 mod lane;
+mod model;
 mod record;
+mod simulate;

@@ -1,0 +1,184 @@
+//! The simulated world: one seed decides who runs next, how long the disk takes, and what fails.
+//!
+//! Owns virtual time, chance, and the run of a workload up to a crash. A run is a function of its seed and the workload: two runs of one seed
+//! have the same [`Sim::history`]. For tests of this crate and of those above it; nothing that serves ever reaches it. The disk's fault model
+//! stands at the top of `sim/disk.rs`.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    rc::Rc,
+    time::Duration,
+};
+
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+use tidemill_wire::Timestamp;
+
+mod disk;
+
+pub use disk::{Faults, SimDisk, SimFile};
+
+use crate::{env::Env, tasks::Tasks};
+
+/// How a run ends before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    /// The process is killed: the page cache survives, operations in flight are done in part.
+    Process,
+    /// The power is cut: what was not flushed is lost in part, sector by sector.
+    Power,
+}
+
+/// A world made from a seed.
+pub struct Sim(Rc<World>);
+
+/// The world as an environment. Clones are the same world.
+#[derive(Clone)]
+pub struct SimEnv {
+    world: Rc<World>,
+    disk: SimDisk,
+}
+
+struct World {
+    tasks: Tasks,
+    now: Cell<Duration>,
+    random: RefCell<ChaCha8Rng>,
+    disk: RefCell<disk::DiskState>,
+    steps: Cell<u64>,
+    crash_at: Cell<u64>,
+    history: RefCell<crc32fast::Hasher>,
+}
+
+/// Wall clock at the beginning of each world: 2026-01-01.
+const EPOCH_MS: u64 = 1_767_225_600_000;
+
+impl Sim {
+    /// A world with an empty disk and no faults.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(Rc::new(World {
+            tasks: Tasks::default(),
+            now: Cell::new(Duration::ZERO),
+            random: RefCell::new(ChaCha8Rng::seed_from_u64(seed)),
+            disk: RefCell::new(disk::DiskState::default()),
+            steps: Cell::new(0),
+            crash_at: Cell::new(u64::MAX),
+            history: RefCell::new(crc32fast::Hasher::new()),
+        }))
+    }
+
+    /// The world as an environment.
+    #[must_use]
+    pub fn env(&self) -> SimEnv {
+        SimEnv { world: Rc::clone(&self.0), disk: SimDisk(Rc::clone(&self.0)) }
+    }
+
+    /// A number below `bound`, from the seed.
+    #[must_use]
+    pub fn draw(&self, bound: u64) -> u64 {
+        self.0.draw(bound)
+    }
+
+    /// Stops the next run after so many steps of tasks.
+    pub fn stop_after(&self, steps: u64) {
+        self.0.crash_at.set(self.0.steps.get().saturating_add(steps));
+    }
+
+    /// Runs until `main` is done; `None` if the run was stopped before.
+    ///
+    /// # Panics
+    /// If nothing can go on any more: some task waits for something that never comes.
+    pub fn run<T>(&self, main: impl Future<Output = T>) -> Option<T> {
+        let world = &self.0;
+        let pick = |count: usize| {
+            world.steps.set(world.steps.get() + 1);
+            let stop = world.steps.get() >= world.crash_at.get();
+            (!stop).then(|| usize::try_from(world.draw(count as u64)).expect("below a usize"))
+        };
+        let idle = || {
+            let next = world.tasks.next_deadline().expect("a task waits for something that never comes");
+            world.now.set(next.max(world.now.get()));
+            world.tasks.fire(next);
+            true
+        };
+        let result = world.tasks.drive(main, pick, idle);
+        world.crash_at.set(u64::MAX);
+        result
+    }
+
+    /// Ends all tasks where they stand and leaves the disk as the crash does.
+    pub fn crash(&self, crash: Crash) {
+        self.0.tasks.clear();
+        let mut random = self.0.random.borrow_mut();
+        self.0.disk.borrow_mut().crash(crash, &mut random);
+        drop(random);
+        self.0.note(&[crash as u8]);
+        self.0.now.set(self.0.now.get() + Duration::from_millis(self.draw(3000)));
+    }
+
+    /// Changes what may fail from now on.
+    pub fn set_faults(&self, faults: Faults) {
+        self.0.disk.borrow_mut().faults = faults;
+    }
+
+    /// A sum over everything that was done so far.
+    #[must_use]
+    pub fn history(&self) -> u32 {
+        self.0.history.borrow().clone().finalize()
+    }
+
+    /// Adds something to the history.
+    pub fn note(&self, bytes: &[u8]) {
+        self.0.note(bytes);
+    }
+}
+
+impl World {
+    fn draw(&self, bound: u64) -> u64 {
+        self.random.borrow_mut().next_u64() % bound.max(1)
+    }
+
+    fn note(&self, bytes: &[u8]) {
+        let mut history = self.history.borrow_mut();
+        history.update(&self.now.get().as_nanos().to_le_bytes());
+        history.update(bytes);
+    }
+
+    async fn delay(&self) {
+        // Mostly as fast as a disk with a cache; now and then something else comes first.
+        let micros = if self.draw(50) == 0 { self.draw(40_000) } else { 10 + self.draw(400) };
+        self.tasks.sleep_until(self.now.get() + Duration::from_micros(micros)).await;
+    }
+}
+
+impl Env for SimEnv {
+    type Disk = SimDisk;
+
+    fn disk(&self) -> &SimDisk {
+        &self.disk
+    }
+
+    fn now(&self) -> Timestamp {
+        let since = u64::try_from(self.world.now.get().as_millis()).unwrap_or(u64::MAX);
+        Timestamp(EPOCH_MS.saturating_add(since))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.world.now.get()
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.world.tasks.spawn(task);
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.world.tasks.sleep_until(self.world.now.get().saturating_add(duration)).await;
+    }
+
+    fn random_u64(&self) -> u64 {
+        self.world.draw(u64::MAX)
+    }
+}

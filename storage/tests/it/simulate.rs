@@ -1,0 +1,303 @@
+//! Seeds: a workload in the simulated world, crashed and opened again many times under the reference model.
+
+use std::{cell::RefCell, path::PathBuf, rc::Rc, time::Duration};
+
+use tidemill_storage::{
+    Env, FetchError, Lane, LaneConfig, LaneHealth, OpenError, RecoveryReport, Retention,
+    sim::{Crash, Faults, Sim, SimEnv},
+};
+use tidemill_wire::{LaneId, OwnerId, SequenceNumber, message::Ack};
+
+use crate::{
+    model::Model,
+    record::{payload, read_all, seen},
+};
+
+const LIVES: u64 = 6;
+
+/// What a seed does beside the crashes.
+#[derive(Clone, Copy, Debug)]
+struct Scenario {
+    faults: Faults,
+    retention: Retention,
+    owners: u64,
+    payload_bytes_max: u64,
+    only: Option<Crash>,
+}
+
+fn scenario(sim: &Sim) -> Scenario {
+    let faults = match sim.draw(4) {
+        0 => Faults {
+            flush_failures: 20_000,
+            write_failures: 10_000,
+            read_failures: 5_000,
+            ..Faults::default()
+        },
+        1 => Faults { capacity_bytes: Some(32 * 1024 * (3 + sim.draw(5))), ..Faults::default() },
+        _ => Faults::default(),
+    };
+    let bytes = (sim.draw(2) == 0).then(|| 1 + sim.draw(60_000));
+    let age = if sim.draw(3) == 0 { Duration::from_millis(200 + sim.draw(2000)) } else { Duration::MAX };
+    Scenario {
+        faults,
+        retention: Retention { age, bytes },
+        owners: 1 + sim.draw(5),
+        payload_bytes_max: 64 << sim.draw(6),
+        only: None,
+    }
+}
+
+fn config() -> LaneConfig {
+    LaneConfig::test_min(PathBuf::from("/lane"), LaneId(1))
+}
+
+/// Opens the lane; a disk that fails to read is tried again, as an operator would.
+async fn open(env: &SimEnv, scenario: &Scenario) -> (Lane<SimEnv>, RecoveryReport) {
+    for _ in 0..200 {
+        match Lane::open(env.clone(), config()).await {
+            Ok((lane, report)) => {
+                for owner in 1..=scenario.owners {
+                    lane.adopt(OwnerId(owner), scenario.retention);
+                }
+                return (lane, report);
+            }
+            Err(OpenError::Disk(_)) => env.sleep(Duration::from_millis(10)).await,
+            Err(error) => panic!("the lane does not open: {error}"),
+        }
+    }
+    panic!("the lane never opens");
+}
+
+/// One owner's client: bursts of appends, each awaited in order, and reads between.
+async fn client(
+    env: SimEnv,
+    lane: Lane<SimEnv>,
+    model: Rc<RefCell<Model>>,
+    owner: OwnerId,
+    scenario: Scenario,
+) {
+    let draw = |bound: u64| env.random_u64() % bound;
+    loop {
+        let burst: Vec<_> = (0..1 + draw(6))
+            .map(|_| {
+                let ack = if draw(2) == 0 { Ack::Durable } else { Ack::Written };
+                let (bytes, count) = (8 + draw(scenario.payload_bytes_max) as usize, 1 + draw(3) as u32);
+                let label = model.borrow_mut().send(owner, bytes, count, ack);
+                (label, lane.append(owner, payload(label, bytes), count, ack))
+            })
+            .collect();
+        for (label, append) in burst {
+            let answer = append.await;
+            model.borrow_mut().answer(owner, label, answer);
+        }
+        if matches!(lane.health(), LaneHealth::Poisoned { .. }) {
+            return;
+        }
+        read(&lane, &model, owner, draw(100), 1 + draw(9000) as usize).await;
+        env.sleep(Duration::from_micros(draw(20_000))).await;
+    }
+}
+
+async fn read(lane: &Lane<SimEnv>, model: &Rc<RefCell<Model>>, owner: OwnerId, place: u64, bytes_max: usize) {
+    let bounds = lane.bounds(owner).expect("an adopted owner");
+    assert!(bounds.oldest <= bounds.next);
+    let from = SequenceNumber(bounds.oldest.0 + bounds.next.since(bounds.oldest) * place / 100);
+    match lane.fetch(owner, from, bytes_max).await {
+        Ok(fetched) => model.borrow_mut().read(owner, &seen(owner, &fetched)),
+        Err(FetchError::Disk(_)) => {}
+        Err(error) => panic!("fetch from {from}: {error}"),
+    }
+}
+
+/// Reads everything back and has the model judge it.
+async fn inspect(lane: &Lane<SimEnv>, model: &Rc<RefCell<Model>>, scenario: &Scenario, crash: Crash) {
+    for owner in (1..=scenario.owners).map(OwnerId) {
+        // A fetch from the very beginning tells the oldest number exactly.
+        let oldest = lane.fetch(owner, SequenceNumber(0), 1).await.expect("fetched").oldest;
+        let entries = read_all(lane, owner, 3000).await;
+        let bounds = lane.bounds(owner).expect("an adopted owner");
+        if scenario.retention == Retention::FOREVER {
+            assert_eq!(oldest, SequenceNumber(0), "nothing may expire");
+        }
+        let oldest = entries.first().map_or(bounds.next, |entry| entry.base).max(oldest);
+        model.borrow_mut().recover(owner, oldest.0, bounds.next.0, &entries, crash);
+    }
+}
+
+/// Runs one seed to its end and returns the sum over its history.
+fn run(seed: u64, change: impl Fn(&mut Scenario)) -> u32 {
+    let sim = Sim::new(seed);
+    let mut scenario = scenario(&sim);
+    change(&mut scenario);
+    let model = Rc::new(RefCell::new(Model::default()));
+    let mut crash = Crash::Process;
+    for life in 0..LIVES {
+        let env = sim.env();
+        // The check after a crash must see what is there, so nothing fails and nothing expires by age meanwhile.
+        sim.set_faults(Faults {
+            read_failures: 0,
+            flush_failures: 0,
+            write_failures: 0,
+            capacity_bytes: None,
+            ..scenario.faults
+        });
+        let frozen =
+            Scenario { retention: Retention { age: Duration::MAX, ..scenario.retention }, ..scenario };
+        let lane = sim.run(async {
+            let (lane, _) = open(&env, &frozen).await;
+            if life > 0 {
+                inspect(&lane, &model, &scenario, crash).await;
+            }
+            lane
+        });
+        let lane = lane.expect("no crash was asked for");
+        sim.set_faults(scenario.faults);
+        for owner in (1..=scenario.owners).map(OwnerId) {
+            lane.adopt(owner, scenario.retention);
+            env.spawn(client(env.clone(), lane.clone(), Rc::clone(&model), owner, scenario));
+        }
+        sim.stop_after(10 + sim.draw(4000));
+        let closes = sim.draw(5) == 0;
+        let ended = sim.run(async {
+            if closes {
+                env.sleep(Duration::from_millis(sim.draw(500))).await;
+                lane.close().await;
+            }
+            env.sleep(Duration::from_secs(10)).await;
+        });
+        drop((ended, lane));
+        crash = scenario.only.unwrap_or(if sim.draw(2) == 0 { Crash::Process } else { Crash::Power });
+        sim.crash(crash);
+        if sim.draw(4) == 0 {
+            // Killed again while it recovers.
+            sim.stop_after(1 + sim.draw(60));
+            let _ = sim.run(open(&env, &frozen));
+            sim.crash(crash);
+        }
+    }
+    let next: u64 = model.borrow().owners.len() as u64;
+    sim.note(&next.to_le_bytes());
+    sim.history()
+}
+
+fn seeds() -> u64 {
+    std::env::var("TIDEMILL_SIM_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(300)
+}
+
+/// Runs a seed and tells which one it was if it fails.
+fn check(seed: u64) -> u32 {
+    struct Tell(u64);
+    impl Drop for Tell {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                eprintln!("failing seed: {}; run it alone with TIDEMILL_SIM_SEED={}", self.0, self.0);
+            }
+        }
+    }
+    let _tell = Tell(seed);
+    run(seed, |_| {})
+}
+
+#[test]
+fn no_seed_loses_or_repeats_what_was_acknowledged() {
+    if let Some(seed) = std::env::var("TIDEMILL_SIM_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        check(seed);
+        return;
+    }
+    for seed in 0..seeds() {
+        check(seed);
+    }
+}
+
+#[test]
+fn one_seed_has_one_history() {
+    for seed in 1000..1010 {
+        assert_eq!(check(seed), check(seed), "seed {seed}");
+    }
+    assert_ne!(check(1000), check(1001));
+}
+
+#[test]
+fn a_flush_that_lies_is_noticed() {
+    let caught = (0..20).filter(|seed| {
+        let lie = |scenario: &mut Scenario| {
+            scenario.faults = Faults { lying_flushes: true, ..Faults::default() };
+            scenario.only = Some(Crash::Power);
+        };
+        std::panic::catch_unwind(|| run(*seed, lie)).is_err()
+    });
+    assert!(caught.count() > 10);
+}
+
+#[test]
+fn a_full_disk_refuses_and_serves_again_when_there_is_room() {
+    let sim = Sim::new(7);
+    let env = sim.env();
+    let scenario = Scenario {
+        faults: Faults::default(),
+        retention: Retention::FOREVER,
+        owners: 1,
+        payload_bytes_max: 64,
+        only: None,
+    };
+    sim.set_faults(Faults { capacity_bytes: Some(3 * 32 * 1024), ..Faults::default() });
+    let owner = OwnerId(1);
+    let done = sim.run(async {
+        let (lane, _) = open(&env, &scenario).await;
+        let mut taken = 0;
+        let refusal = loop {
+            match lane.append(owner, payload(taken, 1000), 1, Ack::Durable).await {
+                Ok(appended) => assert_eq!(appended.base_sequence.0, taken),
+                Err(error) => break error,
+            }
+            taken += 1;
+        };
+        assert_eq!(refusal, tidemill_storage::AppendError::DiskFull { needed: 32 * 1024 });
+        assert_eq!(lane.health(), LaneHealth::Full { needed: 32 * 1024 });
+        assert_eq!(read_all(&lane, owner, 5000).await.len() as u64, taken);
+        sim.set_faults(Faults::default());
+        env.sleep(Duration::from_millis(300)).await;
+        assert_eq!(lane.health(), LaneHealth::Serving);
+        let appended =
+            lane.append(owner, payload(taken, 1000), 1, Ack::Durable).await.expect("there is room");
+        assert_eq!(appended.base_sequence.0, taken);
+        // Retention makes room as well: with a bound, a disk of three segments takes any number of appends.
+        sim.set_faults(Faults { capacity_bytes: Some(4 * 32 * 1024), ..Faults::default() });
+        lane.adopt(owner, Retention { age: Duration::MAX, bytes: Some(10_000) });
+        for label in 0..500 {
+            while lane.append(owner, payload(label, 1000), 1, Ack::Durable).await.is_err() {
+                env.sleep(Duration::from_millis(50)).await;
+            }
+        }
+    });
+    assert!(done.is_some());
+}
+
+#[test]
+fn a_failed_flush_poisons_and_nothing_is_acknowledged_after_it() {
+    let sim = Sim::new(11);
+    let env = sim.env();
+    let scenario = Scenario {
+        faults: Faults::default(),
+        retention: Retention::FOREVER,
+        owners: 1,
+        payload_bytes_max: 64,
+        only: None,
+    };
+    let done = sim.run(async {
+        let (lane, _) = open(&env, &scenario).await;
+        lane.append(OwnerId(1), payload(1, 100), 1, Ack::Durable).await.expect("appended");
+        sim.set_faults(Faults { flush_failures: 1_000_000, ..Faults::default() });
+        let waiting: Vec<_> =
+            (2..30).map(|n| lane.append(OwnerId(1), payload(n, 100), 1, Ack::Durable)).collect();
+        for append in waiting {
+            assert!(matches!(append.await, Err(tidemill_storage::AppendError::Poisoned { .. })));
+        }
+        sim.set_faults(Faults::default());
+        let after = lane.append(OwnerId(1), payload(30, 100), 1, Ack::Written).await;
+        assert!(matches!(after, Err(tidemill_storage::AppendError::Poisoned { .. })));
+        assert_eq!(read_all(&lane, OwnerId(1), 1000).await.len(), 1);
+        lane.close().await;
+    });
+    assert!(done.is_some());
+}
