@@ -10,6 +10,8 @@ pub mod config;
 pub mod disk;
 pub mod env;
 pub mod error;
+pub mod fuzz;
+pub mod inspect;
 pub mod lane;
 pub mod limits;
 pub mod local;

@@ -1,6 +1,7 @@
 //! The lane log from outside: on the real disk, and in the simulator under a reference model.
 
 mod damage;
+mod inspect;
 mod lane;
 mod model;
 mod record;
