@@ -35,6 +35,7 @@ const REAL: Scale = Scale { is_tiny: false, records: 1_000, record_bytes: 1_000,
 /// What a test can afford.
 const TINY: Scale = Scale { is_tiny: true, records: 8, record_bytes: 16, frames: 4, shards: 4 };
 
+#[expect(clippy::print_stdout, reason = "a bench talks to the terminal")]
 fn main() {
     let is_measured = std::env::args().any(|argument| argument == "--bench");
     let scale = if is_measured { REAL } else { TINY };

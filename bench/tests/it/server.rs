@@ -124,7 +124,7 @@ fn serve(
         let mut out = BytesMut::new();
         while let Some(frame) = frame::cut(&mut received, FRAME_BYTES_MAX_DEFAULT).expect("frames") {
             let request = Request::decode(&frame.message).expect("a request");
-            let next = state.lock().ok()?.next(&request, frame.body, lane, lanes);
+            let next = state.lock().ok()?.next(&request, &frame.body, lane, lanes);
             let (id, body, bodies) = match next {
                 Next::Answer(body, bodies) => (request.id, body, bodies),
                 Next::AnswerAs(id, body) => (id, body, Vec::new()),
@@ -146,7 +146,7 @@ impl State {
     fn next(
         &mut self,
         request: &Request,
-        body: Bytes,
+        body: &Bytes,
         lane: Option<LaneId>,
         lanes: &[(LaneId, u16)],
     ) -> Next {
@@ -175,7 +175,7 @@ impl State {
                 self.deletions += 1;
                 if self.stream.take().is_some() { plain(ResponseBody::Done) } else { unknown() }
             }
-            RequestBody::Append(append) => self.append(request.id, append, &body, lane),
+            RequestBody::Append(append) => self.append(request.id, append, body, lane),
             RequestBody::Fetch(fetch) => self.fetch(fetch),
             other => panic!("the generator does not ask for {other:?}"),
         }
