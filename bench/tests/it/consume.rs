@@ -1,6 +1,6 @@
 //! Fetches: everything is read, round and round, from many places at once.
 
-use tidemill_bench::{BenchError, Options, consume};
+use tidemill_bench::{BenchError, Options, Until, consume};
 use tidemill_wire::message::{CreateStream, Settings};
 
 use crate::options;
@@ -34,7 +34,8 @@ fn a_stream_that_holds_enough_is_not_written_to() {
 #[test]
 fn reading_goes_on_from_the_oldest_after_the_end() {
     let server = Server::start(Fault::None);
-    let report = consume(&Options { fill_bytes: 20_000, ..options(&server) }).unwrap();
+    let report =
+        consume(&Options { fill_bytes: 20_000, until: Until::Bytes(1_000_000), ..options(&server) }).unwrap();
     assert!(report.records > 5 * server.state().stored_records, "{report}");
 }
 

@@ -19,7 +19,7 @@ fn options(server: &server::Server) -> Options {
         batch_records: 10,
         warm_up: Duration::from_millis(30),
         until: Until::Elapsed(Duration::from_millis(200)),
-        answer_timeout: Duration::from_secs(5),
+        answer_timeout: Duration::from_secs(60),
         ..Options::new(server.address().to_string(), "bench".parse().expect("a name"))
     }
 }
