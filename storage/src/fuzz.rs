@@ -12,8 +12,11 @@ use crate::{
     },
 };
 
-/// All targets by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A target's name and what it does with the bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
     ("segment_header", segment_header),
     ("segment_name", segment_name),
     ("trailer", trailer),

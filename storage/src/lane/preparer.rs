@@ -41,11 +41,9 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
             }
             Ok(None) => return,
             Err(error) if error.is_full() => {
-                let mut state = core.state.borrow_mut();
-                if !std::mem::replace(&mut state.no_room, true) {
+                if !std::mem::replace(&mut core.state.borrow_mut().no_room, true) {
                     tracing::warn!(lane = core.config.lane.0, %error, "no room for another segment");
                 }
-                drop(state);
                 core.signals.writer.notify();
                 wait_for_room(&core).await;
             }

@@ -124,8 +124,52 @@ async fn inspect(lane: &Lane<SimEnv>, model: &Rc<RefCell<Model>>, scenario: &Sce
     }
 }
 
+/// How often a seed came to the places that matter.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reached {
+    torn_tails: u64,
+    dropped_entries: u64,
+    scanned_entries: u64,
+    sealed: u64,
+    retired: u64,
+    recycled: u64,
+    refused: u64,
+    poisoned: u64,
+}
+
+impl Reached {
+    fn open(&mut self, report: &RecoveryReport) {
+        self.torn_tails += u64::from(report.torn_tail.is_some());
+        self.dropped_entries += report.torn_tail.as_ref().map_or(0, |tail| tail.entries_dropped);
+        self.scanned_entries += report.entries_scanned;
+    }
+
+    fn end(&mut self, lane: &Lane<SimEnv>) {
+        let stats = lane.stats();
+        self.sealed += stats.segments_sealed;
+        self.retired += stats.retired_segments;
+        self.recycled += stats.recycled_segments;
+        self.refused += u64::from(matches!(lane.health(), LaneHealth::Full { .. }));
+        self.poisoned += u64::from(matches!(lane.health(), LaneHealth::Poisoned { .. }));
+    }
+
+    fn counts(&self) -> [u64; 8] {
+        let Self {
+            torn_tails,
+            dropped_entries,
+            scanned_entries,
+            sealed,
+            retired,
+            recycled,
+            refused,
+            poisoned,
+        } = *self;
+        [torn_tails, dropped_entries, scanned_entries, sealed, retired, recycled, refused, poisoned]
+    }
+}
+
 /// Runs one seed to its end and returns the sum over its history.
-fn run(seed: u64, change: impl Fn(&mut Scenario)) -> u32 {
+fn run(seed: u64, change: impl Fn(&mut Scenario), reached: &mut Reached) -> u32 {
     let sim = Sim::new(seed);
     let mut scenario = scenario(&sim);
     change(&mut scenario);
@@ -144,7 +188,8 @@ fn run(seed: u64, change: impl Fn(&mut Scenario)) -> u32 {
         let frozen =
             Scenario { retention: Retention { age: Duration::MAX, ..scenario.retention }, ..scenario };
         let lane = sim.run(async {
-            let (lane, _) = open(&env, &frozen).await;
+            let (lane, report) = open(&env, &frozen).await;
+            reached.open(&report);
             if life > 0 {
                 inspect(&lane, &model, &scenario, crash).await;
             }
@@ -165,6 +210,7 @@ fn run(seed: u64, change: impl Fn(&mut Scenario)) -> u32 {
             }
             env.sleep(Duration::from_secs(10)).await;
         });
+        reached.end(&lane);
         drop((ended, lane));
         crash = scenario.only.unwrap_or(if sim.draw(2) == 0 { Crash::Process } else { Crash::Power });
         sim.crash(crash);
@@ -181,40 +227,38 @@ fn run(seed: u64, change: impl Fn(&mut Scenario)) -> u32 {
 }
 
 fn seeds() -> u64 {
-    std::env::var("TIDEMILL_SIM_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(300)
+    std::env::var("TIDEMILL_SIM_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(200)
 }
 
 /// Runs a seed and tells which one it was if it fails.
-fn check(seed: u64) -> u32 {
-    struct Tell(u64);
-    impl Drop for Tell {
-        fn drop(&mut self) {
-            if std::thread::panicking() {
-                eprintln!("failing seed: {}; run it alone with TIDEMILL_SIM_SEED={}", self.0, self.0);
-            }
-        }
-    }
-    let _tell = Tell(seed);
-    run(seed, |_| {})
+fn check(seed: u64, reached: &mut Reached) -> u32 {
+    let run = std::panic::AssertUnwindSafe(|| run(seed, |_| {}, reached));
+    std::panic::catch_unwind(run)
+        .unwrap_or_else(|_| panic!("seed {seed} fails; run it alone with TIDEMILL_SIM_SEED={seed}"))
 }
 
 #[test]
 fn no_seed_loses_or_repeats_what_was_acknowledged() {
+    let mut reached = Reached::default();
     if let Some(seed) = std::env::var("TIDEMILL_SIM_SEED").ok().and_then(|seed| seed.parse().ok()) {
-        check(seed);
+        check(seed, &mut reached);
         return;
     }
     for seed in 0..seeds() {
-        check(seed);
+        check(seed, &mut reached);
+    }
+    if seeds() >= 100 {
+        assert!(reached.counts().iter().all(|count| *count > 10), "the seeds miss something: {reached:?}");
     }
 }
 
 #[test]
 fn one_seed_has_one_history() {
+    let history = |seed| check(seed, &mut Reached::default());
     for seed in 1000..1010 {
-        assert_eq!(check(seed), check(seed), "seed {seed}");
+        assert_eq!(history(seed), history(seed), "seed {seed}");
     }
-    assert_ne!(check(1000), check(1001));
+    assert_ne!(history(1000), history(1001));
 }
 
 #[test]
@@ -224,7 +268,7 @@ fn a_flush_that_lies_is_noticed() {
             scenario.faults = Faults { lying_flushes: true, ..Faults::default() };
             scenario.only = Some(Crash::Power);
         };
-        std::panic::catch_unwind(|| run(*seed, lie)).is_err()
+        std::panic::catch_unwind(|| run(*seed, lie, &mut Reached::default())).is_err()
     });
     assert!(caught.count() > 10);
 }
