@@ -1,15 +1,31 @@
 //! The composition root: a configuration in, a running server out.
 //!
-//! The only file that names every protocol and service. Promises that a server either starts whole or says in plain words why not, and that
-//! an orderly end loses nothing that was acknowledged.
+//! The only part that names every protocol and service. Promises that a server either starts whole or says in plain words why not,
+//! and that an orderly end loses nothing that was acknowledged.
 
+mod core;
 mod directory;
+mod doors;
+mod error;
+mod plan;
+mod supervisor;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 
 pub use directory::{DataDirectory, DirectoryError};
+pub use error::{ServerError, StartError};
 
+use self::core::{CorePlan, Progress};
+use self::doors::Doors;
+use self::plan::Plan;
+use self::supervisor::{Supervisor, Threads};
 use crate::config::Config;
+use crate::service::catalog::{Catalog, RedbCatalog};
+use crate::service::stream::Definition;
+use crate::shard::{CatalogThread, Clock, Executor, Post, Pulse, define};
 
 /// Starts servers.
 #[derive(Debug)]
@@ -26,39 +42,40 @@ pub struct Addresses {
     pub admin: SocketAddr,
 }
 
-/// Why a server did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The data directory cannot be used.
-    #[error(transparent)]
-    Directory(#[from] DirectoryError),
-}
-
-/// Why a server did not end well.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    /// Not everything was done in the time that `shutdown.timeout` gives.
-    #[error("shutdown did not end within {seconds} s: {waiting_for}")]
-    Timeout {
-        /// The time it had.
-        seconds: u64,
-        /// What was left to do.
-        waiting_for: String,
-    },
-}
-
-/// A running server. May be used from any thread.
+/// A running server. May be used from any thread. Dropped, it goes down as with [`shutdown`](Self::shutdown), and nobody waits for it.
 #[derive(Debug)]
 pub struct ServerHandle {
     addresses: Addresses,
+    stop: mpsc::Sender<()>,
+    supervisor: JoinHandle<Result<(), ServerError>>,
 }
 
 impl Server {
-    /// Starts a server and returns when it listens.
+    /// Starts a server and returns when it listens. Blocks the thread while the log is recovered.
     pub fn start(config: Config) -> Result<ServerHandle, StartError> {
-        let _directory = DataDirectory::open(&config.data.directory, config.data.lanes, 1)?;
-        let any = SocketAddr::new(config.listen.host, 0);
-        Ok(ServerHandle { addresses: Addresses { native: any, cores: vec![any], admin: any } })
+        let plan = Plan::new(config)?;
+        let directory =
+            DataDirectory::open(&plan.config.data.directory, plan.config.data.lanes, plan.cores())?;
+        let catalog = plan.open_catalog(&directory)?;
+        let streams = definitions(&catalog)?;
+        let doors = Doors::open(&plan)?;
+        let addresses = doors.addresses();
+        let clock = Clock::start();
+        let pulses: Vec<Pulse> = plan.cpus.iter().map(|_| Pulse::default()).collect();
+        let threads = start_threads(&plan, &directory, catalog, &streams, doors, clock, &pulses)?;
+        tracing::info!(
+            native = %addresses.native,
+            admin = %addresses.admin,
+            cores = plan.cores(),
+            lanes = directory.lanes,
+            streams = streams.len(),
+            data = %plan.config.data.directory.display(),
+            "server listens"
+        );
+        let (stop, stopped) = mpsc::channel();
+        let supervisor = Supervisor::new(&plan, directory, threads, clock, pulses, stopped);
+        let supervisor = supervisor.start().map_err(StartError::Thread)?;
+        Ok(ServerHandle { addresses, stop, supervisor })
     }
 }
 
@@ -70,10 +87,95 @@ impl ServerHandle {
     }
 
     /// Begins an orderly end and returns at once: no new connections and requests, what is in flight is finished.
-    pub fn shutdown(&self) {}
-
-    /// Waits for the end. Blocks the thread.
-    pub fn join(self) -> Result<(), ServerError> {
-        Ok(())
+    pub fn shutdown(&self) {
+        // A server that has ended already needs no telling.
+        let _ = self.stop.send(());
     }
+
+    /// Waits for the end, which somebody has to begin. Blocks the thread.
+    pub fn join(self) -> Result<(), ServerError> {
+        let Self { stop, supervisor, .. } = self;
+        let ended = supervisor.join().unwrap_or(Err(ServerError::Panicked));
+        drop(stop);
+        ended
+    }
+}
+
+fn definitions(catalog: &RedbCatalog) -> Result<Vec<Arc<Definition>>, StartError> {
+    catalog.streams().map(|stream| define(stream).map(Arc::new).map_err(StartError::Streams)).collect()
+}
+
+/// Starts the cores and the catalog's thread, and returns when every core listens. Ends those that were started when one cannot.
+fn start_threads(
+    plan: &Plan,
+    directory: &DataDirectory,
+    catalog: RedbCatalog,
+    streams: &[Arc<Definition>],
+    doors: Doors,
+    clock: Clock,
+    pulses: &[Pulse],
+) -> Result<Threads, StartError> {
+    let (post, mailboxes) = Post::new(plan.cores());
+    let (catalog_thread, catalog_handle) = CatalogThread::new();
+    let (progress, reached) = mpsc::channel();
+    let native = plan.native_settings(directory, &doors);
+    let placement = plan.placement(directory.lanes);
+    let mut starts = Vec::new();
+    let mut cores = Vec::new();
+    for ((index, mailbox), doors) in (0_u32..).zip(mailboxes).zip(doors.by_core()) {
+        let (start, started) = async_channel::bounded(1);
+        starts.push(start);
+        let parts = CorePlan {
+            index,
+            placement,
+            lanes: plan.lane_configs(directory, placement.lanes_of(index)),
+            streams: streams.to_vec(),
+            post: post.clone(),
+            mailbox,
+            catalog: catalog_handle.clone(),
+            doors,
+            native: native.clone(),
+            waiting_fetches_max: u64::from(plan.config.limits.waiting_fetches),
+            heartbeat: plan.heartbeat(),
+            stall: plan.stall(),
+            clock,
+            pulses: pulses.to_vec(),
+            progress: progress.clone(),
+            start: started,
+        };
+        let cpu = plan.cpus[index as usize];
+        let thread = Executor::start(index, cpu, plan.runtime(), move |executor| parts.run(executor));
+        cores.push(thread.map_err(StartError::Thread)?);
+    }
+    drop(progress);
+    let mut threads = Threads { post: post.clone(), cores, catalog: None };
+    let started = (|| {
+        // Lanes first, then ports: a server that cannot recover one of its lanes is never seen to listen.
+        await_progress(&reached, Progress::Recovered, threads.cores.len())?;
+        threads.catalog = Some(catalog_thread.start(catalog, clock, post).map_err(StartError::Thread)?);
+        for start in starts.drain(..) {
+            // A core that has gone meanwhile is missed by the wait that follows.
+            let _ = start.send_blocking(());
+        }
+        await_progress(&reached, Progress::Listening, threads.cores.len())
+    })();
+    if let Err(error) = started {
+        // Cores that wait for the start see that it will not come.
+        drop((starts, catalog_handle));
+        threads.abandon();
+        return Err(error);
+    }
+    Ok(threads)
+}
+
+fn await_progress(
+    reached: &mpsc::Receiver<Result<Progress, StartError>>,
+    wanted: Progress,
+    cores: usize,
+) -> Result<(), StartError> {
+    for _ in 0..cores {
+        let progress = reached.recv().map_err(|_| StartError::CoreEnded)??;
+        assert_eq!(progress, wanted, "cores go from stage to stage together");
+    }
+    Ok(())
 }

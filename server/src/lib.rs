@@ -5,5 +5,6 @@ pub mod config;
 pub mod gate;
 pub mod metrics;
 pub mod net;
+pub mod protocol;
 pub mod service;
 pub mod shard;

@@ -281,7 +281,9 @@ fn the_printed_configuration_loads_to_the_same_values() {
     let printed = effective.to_toml();
     let again = load(&printed, &[], &[]).unwrap_or_else(|error| panic!("{error}\n{printed}"));
     assert_eq!(again.config, effective.config);
-    assert!(printed.contains("\n# Largest frame of the native protocol. A record batch must fit into one.\n"));
+    assert!(
+        printed.contains("\n# Largest frame of the native protocol. A record batch must fit into one.\n")
+    );
     assert!(
         printed.contains("flush_interval = \"1500ms\" # from flag storage.flush_interval\n"),
         "{printed}"
@@ -363,8 +365,10 @@ proptest! {
 fn the_operations_guide_shows_every_knob_as_it_is() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/OPERATIONS.md");
     let guide = std::fs::read_to_string(path).expect("the guide is part of the tree");
-    let (before, rest) = guide.split_once("by a test -->\n").expect("the guide marks where the settings begin");
-    let (table, after) = rest.split_once("<!-- /settings -->").expect("the guide marks where the settings end");
+    let (before, rest) =
+        guide.split_once("by a test -->\n").expect("the guide marks where the settings begin");
+    let (table, after) =
+        rest.split_once("<!-- /settings -->").expect("the guide marks where the settings end");
     if std::env::var_os("BLESS").is_some() {
         let blessed = format!("{before}by a test -->\n{}<!-- /settings -->{after}", reference());
         std::fs::write(path, blessed).expect("the guide can be written");

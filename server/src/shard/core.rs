@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use async_channel::Sender;
@@ -153,11 +153,11 @@ impl Core {
             Letter::Requests(requests) => requests.0.into_iter().for_each(|request| self.begin(request)),
             Letter::Publish { definition, done } => {
                 self.streams.publish(definition);
-                tell(&done, ());
+                tell(&done);
             }
             Letter::Forget { stream, done } => {
                 self.streams.forget(stream);
-                tell(&done, ());
+                tell(&done);
             }
             // Whoever asked and has gone does not need the answer.
             Letter::Report { reply } => drop(reply.send(self.report())),
@@ -168,17 +168,21 @@ impl Core {
 
     /// Begins a request of another core: appends are queued here, in the order in which they were sent.
     fn begin(self: &Rc<Self>, request: Request) {
-        let work = self.busy.begin();
         match request {
             Request::Append { append, reply } => match self.streams.append(append) {
-                Ok(queued) => self.spawn(async move {
-                    drop(reply.send(queued.await));
-                    drop(work);
-                }),
+                Ok(queued) => {
+                    let work = self.busy.begin();
+                    self.spawn(async move {
+                        drop(reply.send(queued.await));
+                        drop(work);
+                    });
+                }
                 Err(error) => drop(reply.send(Err(error))),
             },
             Request::Fetch { fetch, mut reply } => {
                 let core = Rc::clone(self);
+                // Who waits for records gives the core nothing to do.
+                let work = fetch.wait.is_zero().then(|| self.busy.begin());
                 self.spawn(async move {
                     let enough = or(reply.cancellation(), core.stopping.wait());
                     let fetched = core.streams.fetch(fetch, enough).await;
@@ -190,19 +194,21 @@ impl Core {
         }
     }
 
-    async fn drain(self: Rc<Self>, done: Sender<u32>) {
+    async fn drain(self: Rc<Self>, done: mpsc::Sender<u32>) {
         self.stopping.happen();
         let guests = Rc::clone(&self.guests);
         guests.left.until(|| (guests.present.get() == 0).then_some(())).await;
-        tell(&done, self.index);
+        // Whoever asked may have stopped waiting.
+        let _ = done.send(self.index);
     }
 
-    async fn close(self: Rc<Self>, done: Sender<u32>) {
+    async fn close(self: Rc<Self>, done: mpsc::Sender<u32>) {
         for (lane, log) in self.streams.lanes() {
             log.close().await;
             tracing::debug!(core = self.index, %lane, "lane closed");
         }
-        tell(&done, self.index);
+        // Whoever asked may have stopped waiting.
+        let _ = done.send(self.index);
         self.closed.happen();
     }
 
@@ -274,6 +280,6 @@ impl Core {
 }
 
 /// Tells somebody who may have gone.
-fn tell<T>(done: &Sender<T>, word: T) {
-    drop(done.try_send(word));
+fn tell(done: &Sender<()>) {
+    let _ = done.try_send(());
 }

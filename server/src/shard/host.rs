@@ -12,13 +12,17 @@ use super::limits::MEMLOCK_BYTES_MIN;
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// An administrator has turned io_uring off.
-    #[error("io_uring is turned off on this machine (kernel.io_uring_disabled = {value}); ask for `sysctl -w kernel.io_uring_disabled=0`")]
+    #[error(
+        "io_uring is turned off on this machine (kernel.io_uring_disabled = {value}); ask for `sysctl -w kernel.io_uring_disabled=0`"
+    )]
     Disabled {
         /// The setting.
         value: String,
     },
     /// A filter forbids the system call.
-    #[error("io_uring is forbidden by a seccomp filter or a security policy ({source}); in a container, allow io_uring_setup, io_uring_enter and io_uring_register")]
+    #[error(
+        "io_uring is forbidden by a seccomp filter or a security policy ({source}); in a container, allow io_uring_setup, io_uring_enter and io_uring_register"
+    )]
     Forbidden {
         /// What the kernel said.
         source: io::Error,
@@ -30,7 +34,9 @@ pub enum HostError {
         source: io::Error,
     },
     /// Too little memory may be locked.
-    #[error("only {limit} bytes of memory may be locked, each core needs {MEMLOCK_BYTES_MIN}; raise it with `ulimit -l` or LimitMEMLOCK=")]
+    #[error(
+        "only {limit} bytes of memory may be locked, each core needs {MEMLOCK_BYTES_MIN}; raise it with `ulimit -l` or LimitMEMLOCK="
+    )]
     Memlock {
         /// The limit.
         limit: u64,

@@ -21,7 +21,9 @@ mod router;
 mod snapshot;
 mod watchdog;
 
-pub use catalog::{CatalogError, CatalogHandle, CatalogThread, CreateError, DeleteError, UpdateError, define};
+pub use catalog::{
+    CatalogError, CatalogHandle, CatalogThread, CreateError, DeleteError, UpdateError, define,
+};
 pub use clock::Clock;
 pub use core::{Core, CoreParts, Guest, Placement};
 pub use env::CoreEnv;

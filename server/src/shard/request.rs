@@ -1,6 +1,6 @@
 //! What one core asks of another.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use async_channel::Sender;
 use futures_channel::oneshot;
@@ -45,12 +45,12 @@ pub enum Letter {
     /// Take nothing new and finish what is there.
     Drain {
         /// Told when nothing is left.
-        done: Sender<u32>,
+        done: mpsc::Sender<u32>,
     },
     /// Close the lanes and end.
     Close {
         /// Told when the lanes are closed.
-        done: Sender<u32>,
+        done: mpsc::Sender<u32>,
     },
 }
 

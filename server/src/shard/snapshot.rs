@@ -21,7 +21,8 @@ impl CoreReport {
         metrics: &CoreMetrics,
         lanes: impl Iterator<Item = (LaneId, &'a Lane<CoreEnv>)>,
     ) -> Self {
-        let lanes = lanes.map(|(id, lane)| LaneSnapshot { lane: id, stats: lane.stats(), health: lane.health() });
+        let lanes =
+            lanes.map(|(id, lane)| LaneSnapshot { lane: id, stats: lane.stats(), health: lane.health() });
         Self { core: metrics.snapshot(core), lanes: lanes.collect() }
     }
 }

@@ -83,6 +83,11 @@ impl<E: Env> Streams<E> {
         self.by_name.borrow().get(name).cloned()
     }
 
+    /// How many streams there are.
+    pub fn count(&self) -> usize {
+        self.by_id.borrow().len()
+    }
+
     /// Up to `limit` streams in order of their names, beginning after `after`, and whether there are more.
     pub fn list(&self, after: Option<&StreamName>, limit: usize) -> (Vec<Arc<Definition>>, bool) {
         let by_name = self.by_name.borrow();

@@ -1,0 +1,119 @@
+//! One core from its first task to its last.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use async_channel::Receiver;
+use tidemill_storage::LaneConfig;
+
+use super::doors::CoreDoors;
+use super::error::StartError;
+use crate::metrics::CoreMetrics;
+use crate::protocol::admin::Admin;
+use crate::protocol::native::{self, Native};
+use crate::service::stream::Definition;
+use crate::shard::{
+    CatalogHandle, Clock, Core, CoreEnv, CoreParts, Executor, Mailbox, Placement, Post, Pulse, open_lanes,
+};
+
+/// How far a core has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Its lanes are open.
+    Recovered,
+    /// Its ports are.
+    Listening,
+}
+
+/// Everything that a core is started with.
+pub(super) struct CorePlan {
+    pub(super) index: u32,
+    pub(super) placement: Placement,
+    pub(super) lanes: Vec<LaneConfig>,
+    pub(super) streams: Vec<Arc<Definition>>,
+    pub(super) post: Post,
+    pub(super) mailbox: Mailbox,
+    pub(super) catalog: CatalogHandle,
+    pub(super) doors: CoreDoors,
+    pub(super) native: native::Settings,
+    pub(super) waiting_fetches_max: u64,
+    pub(super) heartbeat: Duration,
+    pub(super) stall: Duration,
+    pub(super) clock: Clock,
+    /// Of every core, by core.
+    pub(super) pulses: Vec<Pulse>,
+    pub(super) progress: mpsc::Sender<Result<Progress, StartError>>,
+    /// Says that all cores have recovered; closed when one could not.
+    pub(super) start: Receiver<()>,
+}
+
+impl CorePlan {
+    /// Recovers, serves, and ends when it is told to.
+    pub(super) async fn run(self, executor: Executor) {
+        let progress = self.progress.clone();
+        let index = self.index;
+        let env = match CoreEnv::start(self.clock, executor) {
+            Ok(env) => env,
+            Err(source) => return tell(&progress, Err(StartError::Ring { core: index, source })),
+        };
+        if let Err(error) = self.serve(executor, &env).await {
+            tell(&progress, Err(error));
+        }
+        env.stop().await;
+    }
+
+    async fn serve(self, executor: Executor, env: &CoreEnv) -> Result<(), StartError> {
+        let lanes = open_lanes(env, self.lanes, &self.streams).await?;
+        tell(&self.progress, Ok(Progress::Recovered));
+        if self.start.recv().await.is_err() {
+            for (_, lane) in lanes {
+                lane.close().await;
+            }
+            return Ok(());
+        }
+        let core = Core::new(CoreParts {
+            index: self.index,
+            placement: self.placement,
+            executor,
+            env: env.clone(),
+            lanes,
+            streams: self.streams,
+            post: self.post,
+            catalog: self.catalog,
+            waiting_fetches_max: self.waiting_fetches_max,
+            metrics: Rc::new(CoreMetrics::default()),
+        });
+        let pulse = self.pulses[self.index as usize].clone();
+        open_doors(&core, self.doors, self.native, self.pulses)?;
+        tell(&self.progress, Ok(Progress::Listening));
+        drop((self.progress, self.start));
+        core.run(self.mailbox, pulse, self.heartbeat, self.stall).await;
+        Ok(())
+    }
+}
+
+fn open_doors(
+    core: &Rc<Core>,
+    doors: CoreDoors,
+    settings: native::Settings,
+    pulses: Vec<Pulse>,
+) -> Result<(), StartError> {
+    let fail = |source| StartError::Listen { core: core.index(), source };
+    let native = Native::new(Rc::clone(core), settings);
+    for door in doors.native {
+        let listener = door.listen().map_err(fail)?;
+        core.spawn(Rc::clone(&native).serve(listener));
+    }
+    if let Some(door) = doors.admin {
+        let listener = door.listen().map_err(fail)?;
+        core.spawn_upkeep(Admin::new(Rc::clone(core), pulses).serve(listener));
+    }
+    Ok(())
+}
+
+fn tell(progress: &mpsc::Sender<Result<Progress, StartError>>, word: Result<Progress, StartError>) {
+    // Whoever started the server has given up when another core could not start.
+    let _ = progress.send(word);
+}

@@ -1,0 +1,128 @@
+//! From the configuration to what each part is started with.
+
+use std::time::Duration;
+
+use tidemill_storage::{LaneConfig, Retention};
+use tidemill_wire::LaneId;
+use tidemill_wire::entry::ENTRY_HEADER_BYTES;
+use tidemill_wire::limits::BATCH_BYTES_MAX;
+
+use super::directory::DataDirectory;
+use super::doors::Doors;
+use super::error::StartError;
+use crate::config::Config;
+use crate::protocol::native;
+use crate::service::catalog::{Catalog, Limits, Node, NodeId, RedbCatalog, StreamDefaults};
+use crate::shard::{HostError, Placement, Runtime, check_host, online_cpus};
+
+/// An entry takes at most this part of a segment.
+const ENTRIES_PER_SEGMENT_MIN: u64 = 4;
+/// Appends that wait for a lane, in groups: enough to fill the next while one is written, and no more than a moment's worth.
+const QUEUE_GROUPS: u64 = 8;
+
+/// The configuration, settled for this machine.
+pub(super) struct Plan {
+    pub(super) config: Config,
+    /// The processor of each core.
+    pub(super) cpus: Vec<usize>,
+}
+
+impl Plan {
+    pub(super) fn new(config: Config) -> Result<Self, StartError> {
+        check_host()?;
+        let mut cpus = online_cpus()?;
+        if let Some(wanted) = config.server.cores {
+            let found = cpus.len();
+            if wanted as usize > found {
+                return Err(HostError::Cores { wanted, found }.into());
+            }
+            cpus.truncate(wanted as usize);
+        }
+        let plan = Self { config, cpus };
+        plan.config.check_cores(plan.cores())?;
+        Ok(plan)
+    }
+
+    pub(super) fn cores(&self) -> u32 {
+        u32::try_from(self.cpus.len()).expect("processors are counted in 32 bits")
+    }
+
+    pub(super) fn placement(&self, lanes: u32) -> Placement {
+        Placement { cores: self.cores(), lanes }
+    }
+
+    pub(super) fn runtime(&self) -> Runtime {
+        let runtime = &self.config.runtime;
+        Runtime {
+            preempt: Duration::from_micros(runtime.preempt_us),
+            spin: Duration::from_micros(runtime.spin_us),
+        }
+    }
+
+    pub(super) fn heartbeat(&self) -> Duration {
+        Duration::from_millis(self.config.runtime.heartbeat_ms)
+    }
+
+    pub(super) fn stall(&self) -> Duration {
+        Duration::from_millis(self.config.runtime.stall_warn_ms)
+    }
+
+    /// The catalog of a data directory, made when the directory is new.
+    pub(super) fn open_catalog(&self, directory: &DataDirectory) -> Result<RedbCatalog, StartError> {
+        let (config, path) = (&self.config, directory.catalog());
+        let limits =
+            Limits { shards_per_stream: config.limits.shards_per_stream, streams: config.limits.streams };
+        let retention =
+            Retention { age: config.retention.default_age, bytes: config.retention.default_bytes };
+        let defaults = StreamDefaults { retention, quota: config.quota.rates() };
+        let expected = Node { id: NodeId(directory.node), lanes: directory.lanes };
+        let catalog = match RedbCatalog::open(&path, limits, defaults)? {
+            Some(catalog) => catalog,
+            None => RedbCatalog::create(&path, expected, limits, defaults)?,
+        };
+        let found = catalog.node();
+        if found != expected {
+            return Err(StartError::ForeignCatalog {
+                expected: expected.id.0,
+                expected_lanes: expected.lanes,
+                found: found.id.0,
+                found_lanes: found.lanes,
+            });
+        }
+        Ok(catalog)
+    }
+
+    pub(super) fn lane_configs(
+        &self,
+        directory: &DataDirectory,
+        lanes: impl Iterator<Item = LaneId>,
+    ) -> Vec<LaneConfig> {
+        let storage = &self.config.storage;
+        let largest = u64::from(BATCH_BYTES_MAX) + ENTRY_HEADER_BYTES as u64;
+        let configs = lanes.map(|lane| LaneConfig {
+            segment_bytes: storage.segment_size,
+            entry_bytes_max: largest.min(storage.segment_size / ENTRIES_PER_SEGMENT_MIN),
+            group_bytes_max: storage.group_bytes,
+            queue_bytes_max: storage.group_bytes.saturating_mul(QUEUE_GROUPS).max(largest),
+            flush_interval: storage.flush_interval,
+            upkeep_interval: storage.upkeep_interval,
+            ..LaneConfig::production(directory.lane(lane), lane)
+        });
+        configs.collect()
+    }
+
+    pub(super) fn native_settings(&self, directory: &DataDirectory, doors: &Doors) -> native::Settings {
+        let limits = &self.config.limits;
+        let placement = self.placement(directory.lanes);
+        let addresses = doors.addresses();
+        let port = |lane: LaneId| addresses.cores[placement.core_of(lane) as usize].port();
+        native::Settings {
+            frame_bytes_max: u32::try_from(limits.frame_bytes).expect("the knob's range ends at 64 MiB"),
+            connection_requests_max: limits.connection_inflight_requests,
+            connections_max: limits.connections,
+            inflight_bytes_max: limits.inflight_bytes,
+            node: directory.node,
+            lanes: (0..directory.lanes).map(LaneId).map(|lane| (lane, port(lane))).collect(),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The admin port: metrics and health over HTTP/1.1, for scrapers, probes and people.
+//!
+//! Runs in the queue of what can wait, so a scrape does not delay a request. Reads only; a peer costs no more than `limits` say.
+
+mod health;
+mod limits;
+mod metrics;
+mod ready;
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Response, StatusCode};
+
+use crate::gate::budget::Budget;
+use crate::net::{Body, HttpLimits, Listener, serve_http};
+use crate::shard::{Core, Pulse, sleep};
+
+/// The media type of answers that are not metrics.
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// The admin port of a server.
+pub struct Admin {
+    core: Rc<Core>,
+    pulses: Vec<Pulse>,
+    connections: Budget,
+}
+
+impl Admin {
+    /// The port, served by a core that sees the pulses of all.
+    #[must_use]
+    pub fn new(core: Rc<Core>, pulses: Vec<Pulse>) -> Rc<Self> {
+        Rc::new(Self { core, pulses, connections: Budget::new(limits::CONNECTIONS_MAX, 0) })
+    }
+
+    /// Serves a listener until the core closes. The port outlives the start of an orderly end, so that probes see it.
+    pub async fn serve(self: Rc<Self>, listener: Listener) {
+        loop {
+            let socket = match listener.accept().await {
+                Ok(socket) => socket,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection on the admin port");
+                    sleep(limits::ACCEPT_RETRY).await;
+                    continue;
+                }
+            };
+            // Over the bound the socket is closed without a word: scrapers come again.
+            let Ok(permit) = self.connections.try_take(1) else { continue };
+            let admin = Rc::clone(&self);
+            self.core.spawn_upkeep(async move {
+                let http = HttpLimits {
+                    head_bytes_max: limits::HEAD_BYTES_MAX,
+                    headers_max: limits::HEADERS_MAX,
+                    head_time_max: limits::HEAD_TIME_MAX,
+                };
+                let served = serve_http(socket, http, |request| {
+                    let (head, _) = request.into_parts();
+                    let admin = Rc::clone(&admin);
+                    async move { admin.answer(&head.method, head.uri.path()).await }
+                });
+                if let Err(error) = served.await {
+                    tracing::debug!(%error, "admin connection ended");
+                }
+                drop(permit);
+            });
+        }
+    }
+
+    async fn answer(&self, method: &Method, path: &str) -> Response<Body> {
+        let known = matches!(path, "/metrics" | "/healthz" | "/readyz");
+        if !known {
+            return text(
+                StatusCode::NOT_FOUND,
+                "not found; there are /metrics, /healthz and /readyz\n".to_owned(),
+            );
+        }
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            let mut refused =
+                text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed\n".to_owned());
+            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return refused;
+        }
+        match path {
+            "/metrics" => metrics::answer(&self.core).await,
+            "/healthz" => health::answer(&self.core, &self.pulses),
+            _ => ready::answer(&self.core).await,
+        }
+    }
+}
+
+/// An answer of plain text.
+fn text(status: StatusCode, body: String) -> Response<Body> {
+    answer(status, TEXT, body)
+}
+
+fn answer(status: StatusCode, media_type: &'static str, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}

@@ -1,0 +1,23 @@
+//! Creates a stream, which takes appends on every core when this is answered.
+
+use std::rc::Rc;
+
+use tidemill_wire::message::CreateStream;
+
+use super::connection::Ticket;
+use super::describe_stream::describe;
+use super::error::create_failure;
+use crate::service::catalog::NewStream;
+
+/// Has the catalog create it and answers with its description.
+pub(super) fn begin(ticket: Ticket, asked: CreateStream) {
+    let core = Rc::clone(ticket.connection.core());
+    core.clone().spawn(async move {
+        let CreateStream { name, shards, settings } = asked;
+        let created = core.catalog().create(NewStream { name, shards, settings }).await;
+        match created {
+            Ok(definition) => ticket.settle(Ok(describe(&core, &definition).await)),
+            Err(error) => ticket.settle(Err(create_failure(&error))),
+        }
+    });
+}

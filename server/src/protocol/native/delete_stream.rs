@@ -1,0 +1,18 @@
+//! Deletes a stream: when this is answered, no core takes appends for it, and who waited for its records was told.
+
+use std::rc::Rc;
+
+use tidemill_wire::StreamName;
+use tidemill_wire::message::ResponseBody;
+
+use super::connection::Ticket;
+use super::error::delete_failure;
+
+/// Has the catalog delete it.
+pub(super) fn begin(ticket: Ticket, name: StreamName) {
+    let core = Rc::clone(ticket.connection.core());
+    core.clone().spawn(async move {
+        let deleted = core.catalog().delete(name).await;
+        ticket.settle(deleted.map(|()| ResponseBody::Done).map_err(|error| delete_failure(&error)));
+    });
+}

@@ -1,0 +1,77 @@
+//! From a frame to its operation.
+
+use std::rc::Rc;
+
+use tidemill_wire::frame::Frame;
+use tidemill_wire::message::{ErrorCode, Failure, Request, RequestBody};
+
+use super::connection::{Connection, Violation};
+use super::error::decode_failure;
+use super::{
+    append, create_stream, delete_stream, describe_stream, fetch, hello, list_streams, ping, subscribe,
+    update_stream,
+};
+use crate::gate::budget::Permit;
+use crate::metrics::{LatencyClass, Operation};
+use crate::shard::Courier;
+
+impl Connection {
+    /// Begins one request. Does not wait, so requests begin in the order of their frames.
+    pub(super) fn begin(
+        self: &Rc<Self>,
+        frame: Frame,
+        permit: Permit,
+        courier: &mut Courier,
+    ) -> Result<(), Violation> {
+        let Frame { message, body } = frame;
+        let Request { id, body: request } = match Request::decode(&message) {
+            Ok(request) => request,
+            Err(error) => {
+                let id = error.id.ok_or_else(|| Violation::Message(error.reason.clone()))?;
+                self.core().metrics().refused_frames.increment();
+                self.fail(id, decode_failure(&error.reason));
+                return Ok(());
+            }
+        };
+        self.core().metrics().count_request(Operation::of(&request));
+        if let Some(refusal) = self.refusal(&request, body.len()) {
+            self.fail(id, refusal);
+            return Ok(());
+        }
+        let class = LatencyClass::of(&request);
+        let ticket = self.ticket(id, class, permit);
+        match request {
+            RequestBody::Hello(asked) => return hello::answer(ticket, &asked),
+            RequestBody::Ping => ping::answer(ticket),
+            RequestBody::CreateStream(asked) => create_stream::begin(ticket, asked),
+            RequestBody::DescribeStream(name) => describe_stream::begin(ticket, &name),
+            RequestBody::ListStreams(asked) => list_streams::answer(ticket, &asked),
+            RequestBody::UpdateStream(asked) => update_stream::begin(ticket, asked),
+            RequestBody::DeleteStream(name) => delete_stream::begin(ticket, name),
+            RequestBody::Append(asked) => append::begin(ticket, asked, body, courier),
+            RequestBody::Fetch(asked) => fetch::begin(ticket, asked),
+            RequestBody::Subscribe(asked) => subscribe::begin(ticket, asked),
+            RequestBody::Credit { subscription, bytes } => subscribe::credit(self, subscription, bytes),
+            RequestBody::Unsubscribe { subscription } => subscribe::end(ticket, subscription),
+        }
+        Ok(())
+    }
+
+    /// Why a request is not even looked at.
+    fn refusal(&self, request: &RequestBody, body_bytes: usize) -> Option<Failure> {
+        if self.core().stopping().has_happened() {
+            return Some(Failure::new(ErrorCode::ShuttingDown, "the server is going down"));
+        }
+        let is_hello = matches!(request, RequestBody::Hello(_));
+        if is_hello == self.greeted.get() {
+            let text =
+                if is_hello { "the hello was answered before" } else { "the first request must be a hello" };
+            return Some(Failure::new(ErrorCode::HelloExpected, text));
+        }
+        if body_bytes > 0 && !matches!(request, RequestBody::Append(_)) {
+            let text = "only an append has bytes behind its message";
+            return Some(Failure::new(ErrorCode::InvalidRequest, text).with_limit(body_bytes as u64, 0));
+        }
+        None
+    }
+}

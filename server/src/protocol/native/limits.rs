@@ -1,0 +1,39 @@
+//! The bounds of the native protocol on one core.
+
+use std::time::Duration;
+
+/// Bytes read at a time; all connections of a core share the memory.
+pub(super) const READ_BYTES: usize = 256 << 10;
+/// A frame larger than this is received into a buffer of its own instead of being copied together.
+pub(super) const SMALL_FRAME_BYTES_MAX: usize = 64 << 10;
+/// Buffers of each size that a core keeps for later.
+pub(super) const IDLE_BUFFERS_MAX: usize = 8;
+/// Smallest of the sizes in which buffers are kept.
+pub(super) const BUFFER_BYTES_MIN: usize = 128 << 10;
+/// Bytes of answers that may wait for their peer to take them. With more, nothing is read from it, and fetched entries wait.
+pub(super) const OUTBOX_BYTES_MAX: usize = 8 << 20;
+/// Runs of entries up to this size are copied beside their header: one more system call costs more than the copy.
+pub(super) const COPY_BYTES_MAX: usize = 16 << 10;
+/// Answers that are written together are collected in memory of this size at first.
+pub(super) const ANSWER_BYTES: usize = 4 << 10;
+/// Subscriptions of one connection.
+pub(super) const SUBSCRIPTIONS_MAX: usize = 4_096;
+/// Bytes that a subscription pushes at a time, so that several on one connection take turns.
+pub(super) const PUSH_BYTES_MAX: usize = 1 << 20;
+/// Room in a fetch's frame for its message.
+pub(super) const FETCH_MESSAGE_BYTES_MAX: usize = 4 << 10;
+/// A peer that has begun a frame and sends nothing more of it for this long is gone.
+pub(super) const FRAME_TIME_MAX: Duration = Duration::from_secs(30);
+/// A peer that takes nothing of what waits for it for this long is gone.
+pub(super) const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
+/// Once everything is said, a peer is given this time to end its side.
+pub(super) const LINGER: Duration = Duration::from_millis(500);
+/// After an accept failed.
+pub(super) const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+/// Log lines about peers on one core: one in this time, the others are counted.
+pub(super) const LOG_PERIOD: Duration = Duration::from_secs(1);
+/// A push waits for records in steps of this; each step ends by itself and is taken up again.
+pub(super) const PUSH_WAIT: Duration = Duration::from_secs(60);
+
+const _: () = assert!(SMALL_FRAME_BYTES_MAX <= READ_BYTES);
+const _: () = assert!(COPY_BYTES_MAX < OUTBOX_BYTES_MAX);

@@ -1,0 +1,26 @@
+//! Lists streams in order of their names, a page at a time.
+
+use tidemill_wire::limits::LIST_STREAMS_MAX;
+use tidemill_wire::message::{ListStreams, ResponseBody, ShardState, StreamSummary};
+
+use super::connection::Ticket;
+
+/// Answers from what this core knows, which is everything that was answered as created.
+pub(super) fn answer(ticket: Ticket, asked: &ListStreams) {
+    // Without a limit, or with one that is too large, a page is as long as it may be.
+    let limit = if asked.limit == 0 { LIST_STREAMS_MAX } else { asked.limit.min(LIST_STREAMS_MAX) };
+    let streams = ticket.connection.core().streams();
+    let (page, more) = streams.list(asked.after.as_ref(), limit as usize);
+    let summaries = page.iter().map(|stream| {
+        let open = stream.shards().iter().filter(|shard| shard.state == ShardState::Open).count();
+        StreamSummary {
+            id: stream.id,
+            name: stream.name.clone(),
+            created: stream.created,
+            shards: u32::try_from(open).unwrap_or(u32::MAX),
+            retention_ms: u64::try_from(stream.retention.age.as_millis()).unwrap_or(u64::MAX),
+        }
+    });
+    let streams = summaries.collect();
+    ticket.answer(ResponseBody::StreamList { streams, more });
+}

@@ -1,0 +1,161 @@
+//! Pushes the records of a shard as they come, as long as the client grants credit.
+//!
+//! A subscription is a task that fetches and pushes; it waits for records, for credit, for the shard's read quota and for the peer to take what it was
+//! sent, and ends with a last answer that says why and where to go on.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use futures_lite::future::or;
+use tidemill_wire::message::{ErrorCode, Failure, Position, ResponseBody, Subscribe, SubscriptionEnded};
+use tidemill_wire::{RequestId, SequenceNumber};
+
+use super::connection::{Connection, Ticket};
+use super::error::fetch_failure;
+use super::fetch::deliver;
+use super::limits::{PUSH_BYTES_MAX, PUSH_WAIT, SUBSCRIPTIONS_MAX};
+use crate::service::stream::{self, Delivery, FetchError};
+use crate::shard::{Event, Signal};
+
+/// What the connection holds of a subscription.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    /// Bytes of entries that may be pushed. An entry is pushed whole, so the last one may take more than is there.
+    credit: Cell<u64>,
+    granted: Signal,
+    unsubscribed: Event,
+}
+
+/// Why a subscription ends.
+enum Ending {
+    Failed(FetchError),
+    Unsubscribed,
+    ShuttingDown,
+    ShardEnd,
+}
+
+/// Begins to push.
+pub(super) fn begin(ticket: Ticket, asked: Subscribe) {
+    let connection = Rc::clone(&ticket.connection);
+    let mut subscriptions = connection.subscriptions.borrow_mut();
+    if subscriptions.contains_key(&ticket.id) {
+        let text = "a subscription with this request's id is open";
+        drop(subscriptions);
+        return ticket.settle(Err(Failure::new(ErrorCode::InvalidRequest, text)));
+    }
+    if subscriptions.len() >= SUBSCRIPTIONS_MAX {
+        let limit = SUBSCRIPTIONS_MAX as u64;
+        let failure =
+            Failure::new(ErrorCode::TooManyInFlight, "too many subscriptions").with_limit(limit, limit);
+        drop(subscriptions);
+        return ticket.settle(Err(failure));
+    }
+    let subscription = Rc::new(Subscription {
+        credit: Cell::new(asked.credit_bytes),
+        granted: Signal::default(),
+        unsubscribed: Event::default(),
+    });
+    subscriptions.insert(ticket.id, Rc::clone(&subscription));
+    drop(subscriptions);
+    let id = ticket.id;
+    let core = Rc::clone(connection.core());
+    core.metrics().open_subscriptions.rise();
+    core.spawn(async move { push(&connection, id, asked, &subscription).await });
+}
+
+/// Lets a subscription push more. Credit for one that has just ended is no mistake of the client's.
+pub(super) fn credit(connection: &Connection, id: RequestId, bytes: u64) {
+    if let Some(subscription) = connection.subscriptions.borrow().get(&id) {
+        subscription.credit.set(subscription.credit.get().saturating_add(bytes));
+        subscription.granted.notify();
+    }
+}
+
+/// Ends a subscription, which answers for itself; refuses when there is none.
+pub(super) fn end(ticket: Ticket, id: RequestId) {
+    let subscription = ticket.connection.subscriptions.borrow().get(&id).cloned();
+    match subscription {
+        Some(subscription) => subscription.unsubscribed.happen(),
+        None => {
+            let text = format!("no subscription {id} on this connection");
+            ticket.settle(Err(Failure::new(ErrorCode::UnknownSubscription, text)));
+        }
+    }
+}
+
+async fn push(connection: &Rc<Connection>, id: RequestId, asked: Subscribe, subscription: &Subscription) {
+    let next = Cell::new(None);
+    let stop = async {
+        let gone = or(connection.ended.wait(), subscription.unsubscribed.wait());
+        or(connection.core().stopping().wait(), gone).await;
+        let wanted = subscription.unsubscribed.has_happened() || connection.ended.has_happened();
+        if wanted { Ending::Unsubscribed } else { Ending::ShuttingDown }
+    };
+    let ending = or(stop, push_all(connection, id, asked, subscription, &next)).await;
+    connection.core().metrics().open_subscriptions.fall();
+    connection.subscriptions.borrow_mut().remove(&id);
+    let (code, message) = match ending {
+        Ending::Failed(error) => {
+            let failure = fetch_failure(&error);
+            (failure.code, failure.message)
+        }
+        Ending::Unsubscribed => (ErrorCode::Unsubscribed, "unsubscribed".to_owned()),
+        Ending::ShuttingDown => (ErrorCode::ShuttingDown, "the server is going down".to_owned()),
+        Ending::ShardEnd => {
+            (ErrorCode::ShardClosed, "the shard is closed and was read to its end".to_owned())
+        }
+    };
+    let next_sequence = next.get().unwrap_or(match asked.position {
+        Position::Sequence(sequence) => sequence,
+        Position::Timestamp(_) | Position::Oldest | Position::Newest => SequenceNumber(0),
+    });
+    connection.core().metrics().count_error(code);
+    let ended = SubscriptionEnded { code, message, next_sequence };
+    connection.answer(id, ResponseBody::SubscriptionEnded(ended));
+    connection.one_less();
+}
+
+/// Pushes until something ends it; `next` is where it has come to.
+async fn push_all(
+    connection: &Rc<Connection>,
+    id: RequestId,
+    asked: Subscribe,
+    subscription: &Subscription,
+    next: &Cell<Option<SequenceNumber>>,
+) -> Ending {
+    let core = connection.core();
+    loop {
+        let credit = subscription.granted.until(|| match subscription.credit.get() {
+            0 => None,
+            credit => Some(usize::try_from(credit).unwrap_or(usize::MAX)),
+        });
+        let bytes_max = credit.await.min(PUSH_BYTES_MAX);
+        connection.room().await;
+        let fetch = stream::Fetch {
+            stream: asked.stream,
+            shard: asked.shard,
+            position: next.get().map_or(asked.position, Position::Sequence),
+            bytes_max,
+            wait: PUSH_WAIT,
+        };
+        match core.fetch(fetch).await {
+            Ok(delivery) => {
+                next.set(Some(delivery.next));
+                let Delivery { bytes, closed, .. } = delivery;
+                if bytes > 0 {
+                    subscription.credit.set(subscription.credit.get().saturating_sub(bytes as u64));
+                    deliver(connection, id, delivery);
+                }
+                if closed {
+                    return Ending::ShardEnd;
+                }
+            }
+            // The wait was longer than a step; the next step waits on.
+            Err(FetchError::Throttled { wait, .. }) => {
+                core.metrics().throttled_fetches.increment();
+                crate::shard::sleep(wait.duration().min(PUSH_WAIT)).await;
+            }
+            Err(error) => return Ending::Failed(error),
+        }
+    }
+}
