@@ -126,12 +126,24 @@ pub(super) async fn create_file<E: Env>(
 ) -> Result<Option<FileOf<E>>, DiskError> {
     let path = preparing_path(directory, id);
     let file = env.disk().create(path.clone(), bytes).await?;
+    let filled = fill_with_zeroes(&file, stop).await;
+    if let Ok(true) = filled {
+        return Ok(Some(file));
+    }
+    // Half a file is of no use, and keeps others from its space.
+    drop(file);
+    env.disk().remove(path).await?;
+    filled.map(|_| None)
+}
+
+/// Returns whether it came to the end.
+async fn fill_with_zeroes<F: File>(file: &F, stop: impl Fn() -> bool) -> Result<bool, DiskError> {
+    let bytes = file.bytes();
     let zeroes = Bytes::from(vec![0; usize::try_from(CHUNK_BYTES.min(bytes)).expect("a chunk fits memory")]);
     let mut position = 0;
     while position < bytes {
         if stop() {
-            env.disk().remove(path).await?;
-            return Ok(None);
+            return Ok(false);
         }
         let step = CHUNK_BYTES.min(bytes - position);
         let chunk = zeroes.slice(..usize::try_from(step).expect("no larger than a chunk"));
@@ -141,7 +153,7 @@ pub(super) async fn create_file<E: Env>(
         position += step;
         give_way().await;
     }
-    Ok(Some(file))
+    Ok(true)
 }
 
 /// Gives a prepared file its header, and then its name.
