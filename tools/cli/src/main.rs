@@ -1,2 +1,35 @@
-//! cli
-fn main() {}
+//! `tidemill`: the server and its tools in one program.
+//!
+//! Owns the process: arguments, runtime, logging, exit code. What a command does is in `command`, one file each; what
+//! several need is beside it, named by what it is.
+
+mod arguments;
+mod command;
+mod connection;
+mod demo;
+mod failure;
+mod ingest;
+mod latency;
+mod logging;
+mod output;
+mod quantity;
+mod settings;
+mod signal;
+mod time;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = arguments::Arguments::parse();
+    match command::run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if let Some(line) = error.report() {
+                output::note(line);
+            }
+            ExitCode::from(error.code())
+        }
+    }
+}

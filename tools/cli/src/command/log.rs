@@ -1,0 +1,135 @@
+//! `tidemill log`: looks at the files of a data directory while no server runs on it.
+
+mod report;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use rustix::fs::{FlockOperation, flock};
+use tidemill_storage::inspect::{LaneReport, inspect, verify};
+use tidemill_storage::local::LocalEnv;
+
+use crate::failure::{CommandError, Exit, Outcome, chain};
+use crate::output::{Output, note};
+
+use report::{Report, Size};
+
+/// Look at the log files of a data directory, offline.
+///
+/// Nothing is changed and no right to write is needed.
+#[derive(Debug, Args)]
+pub(crate) struct Log {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show the segments of each lane: state, times, entries, and with --owners whose records they hold.
+    #[command(after_help = "Examples:
+  tidemill log inspect /var/lib/tidemill
+  tidemill log inspect /var/lib/tidemill/lane-000 --owners --json")]
+    Inspect {
+        #[command(flatten)]
+        place: Place,
+        /// Show what each shard has in each segment.
+        #[arg(long)]
+        owners: bool,
+    },
+    /// Read every byte and check it: each entry's checksum, each footer against its entries.
+    ///
+    /// Prints what is damaged with file and offset. Exit code 0 if all is sound, 5 if something is damaged. An unfinished end of
+    /// the last segment is what a crash leaves and no damage: it was never acknowledged.
+    #[command(after_help = "Examples:
+  tidemill log verify /var/lib/tidemill
+  tidemill log verify /var/lib/tidemill --json | jq '.lanes[].segments[].findings[]'")]
+    Verify {
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Clone, Debug, Args)]
+struct Place {
+    /// The data directory, or one lane's directory in it.
+    directory: PathBuf,
+    /// Only this lane.
+    #[arg(long, value_name = "N")]
+    lane: Option<u32>,
+}
+
+impl Log {
+    pub(crate) fn run(&self, output: Output) -> Outcome {
+        match &self.action {
+            Action::Inspect { place, owners } => {
+                let size = if *owners { Size::Owners } else { Size::Segments };
+                output.print(&Report::new(&place.examine(false)?, size), Report::text)
+            }
+            Action::Verify { place } => {
+                let lanes = place.examine(true)?;
+                output.print(&Report::new(&lanes, Size::Findings), Report::text)?;
+                match report::first_damage(&lanes) {
+                    None => Ok(()),
+                    Some(damage) => Err(CommandError::new(Exit::Damaged, damage)),
+                }
+            }
+        }
+    }
+}
+
+impl Place {
+    /// Reads the lanes, every byte of them if `whole`.
+    fn examine(&self, whole: bool) -> Outcome<Vec<LaneReport>> {
+        let directories = self.lanes()?;
+        if is_in_use(&self.directory) {
+            note(
+                "tidemill: a server runs on this directory; what it is writing may look unfinished or damaged",
+            );
+        }
+        let env =
+            LocalEnv::new().map_err(|error| CommandError::because(Exit::Failure, "io_uring", &error))?;
+        let read = |directory: &PathBuf| {
+            let report = env.block_on(async {
+                if whole { verify(&env, directory).await } else { inspect(&env, directory).await }
+            });
+            report.map_err(|error| CommandError::new(Exit::Failure, chain(&error)))
+        };
+        directories.iter().map(read).collect()
+    }
+
+    /// The directories of the lanes, in their order.
+    fn lanes(&self) -> Outcome<Vec<PathBuf>> {
+        let entries = std::fs::read_dir(&self.directory)
+            .map_err(|error| CommandError::at_path(&self.directory, &error))?;
+        let mut lanes: Vec<PathBuf> =
+            entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_lane(path)).collect();
+        lanes.sort();
+        if is_lane(&self.directory) {
+            lanes = vec![self.directory.clone()];
+        }
+        if let Some(wanted) = self.lane {
+            lanes.retain(|path| lane_number(path) == Some(wanted));
+        }
+        if lanes.is_empty() {
+            let reason =
+                format!("{}: is no data directory: there is no lane-* in it", self.directory.display());
+            return Err(CommandError::new(Exit::NotFound, reason));
+        }
+        Ok(lanes)
+    }
+}
+
+fn is_lane(path: &Path) -> bool {
+    path.is_dir() && lane_number(path).is_some()
+}
+
+fn lane_number(path: &Path) -> Option<u32> {
+    path.file_name()?.to_str()?.strip_prefix("lane-")?.parse().ok()
+}
+
+/// Whether a server holds the directory's lock.
+fn is_in_use(directory: &Path) -> bool {
+    let Ok(lock) = File::open(directory.join("LOCK")) else { return false };
+    flock(&lock, FlockOperation::NonBlockingLockShared).is_err()
+}

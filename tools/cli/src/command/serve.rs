@@ -1,0 +1,94 @@
+//! `tidemill serve`: runs a server until it is told to stop.
+
+use clap::Args;
+use serde::Serialize;
+use tidemill_server::boot::{Addresses, Server};
+
+use super::block_on;
+use crate::failure::{CommandError, Exit, Outcome, chain};
+use crate::logging;
+use crate::output::{Output, note};
+use crate::settings::SettingsArguments;
+use crate::signal::Signals;
+
+const EXAMPLES: &str = "\
+Examples:
+  tidemill serve --data /var/lib/tidemill
+  tidemill serve --data ./data --listen 0.0.0.0:7600 --set quota.enabled=false
+  tidemill serve --data ./data --listen 127.0.0.1:0 --admin-port 0 --json    free ports, printed as JSON
+
+SIGTERM or Ctrl-C stops it: requests in flight are finished, everything is flushed, the exit code is 0. A second signal
+stops it at once; then the next start recovers from the log, and nothing that was acknowledged is lost.";
+
+/// Run a server.
+///
+/// Prints where it listens as soon as it does, in one line of JSON with --json. Values come from defaults, then the file, then
+/// the environment (TIDEMILL_<SECTION>_<NAME>), then flags.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    settings: SettingsArguments,
+}
+
+/// What a running server says of itself.
+#[derive(Serialize)]
+struct Started {
+    version: &'static str,
+    pid: u32,
+    data: String,
+    native: String,
+    cores: Vec<String>,
+    admin: String,
+}
+
+impl Serve {
+    pub(crate) fn run(&self, output: Output, verbose: u8) -> Outcome {
+        let config = self.settings.load()?.config;
+        logging::start_server(config.log.format, config.log.level, verbose);
+        let data = config.data.directory.display().to_string();
+        block_on(async move {
+            let signals = Signals::catch()?;
+            let started = tokio::task::spawn_blocking(move || Server::start(config)).await;
+            let started = started.map_err(|error| CommandError::because(Exit::Failure, "server", &error))?;
+            let handle = started.map_err(|error| CommandError::new(Exit::Failure, chain(&error)))?;
+            output.print(&describe(handle.addresses(), data), Started::text)?;
+
+            signals.received(1).await;
+            note("tidemill: stopping, once more to stop at once");
+            handle.shutdown();
+            let joined = tokio::task::spawn_blocking(move || handle.join());
+            tokio::select! {
+                joined = joined => joined
+                    .map_err(|error| CommandError::because(Exit::Failure, "server", &error))?
+                    .map_err(|error| CommandError::new(Exit::Failure, chain(&error))),
+                () = signals.received(2) => Err(CommandError::new(Exit::Interrupted, "stopped before everything was finished")),
+            }
+        })
+    }
+}
+
+fn describe(addresses: &Addresses, data: String) -> Started {
+    Started {
+        version: env!("CARGO_PKG_VERSION"),
+        pid: std::process::id(),
+        data,
+        native: addresses.native.to_string(),
+        cores: addresses.cores.iter().map(ToString::to_string).collect(),
+        admin: addresses.admin.to_string(),
+    }
+}
+
+impl Started {
+    fn text(&self) -> String {
+        format!(
+            "tidemill {} serves {} (process {})\n  clients  {} (cores: {})\n  metrics  http://{}/metrics\nCtrl-C stops it.",
+            self.version,
+            self.data,
+            self.pid,
+            self.native,
+            self.cores.join(", "),
+            self.admin
+        )
+    }
+}

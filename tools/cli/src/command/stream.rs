@@ -1,0 +1,204 @@
+//! `tidemill stream`: create, list, describe, update and delete streams.
+
+mod description;
+mod quota;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use tidemill_client::{Admin, ErrorCode, Settings, StreamName};
+
+use super::block_on;
+use crate::connection::{connect, request_failed};
+use crate::failure::Outcome;
+use crate::output::{Output, Table};
+use crate::quantity::{parse_bytes, parse_span, show_span};
+use crate::time::show_time;
+
+use description::Description;
+use quota::QuotaRule;
+
+/// Create, list, describe, update and delete streams.
+#[derive(Debug, Args)]
+pub(crate) struct Stream {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Create a stream.
+    #[command(after_help = "Examples:
+  tidemill stream create logs --shards 4
+  tidemill stream create logs --shards 4 --quota off --retention 7d --retention-bytes 10GiB")]
+    Create {
+        /// Its name: 1 to 128 letters, digits, '_', '.' and '-'.
+        name: StreamName,
+        /// How many shards divide the keys. Order is kept within a shard.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        shards: u32,
+        #[command(flatten)]
+        changes: Changes,
+        /// Succeed if a stream of this name exists, and leave it as it is.
+        #[arg(long)]
+        if_missing: bool,
+    },
+    /// List all streams by name.
+    #[command(after_help = "Examples:
+  tidemill stream list
+  tidemill stream list --json | jq -r '.[].name'")]
+    List,
+    /// Show a stream's settings, and the sequence numbers, bytes and hash keys of each shard.
+    #[command(after_help = "Examples:
+  tidemill stream describe logs
+  tidemill stream describe logs --json | jq '.shards[].next_sequence'")]
+    Describe {
+        /// The stream.
+        name: StreamName,
+    },
+    /// Change a stream's settings.
+    #[command(after_help = "Examples:
+  tidemill stream update logs --retention 48h
+  tidemill stream update logs --quota write=5MB        the other rates stay as they are")]
+    Update {
+        /// The stream.
+        name: StreamName,
+        #[command(flatten)]
+        changes: Changes,
+    },
+    /// Delete streams and all their records. There is no way back.
+    #[command(after_help = "Examples:
+  tidemill stream delete logs
+  tidemill stream delete logs old-logs --if-present")]
+    Delete {
+        /// The streams.
+        #[arg(required = true)]
+        names: Vec<StreamName>,
+        /// Succeed if there is no such stream.
+        #[arg(long)]
+        if_present: bool,
+    },
+}
+
+/// What can be chosen for a stream; what is left out stays, or is the server's default.
+#[derive(Clone, Debug, Args)]
+struct Changes {
+    /// How long records are kept at least, as in 24h or 7d.
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    retention: Option<Duration>,
+    /// How many bytes each shard keeps, as in 10GiB; 0 for no bound.
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    retention_bytes: Option<u64>,
+    /// Rates of each shard a second: `off`, or parts as in `write=1MB,records=1000,read=2MB`. A part that is left out
+    /// stays as it is; of a new stream it is off.
+    #[arg(long, value_name = "RATES")]
+    quota: Option<QuotaRule>,
+}
+
+/// A line of the list.
+#[derive(Serialize)]
+struct Listed {
+    name: String,
+    id: u64,
+    shards: u32,
+    retention_ms: u64,
+    created: String,
+}
+
+impl Stream {
+    pub(crate) fn run(self, server: &str, output: Output) -> Outcome {
+        block_on(async move {
+            let admin = connect(server).await?.admin();
+            match self.action {
+                Action::Create { name, shards, changes, if_missing } => {
+                    create(&admin, &name, shards, &changes, if_missing, output).await
+                }
+                Action::List => list(&admin, output).await,
+                Action::Describe { name } => {
+                    let description =
+                        admin.describe_stream(&name).await.map_err(|error| request_failed(&error))?;
+                    output.print(&Description::from(&description), Description::text)
+                }
+                Action::Update { name, changes } => update(&admin, &name, &changes, output).await,
+                Action::Delete { names, if_present } => delete(&admin, &names, if_present, output).await,
+            }
+        })
+    }
+}
+
+async fn create(
+    admin: &Admin,
+    name: &StreamName,
+    shards: u32,
+    changes: &Changes,
+    if_missing: bool,
+    output: Output,
+) -> Outcome {
+    let settings = Settings {
+        retention_ms: changes.retention.map(milliseconds),
+        retention_bytes: changes.retention_bytes,
+        quota: changes.quota.map(|rule| rule.over(tidemill_client::Quota::OFF)),
+    };
+    let created = match admin.create_stream(name, shards, settings).await {
+        Err(error) if if_missing && error.code() == Some(ErrorCode::StreamExists) => {
+            admin.describe_stream(name).await
+        }
+        created => created,
+    };
+    let created = created.map_err(|error| request_failed(&error))?;
+    output.print(&Description::from(&created), |description| description.summary())
+}
+
+async fn update(admin: &Admin, name: &StreamName, changes: &Changes, output: Output) -> Outcome {
+    let mut settings = Settings {
+        retention_ms: changes.retention.map(milliseconds),
+        retention_bytes: changes.retention_bytes,
+        quota: None,
+    };
+    if let Some(rule) = changes.quota {
+        let present = admin.describe_stream(name).await.map_err(|error| request_failed(&error))?;
+        settings.quota = Some(rule.over(present.quota));
+    }
+    let updated = admin.update_stream(name, settings).await.map_err(|error| request_failed(&error))?;
+    output.print(&Description::from(&updated), |description| description.summary())
+}
+
+async fn list(admin: &Admin, output: Output) -> Outcome {
+    let streams = admin.list_streams().await.map_err(|error| request_failed(&error))?;
+    let listed: Vec<Listed> = streams
+        .iter()
+        .map(|stream| Listed {
+            name: stream.name.to_string(),
+            id: stream.id.get(),
+            shards: stream.shards,
+            retention_ms: stream.retention_ms,
+            created: show_time(stream.created),
+        })
+        .collect();
+    output.print(&listed, |listed| {
+        let mut table = Table::new(["NAME", ">SHARDS", ">RETENTION", "CREATED"]);
+        for stream in listed {
+            let retention = show_span(Duration::from_millis(stream.retention_ms));
+            table.row([stream.name.clone(), stream.shards.to_string(), retention, stream.created.clone()]);
+        }
+        table.render()
+    })
+}
+
+async fn delete(admin: &Admin, names: &[StreamName], if_present: bool, output: Output) -> Outcome {
+    for name in names {
+        match admin.delete_stream(name).await {
+            Err(error) if if_present && error.code() == Some(ErrorCode::UnknownStream) => {}
+            outcome => outcome.map_err(|error| request_failed(&error).while_doing(name))?,
+        }
+    }
+    let deleted: Vec<&str> = names.iter().map(StreamName::as_str).collect();
+    output.print(&serde_json::json!({ "deleted": deleted }), |_| format!("deleted {}", deleted.join(" ")))
+}
+
+fn milliseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,14 @@
+//! The `tidemill` binary as its users meet it: real processes, real files, real signals.
+//!
+//! Every server runs on free ports and a directory of its own, and every process is ended by its id when its guard goes.
+#![allow(clippy::print_stderr, reason = "a test that cannot run here says why")]
+
+mod crash;
+mod disk_full;
+mod following;
+mod lifecycle;
+mod offline;
+mod process;
+mod quota;
+mod roundtrip;
+mod tools;
