@@ -8,6 +8,7 @@ mod command;
 mod connection;
 mod demo;
 mod failure;
+mod hosting;
 mod ingest;
 mod latency;
 mod logging;

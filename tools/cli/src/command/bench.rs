@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use tidemill_bench::{BenchError, Options, Report, Until};
+use tidemill_bench::{BenchError, Options, Until};
 use tidemill_client::{Ack, StreamName};
 
 use crate::failure::{CommandError, Exit, Outcome, chain, exit_of};
@@ -92,14 +92,14 @@ enum AckRule {
 
 impl Bench {
     pub(crate) fn run(self, server: &str, output: Output) -> Outcome {
-        let (shape, measure): (_, fn(&Options) -> Result<Report, BenchError>) = match self.load {
-            Load::Produce(shape) => (shape, tidemill_bench::produce),
-            Load::Consume(shape) => (shape, tidemill_bench::consume),
-        };
         if cfg!(debug_assertions) {
             note("tidemill: this is a debug build, so the figures say little; build with --release");
         }
-        let report = measure(&shape.options(server)).map_err(|error| failed(&error))?;
+        let report = match self.load {
+            Load::Produce(shape) => tidemill_bench::produce(&shape.options(server)),
+            Load::Consume(shape) => tidemill_bench::consume(&shape.options(server)),
+        };
+        let report = report.map_err(|error| failed(&error))?;
         output.print(&report, ToString::to_string)
     }
 }

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use tidemill_server::boot::{Server, ServerHandle};
 use tidemill_server::config::{Config, Sources};
 
 use super::block_on;
 use crate::demo::source::{Source, choose};
 use crate::failure::{CommandError, Exit, Outcome, chain};
+use crate::hosting;
 use crate::ingest::key::KeyRule;
 use crate::latency::Percentiles;
 use crate::output::Output;
@@ -86,10 +86,7 @@ impl Demo {
         let is_kept = self.data.is_some();
         block_on(async move {
             let signals = Signals::catch()?;
-            let config = configuration(&data)?;
-            let server = tokio::task::spawn_blocking(move || Server::start(config)).await;
-            let server = server.map_err(|error| CommandError::because(Exit::Failure, "server", &error))?;
-            let server = server.map_err(|error| CommandError::new(Exit::Failure, chain(&error)))?;
+            let server = hosting::start(configuration(&data)?).await?;
             let outcome = self::run::run(&server, source, &data, is_kept, output, &signals).await;
             let outcome = match outcome {
                 Ok(()) if !self.exit => {
@@ -98,17 +95,10 @@ impl Demo {
                 }
                 outcome => outcome,
             };
-            let stopped = stop(server).await;
+            let stopped = hosting::stop(server).await;
             outcome.and(stopped)
         })
     }
-}
-
-async fn stop(server: ServerHandle) -> Outcome {
-    server.shutdown();
-    let joined = tokio::task::spawn_blocking(move || server.join()).await;
-    let joined = joined.map_err(|error| CommandError::because(Exit::Failure, "server", &error))?;
-    joined.map_err(|error| CommandError::new(Exit::Failure, chain(&error)))
 }
 
 /// The defaults, on the usual ports if they are free.

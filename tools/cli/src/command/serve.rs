@@ -2,10 +2,11 @@
 
 use clap::Args;
 use serde::Serialize;
-use tidemill_server::boot::{Addresses, Server};
+use tidemill_server::boot::Addresses;
 
 use super::block_on;
-use crate::failure::{CommandError, Exit, Outcome, chain};
+use crate::failure::{CommandError, Exit, Outcome};
+use crate::hosting;
 use crate::logging;
 use crate::output::{Output, note};
 use crate::settings::SettingsArguments;
@@ -49,19 +50,13 @@ impl Serve {
         let data = config.data.directory.display().to_string();
         block_on(async move {
             let signals = Signals::catch()?;
-            let started = tokio::task::spawn_blocking(move || Server::start(config)).await;
-            let started = started.map_err(|error| CommandError::because(Exit::Failure, "server", &error))?;
-            let handle = started.map_err(|error| CommandError::new(Exit::Failure, chain(&error)))?;
-            output.print(&describe(handle.addresses(), data), Started::text)?;
+            let server = hosting::start(config).await?;
+            output.print(&describe(server.addresses(), data), Started::text)?;
 
             signals.received(1).await;
             note("tidemill: stopping, once more to stop at once");
-            handle.shutdown();
-            let joined = tokio::task::spawn_blocking(move || handle.join());
             tokio::select! {
-                joined = joined => joined
-                    .map_err(|error| CommandError::because(Exit::Failure, "server", &error))?
-                    .map_err(|error| CommandError::new(Exit::Failure, chain(&error))),
+                stopped = hosting::stop(server) => stopped,
                 () = signals.received(2) => Err(CommandError::new(Exit::Interrupted, "stopped before everything was finished")),
             }
         })

@@ -92,7 +92,7 @@ fn collect(folder: &Path, depth: usize, found: &mut Vec<(PathBuf, u64)>) {
         match entry.metadata() {
             Ok(metadata) if metadata.is_dir() && depth > 0 => collect(&path, depth - 1, found),
             Ok(metadata) if metadata.is_file() && metadata.len() > 0 && is_text(&path) => {
-                found.push((path, metadata.len()))
+                found.push((path, metadata.len()));
             }
             _ => {}
         }

@@ -250,12 +250,12 @@ impl Acknowledger {
             };
             match next {
                 Sent::Lines { source, chunk, head, deliveries } => {
-                    self.take(source, &chunk, head, deliveries).await?
+                    self.take(source, &chunk, head, deliveries).await?;
                 }
                 Sent::Opened(mark) => self.change(|positions| positions.opened(mark)),
                 Sent::Truncated(source) => self.change(|positions| positions.acknowledged(source, 0)),
                 Sent::Closed { source, is_gone } => {
-                    self.change(|positions| positions.closed(source, is_gone))
+                    self.change(|positions| positions.closed(source, is_gone));
                 }
             }
         }

@@ -43,9 +43,8 @@ const BLOCKS_PER_TURN: usize = 64;
 /// What the reader tells.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// A file is read from now on; `source` is its number in all further messages.
+    /// A file is read from now on. Sources are numbered in the order in which they are opened, from 0.
     Opened {
-        source: usize,
         /// Where it is, and how far it was ingested before; standard input and pipes have none.
         mark: Option<Mark>,
         /// The path as a key.
@@ -253,7 +252,10 @@ impl Reader {
         let file = match std::fs::File::open(path) {
             Ok(file) => file,
             // Between the look and the opening the name may have gone, and what may not be read today may be tomorrow.
-            Err(error) if self.options.follow => return Ok(self.note_unopened(path, &error)),
+            Err(error) if self.options.follow => {
+                self.note_unopened(path, &error);
+                return Ok(());
+            }
             Err(error) => return Err(failed(error).into()),
         };
         let metadata = file.metadata().map_err(failed)?;
@@ -272,7 +274,7 @@ impl Reader {
         let open = OpenFile::new(source, file, mark, metadata.is_file(), &self.options);
         let mark = open.mark();
         self.open.push(open);
-        self.send(Message::Opened { source, mark, name, bytes })
+        self.send(Message::Opened { mark, name, bytes })
     }
 
     /// Says once for each file that it could not be opened.
@@ -303,7 +305,7 @@ impl Reader {
 
     fn read_stdin(&mut self) -> Result<(), Stop> {
         let source = self.next_source();
-        self.send(Message::Opened { source, mark: None, name: Arc::from(&b"-"[..]), bytes: None })?;
+        self.send(Message::Opened { mark: None, name: Arc::from(&b"-"[..]), bytes: None })?;
         let mut splitter = Splitter::new(0, self.options.line_bytes_max, self.options.long_lines);
         let mut input = io::stdin().lock();
         loop {

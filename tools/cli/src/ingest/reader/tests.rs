@@ -48,10 +48,7 @@ impl Reading {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Opened { source, mark, .. } => {
-                assert_eq!(source, self.marks.len(), "sources are numbered in their order");
-                self.marks.push(mark);
-            }
+            Message::Opened { mark, .. } => self.marks.push(mark),
             Message::Lines { source, chunk, head } => {
                 self.lines.extend(
                     (0..chunk.len()).map(|index| String::from_utf8_lossy(chunk.line(index)).into_owned()),
