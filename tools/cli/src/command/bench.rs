@@ -43,6 +43,9 @@ struct Shape {
     /// Shards of a stream that is created.
     #[arg(long, value_name = "N", default_value_t = 1)]
     shards: u32,
+    /// Bytes that each shard of a stream that is created keeps, so that a long run does not fill the disk; 0 for no bound.
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_bytes)]
+    retention: u64,
     /// Keep a stream that is created.
     #[arg(long)]
     keep_stream: bool,
@@ -108,6 +111,7 @@ impl Shape {
     fn options(self, server: &str) -> Options {
         let mut options = Options::new(server, self.stream);
         options.shards = self.shards;
+        options.retention_bytes = self.retention;
         options.keep_stream = self.keep_stream;
         options.connections = self.connections;
         options.in_flight = self.in_flight;
