@@ -101,7 +101,16 @@ impl Disk for RingDisk {
     }
 
     fn create_directory(&self, directory: &Path) -> Result<(), DiskError> {
-        std::fs::create_dir_all(directory).map_err(|e| failure(Operation::CreateDirectory, directory, 0, &e))
+        let fail = |e: io::Error| failure(Operation::CreateDirectory, directory, 0, &e);
+        let missing: Vec<&Path> = directory.ancestors().take_while(|path| !path.is_dir()).collect();
+        std::fs::create_dir_all(directory).map_err(fail)?;
+        // A new name is in the directory above, and must not go with the power.
+        for path in missing {
+            let Some(parent) = path.parent() else { continue };
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            std::fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(fail)?;
+        }
+        Ok(())
     }
 
     async fn rename(&self, file: &RingFile, to: PathBuf) -> Result<(), DiskError> {

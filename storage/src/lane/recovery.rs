@@ -22,7 +22,7 @@ use crate::{
     config::LaneConfig,
     env::{Access, Disk, Env, File, WriteMode},
     error::{Damage, DiskError, OpenError},
-    limits::{CHUNK_BYTES, SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES},
+    limits::{CHUNK_BYTES, SEALING_SEGMENTS_MAX, SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES},
     segment::{
         PREPARING_SUFFIX, Segment, SegmentId,
         footer::OwnerRow,
@@ -192,6 +192,8 @@ async fn settle<E: Env>(
     survey: Survey<FileOf<E>>,
 ) -> Result<Recovered<E>, OpenError> {
     let Survey { mut pieces, end, torn_tail, leftovers, mut report } = survey;
+    // The process before may have been killed between naming a file and making the name stable: a power cut must not take it back later.
+    env.disk().sync_directory(config.directory.clone()).await?;
     let highest = pieces.last().map(|piece| piece.segment.id);
     let mut later = end.map_or_else(Vec::new, |end| pieces.split_off(end + 1));
     if torn_tail.is_some() {
@@ -223,6 +225,11 @@ async fn settle<E: Env>(
     for piece in pieces {
         let keep_open = Some(piece.segment.id) == active_id;
         take_piece(&mut recovered, piece, keep_open).await?;
+    }
+    // The trailer that a killed process was writing may be in the page cache only. Without it a segment that ends in a cut would look torn again.
+    let sealed = recovered.segments.values().rev().filter(|segment| segment.is_sealed());
+    for segment in sealed.take(SEALING_SEGMENTS_MAX + 1) {
+        rewrite(&segment.file, segment.bytes() - SEGMENT_TRAILER_BYTES, segment.bytes()).await?;
     }
     for name in leftovers {
         env.disk().remove(config.directory.join(name)).await?;
