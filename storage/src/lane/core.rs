@@ -60,6 +60,8 @@ pub(super) struct State<E: Env> {
     pub(super) ends_with_mark: bool,
     /// Segments begun since upkeep last looked at the retired ones.
     pub(super) rolls: usize,
+    /// The writer waits for a segment.
+    pub(super) starving: bool,
     /// The preparer finds no room for a segment.
     pub(super) no_room: bool,
     /// Appends are refused, since one needed the segment for which there is no room.

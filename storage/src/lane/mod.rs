@@ -79,6 +79,7 @@ impl<E: Env> Lane<E> {
             last_time: recovered.last_time,
             ends_with_mark: recovered.ends_with_mark,
             rolls: 0,
+            starving: false,
             no_room: false,
             refusing: false,
             closing: false,

@@ -35,6 +35,7 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
                     tracing::info!(lane = core.config.lane.0, "there is room for another segment again");
                 }
                 state.refusing = false;
+                state.starving = false;
                 state.spare = Some(segment);
                 drop(state);
                 core.signals.writer.notify();
@@ -84,9 +85,7 @@ async fn prepare<E: Env>(core: &Core<E>) -> Result<Option<SegmentOf<E>>, DiskErr
         }
         None => {
             let created =
-                create_file(&core.env, &core.config.directory, id, core.config.segment_bytes, || {
-                    core.is_over()
-                });
+                create_file(&core.env, &core.config.directory, id, core.config.segment_bytes, || fill(core));
             let Some(file) = created.await? else { return Ok(None) };
             file
         }
@@ -99,6 +98,22 @@ async fn prepare<E: Env>(core: &Core<E>) -> Result<Option<SegmentOf<E>>, DiskErr
         stats.created_segments += 1;
     }
     Ok(Some(Rc::new(segment)))
+}
+
+/// Whether to go on with filling a new file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fill {
+    Go,
+    /// The rest stays allocated and unwritten: it reads as zeroes, and its flushes cost more. Better than an append that waits.
+    Enough,
+    Abandon,
+}
+
+fn fill<E: Env>(core: &Core<E>) -> Fill {
+    if core.is_over() {
+        return Fill::Abandon;
+    }
+    if core.state.borrow().starving { Fill::Enough } else { Fill::Go }
 }
 
 /// A retired segment of the right size of which nobody holds anything any more.
@@ -116,17 +131,17 @@ pub(super) fn is_unused<F: File>(segment: &Rc<Segment<F>>) -> bool {
 }
 
 /// Makes a file and writes it once with zeroes: a write into space that was only allocated has to change the file's extents, and costs several times as much.
-/// `None` if `stop` says so; the file is removed then.
+/// `None` if it is abandoned; the file is removed then.
 pub(super) async fn create_file<E: Env>(
     env: &E,
     directory: &std::path::Path,
     id: SegmentId,
     bytes: u64,
-    stop: impl Fn() -> bool,
+    fill: impl Fn() -> Fill,
 ) -> Result<Option<FileOf<E>>, DiskError> {
     let path = preparing_path(directory, id);
     let file = env.disk().create(path.clone(), bytes).await?;
-    let filled = fill_with_zeroes(&file, stop).await;
+    let filled = fill_with_zeroes(&file, fill).await;
     if let Ok(true) = filled {
         return Ok(Some(file));
     }
@@ -137,13 +152,15 @@ pub(super) async fn create_file<E: Env>(
 }
 
 /// Returns whether it came to the end.
-async fn fill_with_zeroes<F: File>(file: &F, stop: impl Fn() -> bool) -> Result<bool, DiskError> {
+async fn fill_with_zeroes<F: File>(file: &F, fill: impl Fn() -> Fill) -> Result<bool, DiskError> {
     let bytes = file.bytes();
     let zeroes = Bytes::from(vec![0; usize::try_from(CHUNK_BYTES.min(bytes)).expect("a chunk fits memory")]);
     let mut position = 0;
     while position < bytes {
-        if stop() {
-            return Ok(false);
+        match fill() {
+            Fill::Go => {}
+            Fill::Enough => break,
+            Fill::Abandon => return Ok(false),
         }
         let step = CHUNK_BYTES.min(bytes - position);
         let chunk = zeroes.slice(..usize::try_from(step).expect("no larger than a chunk"));

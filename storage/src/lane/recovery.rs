@@ -15,7 +15,7 @@ use super::{
     answer::{RecoveryReport, TornTail},
     core::{FileOf, SegmentOf},
     owner::Owner,
-    preparer::{create_file, name_segment},
+    preparer::{Fill, create_file, name_segment},
     sealer::write_footer,
 };
 use crate::{
@@ -320,8 +320,8 @@ async fn fresh<E: Env>(
 ) -> Result<Segment<FileOf<E>>, OpenError> {
     let id = *next_segment;
     *next_segment += 1;
-    let file = create_file(env, &config.directory, id, config.segment_bytes, || false).await?;
-    let Some(file) = file else { unreachable!("nothing stops the making of a first segment") };
+    let file = create_file(env, &config.directory, id, config.segment_bytes, || Fill::Go).await?;
+    let Some(file) = file else { unreachable!("nothing abandons the making of a first segment") };
     Ok(name_segment(env, config, id, file).await?)
 }
 

@@ -68,6 +68,7 @@ fn step<E: Env>(core: &Core<E>) -> Option<Step<E>> {
             if state.sealing().count() >= SEALING_SEGMENTS_MAX {
                 return None;
             }
+            state.starving = state.spare.is_none();
             state.spare.take().map(Step::Roll)
         }
     }
