@@ -148,11 +148,12 @@ fn start_threads(
         cores.push(thread.map_err(StartError::Thread)?);
     }
     drop(progress);
-    let mut threads = Threads { post: post.clone(), cores, catalog: None };
+    let mut threads = Threads { post: post.clone(), cores, catalog: catalog_handle, catalog_thread: None };
     let started = (|| {
         // Lanes first, then ports: a server that cannot recover one of its lanes is never seen to listen.
         await_progress(&reached, Progress::Recovered, threads.cores.len())?;
-        threads.catalog = Some(catalog_thread.start(catalog, clock, post).map_err(StartError::Thread)?);
+        threads.catalog_thread =
+            Some(catalog_thread.start(catalog, clock, post).map_err(StartError::Thread)?);
         for start in starts.drain(..) {
             // A core that has gone meanwhile is missed by the wait that follows.
             let _ = start.send_blocking(());
@@ -161,7 +162,7 @@ fn start_threads(
     })();
     if let Err(error) = started {
         // Cores that wait for the start see that it will not come.
-        drop((starts, catalog_handle));
+        drop(starts);
         threads.abandon();
         return Err(error);
     }

@@ -54,7 +54,7 @@ impl CorePlan {
     pub(super) async fn run(self, executor: Executor) {
         let progress = self.progress.clone();
         let index = self.index;
-        let env = match CoreEnv::start(self.clock, executor) {
+        let env = match CoreEnv::start(self.clock, executor.clone()) {
             Ok(env) => env,
             Err(source) => return tell(&progress, Err(StartError::Ring { core: index, source })),
         };

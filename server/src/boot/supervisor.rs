@@ -11,13 +11,14 @@ use std::time::Duration;
 use super::directory::DataDirectory;
 use super::error::ServerError;
 use super::plan::Plan;
-use crate::shard::{Clock, Letter, Post, Pulse, Watchdog};
+use crate::shard::{CatalogHandle, Clock, Letter, Post, Pulse, Watchdog};
 
 /// The threads of a server.
 pub(super) struct Threads {
     pub(super) post: Post,
     pub(super) cores: Vec<JoinHandle<io::Result<()>>>,
-    pub(super) catalog: Option<JoinHandle<()>>,
+    pub(super) catalog: CatalogHandle,
+    pub(super) catalog_thread: Option<JoinHandle<()>>,
 }
 
 impl Threads {
@@ -28,12 +29,12 @@ impl Threads {
             // A core that has gone has nothing left to close.
             let _ = self.post.send_blocking(core, Letter::Close { done: done.clone() });
         }
-        drop(self.post);
+        self.catalog.close();
         for core in self.cores {
             // The error that is reported is the one that came first.
             let _ = core.join();
         }
-        if let Some(catalog) = self.catalog {
+        if let Some(catalog) = self.catalog_thread {
             let _ = catalog.join();
         }
     }
@@ -82,15 +83,15 @@ impl Supervisor {
         self.stage(deadline.max(self.clock.monotonic() + grace), "lanes to close", |done| Letter::Close {
             done,
         })?;
-        let Threads { post, cores, catalog } = self.threads;
+        let Threads { cores, catalog, catalog_thread, .. } = self.threads;
+        catalog.close();
         for core in cores {
             let ended = core.join().map_err(|_| ServerError::Panicked)?;
             if let Err(error) = ended {
                 tracing::error!(%error, "executor ended with an error");
             }
         }
-        drop(post);
-        if let Some(catalog) = catalog {
+        if let Some(catalog) = catalog_thread {
             catalog.join().map_err(|_| ServerError::Panicked)?;
         }
         drop(self.directory);

@@ -79,6 +79,11 @@ impl CatalogHandle {
         self.ask(|answer| Command::Delete { name, answer }).await
     }
 
+    /// Ends the thread when it has done what was asked before.
+    pub fn close(&self) {
+        self.commands.close();
+    }
+
     async fn ask<T, E: Error + 'static>(
         &self,
         command: impl FnOnce(Answer<T, E>) -> Command,
@@ -97,7 +102,7 @@ impl CatalogThread {
         (Self { commands }, CatalogHandle { commands: sender })
     }
 
-    /// Runs until nobody has the way to it any more.
+    /// Runs until the way to it is closed.
     pub fn start(
         self,
         catalog: impl Catalog + 'static,

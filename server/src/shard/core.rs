@@ -247,6 +247,11 @@ impl Core {
         &self.stopping
     }
 
+    /// Happens when the lanes are closed: whoever still runs ends.
+    pub fn closed(&self) -> &Rc<Event> {
+        &self.closed
+    }
+
     /// Counts work, which keeps the heartbeat short.
     pub fn busy(&self) -> &Rc<Busy> {
         &self.busy

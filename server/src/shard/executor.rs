@@ -3,14 +3,20 @@
 //! Requests run in a queue that is sensitive to latency, upkeep in one that is not. A task that panics ends the process: what the core
 //! owned would be lost to everybody who waits for it.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
+use std::rc::Rc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use futures_lite::future::or;
 use glommio::{Latency, LocalExecutorBuilder, Placement, Shares, TaskQueueHandle, timer::Timer};
 
-use super::limits::{IO_MEMORY_BYTES, REQUEST_LATENCY_MS, REQUEST_SHARES, RING_DEPTH, UPKEEP_SHARES};
+use super::event::Signal;
+use super::limits::{
+    IO_MEMORY_BYTES, REQUEST_LATENCY_MS, REQUEST_SHARES, RING_DEPTH, SEE_OFF_TIME_MAX, UPKEEP_SHARES,
+};
 
 /// How an executor divides its core.
 #[derive(Clone, Copy, Debug)]
@@ -28,10 +34,29 @@ struct Queues {
     upkeep: TaskQueueHandle,
 }
 
-/// The executor that runs this thread. Copies are the same.
-#[derive(Clone, Copy, Debug)]
+/// The executor that runs this thread. Clones are the same.
+#[derive(Clone, Debug)]
 pub struct Executor {
     queues: Queues,
+    tasks: Rc<Tasks>,
+}
+
+/// The tasks that were spawned and have not ended. A task that still waits when its executor ends is never dropped, and neither is what it holds, so
+/// an executor ends after its tasks.
+#[derive(Debug, Default)]
+struct Tasks {
+    live: Cell<u64>,
+    ended: Signal,
+}
+
+/// One of the tasks; dropped with it.
+struct Live(Rc<Tasks>);
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.0.live.set(self.0.live.get() - 1);
+        self.0.ended.notify();
+    }
 }
 
 impl Executor {
@@ -61,10 +86,11 @@ impl Executor {
                 let requests = proxy.create_task_queue(Shares::Static(REQUEST_SHARES), latency, "requests");
                 let upkeep =
                     proxy.create_task_queue(Shares::Static(UPKEEP_SHARES), Latency::NotImportant, "upkeep");
-                let executor = Self { queues: Queues { requests, upkeep } };
+                let executor = Self { queues: Queues { requests, upkeep }, tasks: Rc::default() };
                 // The main task is one among the others, so it runs in their queue.
-                let main = main(executor);
+                let main = main(executor.clone());
                 glommio::spawn_local_into(main, requests).expect("the queue was just made").await;
+                executor.see_off(core).await;
             });
             Ok(())
         })
@@ -72,17 +98,35 @@ impl Executor {
 
     /// Runs a task in the queue of requests.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        spawn_into(self.queues.requests, task);
+        self.spawn_into(self.queues.requests, task);
     }
 
     /// Runs a task in the queue of what can wait.
     pub fn spawn_upkeep(&self, task: impl Future<Output = ()> + 'static) {
-        spawn_into(self.queues.upkeep, task);
+        self.spawn_into(self.queues.upkeep, task);
     }
-}
 
-fn spawn_into(queue: TaskQueueHandle, task: impl Future<Output = ()> + 'static) {
-    glommio::spawn_local_into(task, queue).expect("queues live as long as their executor").detach();
+    fn spawn_into(&self, queue: TaskQueueHandle, task: impl Future<Output = ()> + 'static) {
+        self.tasks.live.set(self.tasks.live.get() + 1);
+        let live = Live(Rc::clone(&self.tasks));
+        let task = async move {
+            task.await;
+            drop(live);
+        };
+        glommio::spawn_local_into(task, queue).expect("queues live as long as their executor").detach();
+    }
+
+    /// Waits until all tasks have ended.
+    async fn see_off(&self, core: u32) {
+        let tasks = &self.tasks;
+        let ended = async {
+            tasks.ended.until(|| (tasks.live.get() == 0).then_some(())).await;
+        };
+        or(ended, sleep(SEE_OFF_TIME_MAX)).await;
+        if tasks.live.get() > 0 {
+            tracing::warn!(core, tasks = tasks.live.get(), "executor ends before its tasks");
+        }
+    }
 }
 
 /// Resolves after `duration`.

@@ -1,5 +1,7 @@
 //! The bounds of what crosses cores and of what an executor takes.
 
+use std::time::Duration;
+
 /// Letters that wait in one core's mailbox; senders wait when it is full.
 pub(super) const MAILBOX_LETTERS_MAX: usize = 1_024;
 /// Changes of streams that wait for the catalog's thread.
@@ -18,7 +20,9 @@ pub(super) const RING_DEPTH: usize = 256;
 pub(super) const HEARTBEAT_IDLE_MS: u64 = 50;
 /// How often the watchdog looks.
 pub(super) const WATCHDOG_PERIOD_MS: u64 = 50;
-/// Bytes of a latency-sensitive queue's share against upkeep's.
+/// Time that tasks have to end when their core has closed.
+pub(super) const SEE_OFF_TIME_MAX: Duration = Duration::from_secs(2);
+/// Share of the core that requests have against upkeep's.
 pub(super) const REQUEST_SHARES: usize = 1_000;
 /// See [`REQUEST_SHARES`].
 pub(super) const UPKEEP_SHARES: usize = 100;

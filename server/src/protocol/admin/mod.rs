@@ -10,6 +10,7 @@ mod ready;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use futures_lite::future::or;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 
@@ -36,6 +37,11 @@ impl Admin {
 
     /// Serves a listener until the core closes. The port outlives the start of an orderly end, so that probes see it.
     pub async fn serve(self: Rc<Self>, listener: Listener) {
+        let closed = Rc::clone(self.core.closed());
+        or(closed.wait(), self.accept(listener)).await;
+    }
+
+    async fn accept(self: Rc<Self>, listener: Listener) {
         loop {
             let socket = match listener.accept().await {
                 Ok(socket) => socket,
@@ -59,9 +65,12 @@ impl Admin {
                     let admin = Rc::clone(&admin);
                     async move { admin.answer(&head.method, head.uri.path()).await }
                 });
-                if let Err(error) = served.await {
-                    tracing::debug!(%error, "admin connection ended");
-                }
+                let served = async {
+                    if let Err(error) = served.await {
+                        tracing::debug!(%error, "admin connection ended");
+                    }
+                };
+                or(served, admin.core.closed().wait()).await;
                 drop(permit);
             });
         }

@@ -1,0 +1,95 @@
+//! A server in this process, with small segments and any free ports.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+use tidemill_server::boot::{Addresses, Server, ServerHandle};
+use tidemill_server::config::Config;
+
+use crate::client::Client;
+
+/// A running server and its directory.
+pub(crate) struct Fixture {
+    pub(crate) directory: TempDir,
+    handle: Option<ServerHandle>,
+}
+
+/// A small server: segments of 4 MiB, frames of 1 MiB, any free ports, no quotas.
+pub(crate) fn config(directory: &Path, cores: u32) -> Config {
+    let mut config = Config::default();
+    config.data.directory = directory.join("data");
+    config.data.lanes = Some(2);
+    config.server.cores = Some(cores);
+    config.listen.native_port = 0;
+    config.listen.admin_port = 0;
+    config.storage.segment_size = 4 << 20;
+    config.storage.group_bytes = 1 << 20;
+    config.limits.frame_bytes = 1 << 20;
+    config.limits.inflight_bytes = 8 << 20;
+    config.quota.enabled = false;
+    config.shutdown.timeout = std::time::Duration::from_secs(10);
+    config
+}
+
+impl Fixture {
+    /// On two cores if this machine has them.
+    pub(crate) fn start() -> Self {
+        Self::start_with(|_| {})
+    }
+
+    /// With changed knobs.
+    pub(crate) fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut config = config(directory.path(), cores());
+        change(&mut config);
+        let handle = Server::start(config).expect("the server starts");
+        Self { directory, handle: Some(handle) }
+    }
+
+    /// Ends the server and starts one on the same directory.
+    pub(crate) fn restart(&mut self) {
+        self.stop();
+        let handle = Server::start(config(self.directory.path(), cores())).expect("the server starts again");
+        self.handle = Some(handle);
+    }
+
+    /// Ends the server in order.
+    pub(crate) fn stop(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            handle.shutdown();
+            handle.join().expect("an orderly end");
+        }
+    }
+
+    /// Begins the orderly end without waiting for it.
+    pub(crate) fn begin_stop(&self) {
+        self.handle.as_ref().expect("the server runs").shutdown();
+    }
+
+    pub(crate) fn addresses(&self) -> &Addresses {
+        self.handle.as_ref().expect("the server runs").addresses()
+    }
+
+    /// A client on the shared port, past its hello.
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.addresses().native)
+    }
+
+    /// A client on a core's own port, past its hello.
+    pub(crate) fn client_of_core(&self, core: usize) -> Client {
+        Client::connect(self.addresses().cores[core])
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.stop();
+        }
+    }
+}
+
+/// Two cores if this machine has them.
+pub(crate) fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |count| if count.get() > 1 { 2 } else { 1 })
+}

@@ -1,0 +1,13 @@
+//! The server over real sockets: each test starts a whole server on a directory of its own.
+
+mod append;
+mod bad_input;
+mod bounds;
+mod catalog;
+mod client;
+mod fetch;
+mod fixture;
+mod lifecycle;
+mod quota;
+mod session;
+mod subscribe;
