@@ -75,10 +75,11 @@ pub fn check_host() -> Result<(), HostError> {
     if let Some(limit) = limit.filter(|limit| *limit < MEMLOCK_BYTES_MIN) {
         return Err(HostError::Memlock { limit });
     }
-    match Ring::new(Submission::Immediate) {
-        Ok(_) => Ok(()),
-        Err(source) => Err(explain(source)),
-    }
+    // On a thread of its own: the kernel ends a ring some time later with an interruption of the thread that made it.
+    let trial = std::thread::Builder::new().spawn(|| Ring::new(Submission::Immediate).map(drop));
+    let made =
+        trial.map(|thread| thread.join().unwrap_or_else(|_| Err(io::Error::other("the trial panicked"))));
+    made.and_then(|made| made).map_err(explain)
 }
 
 fn explain(source: io::Error) -> HostError {

@@ -1,1 +1,93 @@
-//! Tests.
+//! Bounds: connections, requests in flight, memory, slow readers.
+
+use std::time::{Duration, Instant};
+
+use tidemill_wire::message::{Ack, ErrorCode, RequestBody, ResponseBody, Settings};
+
+use crate::client::{Client, append, from_oldest, keyless};
+use crate::fixture::Fixture;
+
+#[test]
+fn connections_over_the_limit_are_told_so_and_closed() {
+    let server = Fixture::start_with(|config| {
+        config.server.cores = Some(1);
+        config.limits.connections = 3;
+    });
+    let held: Vec<Client> = (0..3).map(|_| server.client()).collect();
+    let mut refused = Client::connect_silently(server.addresses().native);
+    assert_eq!(refused.expect_ended(), Some(ErrorCode::Overloaded));
+    drop(held);
+    let begun = Instant::now();
+    loop {
+        let mut client = Client::connect_silently(server.addresses().native);
+        client.send(crate::client::hello());
+        match client.try_receive().map(|(response, _)| response.body) {
+            Some(ResponseBody::Welcome(_)) => return,
+            _ => assert!(begun.elapsed() < Duration::from_secs(5), "no place became free"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn requests_over_the_limit_of_a_connection_wait_their_turn() {
+    let server = Fixture::start_with(|config| config.limits.connection_inflight_requests = 4);
+    let mut client = server.client();
+    let stream = client.create("few", 2, Settings::default()).id;
+    for shard in (0..200).map(|number| number % 2) {
+        client.send_with(append(stream, Some(shard), Ack::Durable), &keyless(["x"]));
+    }
+    for _ in 0..200 {
+        let (response, _) = client.receive();
+        assert!(matches!(response.body, ResponseBody::Appended(_)), "{response:?}");
+    }
+}
+
+#[test]
+fn more_bytes_than_the_budget_holds_are_taken_in_turns() {
+    let server = Fixture::start_with(|config| config.limits.inflight_bytes = 2 << 20);
+    let stream = server.client().create("much", 2, Settings::default()).id;
+    let addresses = server.addresses().clone();
+    let producers: Vec<_> = (0..6_u32)
+        .map(|number| {
+            let address = addresses.native;
+            std::thread::spawn(move || {
+                let mut client = Client::connect(address);
+                let large = keyless((0..9).map(|_| vec![7; 100_000]));
+                for _ in 0..8 {
+                    client.send_with(append(stream, Some(number % 2), Ack::Durable), &large);
+                }
+                for _ in 0..8 {
+                    let (response, _) = client.receive();
+                    assert!(matches!(response.body, ResponseBody::Appended(_)), "{response:?}");
+                }
+            })
+        })
+        .collect();
+    for producer in producers {
+        producer.join().expect("everything was stored");
+    }
+    let total: u64 = server.client().describe("much").shards.iter().map(|shard| shard.next_sequence.0).sum();
+    assert_eq!(total, 6 * 8 * 9);
+}
+
+#[test]
+fn a_reader_that_takes_nothing_is_not_read_from_and_disturbs_nobody() {
+    let server = Fixture::start_with(|config| config.server.cores = Some(1));
+    let mut producer = server.client();
+    let stream = producer.create("slow", 1, Settings::default()).id;
+    for _ in 0..20 {
+        producer.append(stream, 0, &keyless((0..9).map(|_| vec![7; 100_000]))).expect("stored");
+    }
+    let mut slow = server.client();
+    for _ in 0..200 {
+        slow.send(RequestBody::Fetch(from_oldest(stream, 0)));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(producer.append(stream, 0, &keyless(["quick"])), Ok(180));
+    for _ in 0..200 {
+        let (response, run) = slow.receive();
+        assert!(matches!(response.body, ResponseBody::Fetched(_)), "{response:?}");
+        assert!(run.len() > 900_000, "{} bytes", run.len());
+    }
+}

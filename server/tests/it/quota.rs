@@ -1,1 +1,123 @@
-//! Tests.
+//! Quotas: what is admitted, what is refused, and for how long.
+
+use std::time::{Duration, Instant};
+
+use tidemill_wire::message::{ErrorCode, Fetch, Position, Quota, RequestBody, Settings, UpdateStream};
+use tidemill_wire::{SequenceNumber, StreamId};
+
+use crate::client::{Client, from_oldest, keyless, name};
+use crate::fixture::Fixture;
+
+fn limited(quota: Quota) -> Settings {
+    Settings { quota: Some(quota), ..Settings::default() }
+}
+
+fn create(client: &mut Client, stream: &str, quota: Quota) -> StreamId {
+    client.create(stream, 1, limited(quota)).id
+}
+
+#[test]
+fn an_append_over_the_byte_rate_is_told_exactly_how_long_to_wait() {
+    let server = Fixture::start();
+    let mut client = server.client();
+    let quota = Quota { write_bytes_per_second: 100_000, ..Quota::OFF };
+    let stream = create(&mut client, "bytes", quota);
+    let begun = Instant::now();
+    client.append(stream, 0, &keyless([vec![0; 100_000]])).expect("one second of burst");
+    let refused = client.append(stream, 0, &keyless([vec![0; 50_000]])).expect_err("the bucket is empty");
+    let elapsed_ms = u32::try_from(begun.elapsed().as_millis()).expect("a short test");
+    assert_eq!(refused.code, ErrorCode::WriteThrottled);
+    let wait = refused.retry_after_ms;
+    assert!(wait <= 500 && wait + elapsed_ms >= 499, "{wait} ms after {elapsed_ms} ms");
+    std::thread::sleep(Duration::from_millis(u64::from(wait)));
+    client.append(stream, 0, &keyless([vec![0; 50_000]])).expect("after the wait");
+}
+
+#[test]
+fn an_append_over_the_record_rate_is_refused_and_nothing_of_it_is_stored() {
+    let server = Fixture::start();
+    let mut client = server.client();
+    let stream = create(&mut client, "records", Quota { write_records_per_second: 10, ..Quota::OFF });
+    assert_eq!(client.append(stream, 0, &keyless(["x"; 10])), Ok(0));
+    let refused = client.append(stream, 0, &keyless(["x"; 5])).expect_err("the bucket is empty");
+    assert_eq!(refused.code, ErrorCode::WriteThrottled);
+    assert!((300..=500).contains(&refused.retry_after_ms), "{refused:?}");
+    assert_eq!(client.describe("records").shards[0].next_sequence.0, 10);
+}
+
+#[test]
+fn a_producer_without_limit_is_admitted_at_the_rate_plus_one_burst() {
+    let server = Fixture::start();
+    let mut client = server.client();
+    let stream = create(&mut client, "pushing", Quota { write_bytes_per_second: 1_000_000, ..Quota::OFF });
+    let begun = Instant::now();
+    let mut admitted = 0_u64;
+    while begun.elapsed() < Duration::from_secs(2) {
+        match client.append(stream, 0, &keyless([vec![0; 10_000]])) {
+            Ok(_) => admitted += 10_000,
+            Err(refused) => {
+                assert_eq!(refused.code, ErrorCode::WriteThrottled);
+                std::thread::sleep(Duration::from_millis(u64::from(refused.retry_after_ms)));
+            }
+        }
+    }
+    let bound = 1_000_000 + u64::try_from(begun.elapsed().as_millis()).expect("a short test") * 1_000;
+    assert!(admitted <= bound, "{admitted} bytes admitted, at most {bound} are allowed");
+    assert!(admitted >= bound * 9 / 10, "{admitted} bytes admitted of {bound}");
+}
+
+#[test]
+fn a_reader_gets_what_its_quota_allows_and_is_told_when_to_come_again() {
+    let server = Fixture::start();
+    let mut client = server.client();
+    let stream = create(&mut client, "reading", Quota { read_bytes_per_second: 100_000, ..Quota::OFF });
+    for _ in 0..20 {
+        client.append(stream, 0, &keyless([vec![0; 10_000]])).expect("stored");
+    }
+    let (fetched, records) = client.fetch(from_oldest(stream, 0)).expect("one second of burst");
+    assert_eq!(records.len(), 10, "the answer is cut to the quota");
+    let next = Fetch { position: Position::Sequence(fetched.next_sequence), ..from_oldest(stream, 0) };
+    let refused = match client.fetch(next) {
+        Err(refused) => refused,
+        Ok((_, records)) => panic!("{} records although the quota is used up", records.len()),
+    };
+    assert_eq!(refused.code, ErrorCode::ReadThrottled);
+    assert!((1..=100).contains(&refused.retry_after_ms), "{refused:?}");
+    let begun = Instant::now();
+    let waiting = Fetch { wait_ms: 5_000, ..next };
+    let (_, records) = client.fetch(waiting).expect("a fetch that waits outlasts the quota");
+    assert_eq!(records.len(), 1);
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_reader_that_waits_is_paced_to_the_rate() {
+    let server = Fixture::start();
+    let mut client = server.client();
+    let stream = create(&mut client, "paced", Quota { read_bytes_per_second: 200_000, ..Quota::OFF });
+    for _ in 0..60 {
+        client.append(stream, 0, &keyless([vec![0; 10_000]])).expect("stored");
+    }
+    let begun = Instant::now();
+    let mut next = 0;
+    while next < 60 {
+        let position = Position::Sequence(SequenceNumber(next));
+        let fetch = Fetch { position, wait_ms: 5_000, ..from_oldest(stream, 0) };
+        next = client.fetch(fetch).expect("within the wait").0.next_sequence.0;
+    }
+    // 600 kB at 200 kB/s, of which one second is burst.
+    let elapsed = begun.elapsed();
+    assert!((Duration::from_millis(1_900)..Duration::from_millis(3_500)).contains(&elapsed), "{elapsed:?}");
+}
+
+#[test]
+fn a_quota_that_is_turned_off_no_longer_holds() {
+    let server = Fixture::start();
+    let mut client = server.client();
+    let stream = create(&mut client, "freed", Quota { write_records_per_second: 1, ..Quota::OFF });
+    client.append(stream, 0, &keyless(["x"])).expect("the burst");
+    client.append(stream, 0, &keyless(["x"])).expect_err("the bucket is empty");
+    let update = UpdateStream { name: name("freed"), settings: limited(Quota::OFF) };
+    client.ask(RequestBody::UpdateStream(update));
+    client.append(stream, 0, &keyless(["x"; 1_000])).expect("no quota any more");
+}

@@ -19,6 +19,9 @@ use super::pace;
 use super::table::{LocalShard, Streams, now_ns};
 use crate::gate::quota::Wait;
 
+/// Bytes of headers and offsets that a fetch within its quota may bring beside keys and data.
+const OVERHEAD_BYTES: u64 = 64 << 10;
+
 /// What is to be read.
 #[derive(Clone, Copy, Debug)]
 pub struct Fetch {
@@ -152,7 +155,10 @@ impl<E: Env> Reader<E> {
     ) -> Result<Result<Delivery, Wait>, FetchError> {
         let readable = self.local.quota.borrow_mut().readable(now_ns(&self.env));
         // Without a byte to spend the lane is asked for as little as it gives, to see whether there is anything at all.
-        let allowed = readable.map_or(1, std::num::NonZeroU64::get);
+        // Else it is asked for more than is allowed, since the quota does not count what entries and batches add to keys and data;
+        // what is too much is cut off before it is charged.
+        let allowed =
+            readable.map_or(1, |bytes| bytes.get().saturating_mul(2).saturating_add(OVERHEAD_BYTES));
         let bytes = bytes_max.min(usize::try_from(allowed).unwrap_or(usize::MAX));
         let fetched = self.local.lane.fetch(self.local.owner, from, bytes).await;
         let mut fetched = fetched.map_err(|error| self.error(error))?;
