@@ -109,8 +109,13 @@ fn configuration(data: &std::path::Path) -> Outcome<Config> {
             .map(|effective| effective.config)
             .map_err(|error| CommandError::new(Exit::Usage, chain(&error)))
     };
-    let directory = ("data.directory".to_owned(), data.display().to_string());
-    let config = load(vec![directory.clone()])?;
+    let set = |key: &str, value: String| (key.to_owned(), value);
+    // Segments are written once before their use; smaller ones let the demo begin sooner.
+    let fixed = vec![
+        set("data.directory", data.display().to_string()),
+        set("storage.segment_size", "64MiB".to_owned()),
+    ];
+    let config = load(fixed.clone())?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let core_ports =
         (0..=cores).filter_map(|core| config.listen.native_port.checked_add(u16::try_from(core).ok()?));
@@ -118,6 +123,6 @@ fn configuration(data: &std::path::Path) -> Outcome<Config> {
     if core_ports.chain([config.listen.admin_port]).all(is_free) {
         return Ok(config);
     }
-    let any = |key: &str| (key.to_owned(), "0".to_owned());
-    load(vec![directory, any("listen.native_port"), any("listen.admin_port")])
+    let any = ["listen.native_port", "listen.admin_port"].map(|key| set(key, "0".to_owned()));
+    load(fixed.into_iter().chain(any).collect())
 }

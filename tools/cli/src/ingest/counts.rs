@@ -130,7 +130,7 @@ impl Summary {
             self.files,
             if self.files == 1 { "file" } else { "files" },
             show_span(elapsed),
-            show_rate(self.bytes, elapsed),
+            show_rate(self.bytes_per_second, Duration::from_secs(1)),
             show_count(self.records_per_second),
         );
         if self.lines_without_key > 0 {

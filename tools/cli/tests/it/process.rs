@@ -124,6 +124,8 @@ impl Server {
         let data = data.display().to_string();
         let fixed = ["serve", "--json", "--data", &data, "--listen", "127.0.0.1:0", "--admin-port", "0"];
         let mut command = tidemill(&fixed);
+        // A segment is written once before its use, which at the usual size is most of the time of a short test.
+        command.args(["--set", "storage.segment_size=16MiB"]);
         let errors = File::create(&log).expect("the directory is writable");
         let mut process = Running::start(command.args(flags).stdout(Stdio::piped()).stderr(errors));
         let line = first_line(&mut process.child);

@@ -81,12 +81,9 @@ fn the_demo_checks_every_line_and_ends() {
         assert_eq!((report["lines"].as_u64(), report["keys"].as_u64()), (Some(20_000), Some(17)));
         assert_eq!(report["stream"], if round == 1 { "demo" } else { "demo-2" }, "a former demo's data stay");
     }
+    // One after the other: each takes the usual ports if they are free.
     let told = run(&["demo", &log, "--exit"]).ok();
     assert!(told.contains("every line came back once"), "{told}");
-}
-
-#[test]
-fn the_demo_makes_up_a_log_where_there_is_none() {
     let report = run(&["demo", "--exit", "--size", "3MB", "--json"]).ok();
     let report: serde_json::Value = serde_json::from_str(&report).expect("the report is JSON");
     assert_eq!(report["is_complete"], true, "{report}");

@@ -297,7 +297,11 @@ fn text(report: &Report, is_kept: bool) -> String {
         percentiles.map_or_else(|| "not measured".to_owned(), |percentiles| percentiles.text())
     };
     let check = if report.is_complete {
-        format!("every line came back once, in order for each of {} keys", show_count(report.keys as u64))
+        let keys = if report.keys == 1 { "key" } else { "keys" };
+        format!(
+            "every line came back once, in the order of its key ({} {keys})",
+            show_count(report.keys as u64)
+        )
     } else {
         "FAILED".to_owned()
     };
