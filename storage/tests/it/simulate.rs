@@ -13,8 +13,6 @@ use crate::{
     record::{payload, read_all, seen},
 };
 
-const LIVES: u64 = 9;
-
 /// What a seed does beside the crashes.
 #[derive(Clone, Copy, Debug)]
 struct Scenario {
@@ -24,7 +22,30 @@ struct Scenario {
     payload_bytes_max: u64,
     /// All payloads have the same size: new entries end where old ones did, so that old bytes behind them could come back.
     one_size: bool,
-    only: Option<Crash>,
+    lives: u64,
+    /// Steps of a life at most.
+    steps_max: u64,
+    crashes: Crashes,
+}
+
+/// How lives end.
+#[derive(Clone, Copy, Debug)]
+enum Crashes {
+    Drawn,
+    Power,
+    /// What a killed process left half done is used, and then the power is cut.
+    KillThenPower,
+}
+
+impl Crashes {
+    fn end_of(self, life: u64, sim: &Sim) -> Crash {
+        let kill = match self {
+            Self::Drawn => sim.draw(2) == 0,
+            Self::Power => false,
+            Self::KillThenPower => life.is_multiple_of(2),
+        };
+        if kill { Crash::Process } else { Crash::Power }
+    }
 }
 
 fn scenario(sim: &Sim) -> Scenario {
@@ -46,7 +67,9 @@ fn scenario(sim: &Sim) -> Scenario {
         owners: 1 + sim.draw(5),
         payload_bytes_max: 64 << sim.draw(6),
         one_size: sim.draw(2) == 0,
-        only: None,
+        lives: 9,
+        steps_max: 4000,
+        crashes: Crashes::Drawn,
     }
 }
 
@@ -184,7 +207,7 @@ fn run(seed: u64, change: impl Fn(&mut Scenario), reached: &mut Reached) -> u32 
     change(&mut scenario);
     let model = Rc::new(RefCell::new(Model::default()));
     let mut crash = Crash::Process;
-    for life in 0..LIVES {
+    for life in 0..scenario.lives {
         let env = sim.env();
         // The check after a crash must see what is there, so nothing fails and nothing expires by age meanwhile.
         sim.set_faults(Faults {
@@ -215,7 +238,7 @@ fn run(seed: u64, change: impl Fn(&mut Scenario), reached: &mut Reached) -> u32 
             env.spawn(client(env.clone(), lane.clone(), Rc::clone(&model), owner, scenario));
         }
         // Short lives meet what the process before left half done.
-        let steps = if sim.draw(2) == 0 { 300 } else { 4000 };
+        let steps = if sim.draw(2) == 0 { 300 } else { scenario.steps_max };
         sim.stop_after(10 + sim.draw(steps));
         let closes = sim.draw(5) == 0;
         let ended = sim.run(async {
@@ -227,13 +250,16 @@ fn run(seed: u64, change: impl Fn(&mut Scenario), reached: &mut Reached) -> u32 
         });
         reached.end(&lane);
         drop((ended, lane));
-        crash = scenario.only.unwrap_or(if sim.draw(2) == 0 { Crash::Process } else { Crash::Power });
+        crash = scenario.crashes.end_of(life, &sim);
         sim.crash(crash);
         if sim.draw(4) == 0 {
             // Killed again while it recovers.
             sim.stop_after(1 + sim.draw(60));
             let _ = sim.run(open(&env, &frozen));
-            sim.crash(crash);
+            let again = scenario.crashes.end_of(sim.draw(2), &sim);
+            sim.crash(again);
+            // What a power cut may take is gone, whether it came first or last.
+            crash = if again == Crash::Power { again } else { crash };
         }
     }
     let next: u64 = model.borrow().owners.len() as u64;
@@ -247,7 +273,11 @@ fn seeds() -> u64 {
 
 /// Runs a seed and tells which one it was if it fails.
 fn check(seed: u64, reached: &mut Reached) -> u32 {
-    let run = std::panic::AssertUnwindSafe(|| run(seed, |_| {}, reached));
+    check_changed(seed, |_| {}, reached)
+}
+
+fn check_changed(seed: u64, change: impl Fn(&mut Scenario), reached: &mut Reached) -> u32 {
+    let run = std::panic::AssertUnwindSafe(|| run(seed, change, reached));
     std::panic::catch_unwind(run)
         .unwrap_or_else(|_| panic!("seed {seed} fails; run it alone with TIDEMILL_SIM_SEED={seed}"))
 }
@@ -267,6 +297,26 @@ fn no_seed_loses_or_repeats_what_was_acknowledged() {
     }
 }
 
+/// Segments fill within a few entries, and lives are over within a few hundred steps.
+#[test]
+fn what_a_killed_process_left_half_done_survives_a_power_cut() {
+    let change = |scenario: &mut Scenario| {
+        *scenario = Scenario {
+            faults: Faults::default(),
+            retention: Retention::FOREVER,
+            owners: 3,
+            payload_bytes_max: 4000,
+            one_size: true,
+            lives: 8,
+            steps_max: 200,
+            crashes: if scenario.one_size { Crashes::KillThenPower } else { Crashes::Drawn },
+        };
+    };
+    for seed in 0..4 * seeds() {
+        check_changed(seed, change, &mut Reached::default());
+    }
+}
+
 #[test]
 fn one_seed_has_one_history() {
     let history = |seed| check(seed, &mut Reached::default());
@@ -281,7 +331,7 @@ fn a_flush_that_lies_is_noticed() {
     let caught = (0..20).filter(|seed| {
         let lie = |scenario: &mut Scenario| {
             scenario.faults = Faults { lying_flushes: true, ..Faults::default() };
-            scenario.only = Some(Crash::Power);
+            scenario.crashes = Crashes::Power;
         };
         std::panic::catch_unwind(|| run(*seed, lie, &mut Reached::default())).is_err()
     });
@@ -298,7 +348,9 @@ fn a_full_disk_refuses_and_serves_again_when_there_is_room() {
         owners: 1,
         payload_bytes_max: 64,
         one_size: false,
-        only: None,
+        lives: 9,
+        steps_max: 4000,
+        crashes: Crashes::Drawn,
     };
     sim.set_faults(Faults { capacity_bytes: Some(3 * 32 * 1024), ..Faults::default() });
     let owner = OwnerId(1);
@@ -343,7 +395,9 @@ fn a_failed_flush_poisons_and_nothing_is_acknowledged_after_it() {
         owners: 1,
         payload_bytes_max: 64,
         one_size: false,
-        only: None,
+        lives: 9,
+        steps_max: 4000,
+        crashes: Crashes::Drawn,
     };
     let done = sim.run(async {
         let (lane, _) = open(&env, &scenario).await;
