@@ -5,7 +5,6 @@ use std::time::Duration;
 use tidemill_storage::{LaneConfig, Retention};
 use tidemill_wire::LaneId;
 use tidemill_wire::entry::ENTRY_HEADER_BYTES;
-use tidemill_wire::limits::BATCH_BYTES_MAX;
 
 use super::directory::DataDirectory;
 use super::doors::Doors;
@@ -15,8 +14,6 @@ use crate::protocol::native;
 use crate::service::catalog::{Catalog, Limits, Node, NodeId, RedbCatalog, StreamDefaults};
 use crate::shard::{HostError, Placement, Runtime, check_host, online_cpus};
 
-/// An entry takes at most this part of a segment.
-const ENTRIES_PER_SEGMENT_MIN: u64 = 4;
 /// Appends that wait for a lane, in groups: enough to fill the next while one is written, and no more than a moment's worth.
 const QUEUE_GROUPS: u64 = 8;
 
@@ -98,14 +95,15 @@ impl Plan {
         lanes: impl Iterator<Item = LaneId>,
     ) -> Vec<LaneConfig> {
         let storage = &self.config.storage;
-        let largest = u64::from(BATCH_BYTES_MAX) + ENTRY_HEADER_BYTES as u64;
+        let largest = storage.batch_bytes_max() + ENTRY_HEADER_BYTES as u64;
         let configs = lanes.map(|lane| LaneConfig {
             segment_bytes: storage.segment_size,
-            entry_bytes_max: largest.min(storage.segment_size / ENTRIES_PER_SEGMENT_MIN),
+            entry_bytes_max: largest,
             group_bytes_max: storage.group_bytes,
             queue_bytes_max: storage.group_bytes.saturating_mul(QUEUE_GROUPS).max(largest),
             flush_interval: storage.flush_interval,
             upkeep_interval: storage.upkeep_interval,
+            recycled_segments_max: storage.spare_segments as usize,
             ..LaneConfig::production(directory.lane(lane), lane)
         });
         configs.collect()

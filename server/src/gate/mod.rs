@@ -1,8 +1,7 @@
-//! The one door that every request passes: what it may cost and how much may be inside.
+//! The one door that every request passes: how much may be inside.
 //!
-//! [`quota`] holds rates (bytes and records per second of a shard), [`budget`] holds levels (bytes and
-//! requests in flight on a core). Both decide on the numbers they are given, hold no clock, know nothing of
-//! protocols, and bound what they remember.
+//! [`budget`] holds levels (bytes and connections of a core) and lets nobody in who does not fit. It decides on the numbers it is given, holds no
+//! clock, knows nothing of protocols, and bounds what it remembers. Rates are not here: a shard's buckets are state of the shard, so its
+//! owner has them (`service::quota`), and a request meets them when it gets there.
 
 pub mod budget;
-pub mod quota;

@@ -1,4 +1,5 @@
 //! What the server serves, in its own vocabulary: services decide, and others do the input and output.
 
 pub mod catalog;
+pub mod quota;
 pub mod stream;

@@ -109,7 +109,7 @@ impl Core {
     #[must_use]
     pub fn new(parts: CoreParts) -> Rc<Self> {
         let streams = Streams::new(parts.env.clone(), parts.lanes, parts.waiting_fetches_max);
-        for definition in parts.streams {
+        for definition in &parts.streams {
             streams.publish(definition);
         }
         Rc::new(Self {
@@ -152,7 +152,7 @@ impl Core {
         match letter {
             Letter::Requests(requests) => requests.0.into_iter().for_each(|request| self.begin(request)),
             Letter::Publish { definition, done } => {
-                self.streams.publish(definition);
+                self.streams.publish(&definition);
                 tell(&done);
             }
             Letter::Forget { stream, done } => {

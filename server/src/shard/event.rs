@@ -48,6 +48,12 @@ impl Event {
         self.happened.get()
     }
 
+    /// How many places for wakers there are, taken or free.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.slots.borrow().wakers.len()
+    }
+
     /// Resolves when it has happened.
     pub fn wait(&self) -> Wait<'_> {
         Wait { event: self, slot: None }

@@ -19,6 +19,8 @@ mod pump;
 mod request;
 mod router;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod watchdog;
 
 pub use catalog::{

@@ -1,11 +1,11 @@
 //! Bounds: connections, requests in flight, memory, slow readers.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tidemill_wire::message::{Ack, ErrorCode, RequestBody, ResponseBody, Settings};
 
 use crate::client::{Client, append, from_oldest, keyless};
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, now};
 
 #[test]
 fn connections_over_the_limit_are_told_so_and_closed() {
@@ -17,7 +17,7 @@ fn connections_over_the_limit_are_told_so_and_closed() {
     let mut refused = Client::connect_silently(server.addresses().native);
     assert_eq!(refused.expect_ended(), Some(ErrorCode::Overloaded));
     drop(held);
-    let begun = Instant::now();
+    let begun = now();
     loop {
         let mut client = Client::connect_silently(server.addresses().native);
         client.send(crate::client::hello());

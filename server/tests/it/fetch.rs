@@ -1,12 +1,12 @@
 //! Fetches: positions, bounds and waiting.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tidemill_wire::message::{Ack, ErrorCode, Fetch, Position, RequestBody, ResponseBody, Settings};
 use tidemill_wire::{StreamId, Timestamp};
 
 use crate::client::{append, from_oldest, from_sequence, keyless, records};
-use crate::fixture::{Fixture, cores};
+use crate::fixture::{Fixture, cores, now};
 
 #[test]
 fn every_position_leads_to_its_record() {
@@ -71,7 +71,7 @@ fn a_waiting_fetch_is_woken_by_the_append_on_any_core() {
             let waiting = Fetch { position, wait_ms: 15_000, ..from_oldest(stream, shard) };
             reader.send(RequestBody::Fetch(waiting));
             std::thread::sleep(Duration::from_millis(30));
-            let begun = Instant::now();
+            let begun = now();
             server.client().append(stream, shard, &keyless(["news"])).expect("stored");
             let (response, run) = reader.receive();
             let ResponseBody::Fetched(fetched) = response.body else { panic!("{response:?}") };
@@ -86,7 +86,7 @@ fn a_wait_without_records_ends_on_time_with_nothing() {
     let server = Fixture::start();
     let mut client = server.client();
     let stream = client.create("quiet", 1, Settings::default()).id;
-    let begun = Instant::now();
+    let begun = now();
     let (fetched, none) = client.fetch(Fetch { wait_ms: 200, ..from_oldest(stream, 0) }).expect("readable");
     assert!(none.is_empty() && fetched.next_sequence.0 == 0);
     let elapsed = begun.elapsed();

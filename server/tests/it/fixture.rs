@@ -93,3 +93,9 @@ impl Drop for Fixture {
 pub(crate) fn cores() -> u32 {
     std::thread::available_parallelism().map_or(1, |count| if count.get() > 1 { 2 } else { 1 })
 }
+
+/// The tests' own stopwatch.
+#[expect(clippy::disallowed_methods, reason = "a test measures the server from outside")]
+pub(crate) fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}

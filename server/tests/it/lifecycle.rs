@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tidemill_server::boot::{Server, StartError};
 use tidemill_wire::message::{
@@ -11,7 +11,7 @@ use tidemill_wire::message::{
 use tidemill_wire::{ShardIndex, StreamId};
 
 use crate::client::{Client, append, from_oldest, keyless, name};
-use crate::fixture::{Fixture, config, cores};
+use crate::fixture::{Fixture, config, cores, now};
 
 #[test]
 fn a_second_server_on_a_directory_is_refused_with_the_process_that_holds_it() {
@@ -148,7 +148,7 @@ fn an_orderly_end_answers_those_who_wait() {
     }
     assert!(client.welcome.is_some());
     std::thread::sleep(Duration::from_millis(50));
-    let begun = Instant::now();
+    let begun = now();
     server.begin_stop();
     let (mut fetched, mut ended) = (0, 0);
     while let Some((response, _)) = client.try_receive() {

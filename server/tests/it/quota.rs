@@ -1,12 +1,12 @@
 //! Quotas: what is admitted, what is refused, and for how long.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tidemill_wire::message::{ErrorCode, Fetch, Position, Quota, RequestBody, Settings, UpdateStream};
 use tidemill_wire::{SequenceNumber, StreamId};
 
 use crate::client::{Client, from_oldest, keyless, name};
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, now};
 
 fn limited(quota: Quota) -> Settings {
     Settings { quota: Some(quota), ..Settings::default() }
@@ -22,7 +22,7 @@ fn an_append_over_the_byte_rate_is_told_exactly_how_long_to_wait() {
     let mut client = server.client();
     let quota = Quota { write_bytes_per_second: 100_000, ..Quota::OFF };
     let stream = create(&mut client, "bytes", quota);
-    let begun = Instant::now();
+    let begun = now();
     client.append(stream, 0, &keyless([vec![0; 100_000]])).expect("one second of burst");
     let refused = client.append(stream, 0, &keyless([vec![0; 50_000]])).expect_err("the bucket is empty");
     let elapsed_ms = u32::try_from(begun.elapsed().as_millis()).expect("a short test");
@@ -50,7 +50,7 @@ fn a_producer_without_limit_is_admitted_at_the_rate_plus_one_burst() {
     let server = Fixture::start();
     let mut client = server.client();
     let stream = create(&mut client, "pushing", Quota { write_bytes_per_second: 1_000_000, ..Quota::OFF });
-    let begun = Instant::now();
+    let begun = now();
     let mut admitted = 0_u64;
     while begun.elapsed() < Duration::from_secs(2) {
         match client.append(stream, 0, &keyless([vec![0; 10_000]])) {
@@ -83,7 +83,7 @@ fn a_reader_gets_what_its_quota_allows_and_is_told_when_to_come_again() {
     };
     assert_eq!(refused.code, ErrorCode::ReadThrottled);
     assert!((1..=100).contains(&refused.retry_after_ms), "{refused:?}");
-    let begun = Instant::now();
+    let begun = now();
     let waiting = Fetch { wait_ms: 5_000, ..next };
     let (_, records) = client.fetch(waiting).expect("a fetch that waits outlasts the quota");
     assert_eq!(records.len(), 1);
@@ -98,7 +98,7 @@ fn a_reader_that_waits_is_paced_to_the_rate() {
     for _ in 0..60 {
         client.append(stream, 0, &keyless([vec![0; 10_000]])).expect("stored");
     }
-    let begun = Instant::now();
+    let begun = now();
     let mut next = 0;
     while next < 60 {
         let position = Position::Sequence(SequenceNumber(next));

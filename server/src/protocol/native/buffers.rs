@@ -13,7 +13,14 @@ const _: () = assert!(BUFFER_BYTES_MIN << (SIZES - 1) >= tidemill_wire::limits::
 /// The buffers of one core.
 #[derive(Debug)]
 pub(super) struct BufferPool {
-    sizes: [(Sender<Vec<u8>>, Receiver<Vec<u8>>); SIZES],
+    sizes: [Shelf; SIZES],
+}
+
+/// Idle buffers of one size.
+#[derive(Debug)]
+struct Shelf {
+    home: Sender<Vec<u8>>,
+    idle: Receiver<Vec<u8>>,
 }
 
 /// A buffer that goes back to its pool. Its bytes are always initialised, whoever had it before.
@@ -26,14 +33,18 @@ pub(super) struct Buffer {
 
 impl BufferPool {
     pub(super) fn new() -> Self {
-        Self { sizes: std::array::from_fn(|_| async_channel::bounded(IDLE_BUFFERS_MAX)) }
+        let shelf = || {
+            let (home, idle) = async_channel::bounded(IDLE_BUFFERS_MAX);
+            Shelf { home, idle }
+        };
+        Self { sizes: std::array::from_fn(|_| shelf()) }
     }
 
     /// A buffer of at least `bytes` bytes, which is at most the largest frame.
     pub(super) fn take(&self, bytes: usize) -> Buffer {
         let doublings = bytes.div_ceil(BUFFER_BYTES_MIN).next_power_of_two().ilog2() as usize;
         let size = doublings.min(SIZES - 1);
-        let (home, idle) = &self.sizes[size];
+        let Shelf { home, idle } = &self.sizes[size];
         let bytes = idle.try_recv().unwrap_or_else(|_| vec![0; BUFFER_BYTES_MIN << size]);
         Buffer { bytes, home: home.clone() }
     }
@@ -62,3 +73,6 @@ impl Drop for Buffer {
         let _ = self.home.try_send(std::mem::take(&mut self.bytes));
     }
 }
+
+#[cfg(test)]
+mod tests;

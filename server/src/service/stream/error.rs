@@ -4,7 +4,7 @@ use tidemill_storage::error::{Damage, DiskError};
 use tidemill_wire::batch::BuildError;
 use tidemill_wire::{SequenceNumber, ShardIndex, StreamId};
 
-use crate::gate::quota::Wait;
+use crate::service::quota::Wait;
 
 /// Why records were not appended to a shard.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -17,7 +17,7 @@ use tidemill_wire::{SequenceNumber, ShardIndex, StreamId};
 use super::error::FetchError;
 use super::pace;
 use super::table::{LocalShard, Streams, now_ns};
-use crate::gate::quota::Wait;
+use crate::service::quota::Wait;
 
 /// Bytes of headers and offsets that a fetch within its quota may bring beside keys and data.
 const OVERHEAD_BYTES: u64 = 64 << 10;

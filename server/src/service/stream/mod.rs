@@ -10,6 +10,8 @@ mod fetch;
 mod pace;
 mod route;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use append::Append;
 pub use definition::{Attributes, Definition, Shard};

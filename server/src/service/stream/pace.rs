@@ -9,7 +9,7 @@ use tidemill_wire::SequenceNumber;
 use tidemill_wire::batch::payload_bytes_of;
 use tidemill_wire::entry::{ENTRY_HEADER_BYTES, EntryHeader};
 
-use crate::gate::quota::{ShardQuota, Wait};
+use crate::service::quota::{ShardQuota, Wait};
 
 /// Charges keys and data of the entries that are affordable, at least one, and drops the others.
 pub(super) fn admit(quota: &mut ShardQuota, now_ns: u64, fetched: &mut Fetched) -> Result<(), Wait> {

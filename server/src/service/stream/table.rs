@@ -16,7 +16,7 @@ use tidemill_wire::message::ShardState;
 use tidemill_wire::{LaneId, OwnerId, ShardIndex, StreamId, StreamName};
 
 use super::definition::Definition;
-use crate::gate::quota::ShardQuota;
+use crate::service::quota::ShardQuota;
 
 /// The streams of one core.
 pub struct Streams<E: Env> {
@@ -99,7 +99,7 @@ impl<E: Env> Streams<E> {
 
     /// Takes in a stream that is new or has changed. Its shards on this core's lanes take appends from here on; those that were
     /// there keep what they have used of their quotas.
-    pub fn publish(&self, definition: Arc<Definition>) {
+    pub fn publish(&self, definition: &Arc<Definition>) {
         let before = self.get(definition.id);
         let local = definition.shards().iter().map(|shard| {
             let lane = self.lanes.get(&shard.lane)?;
@@ -120,7 +120,7 @@ impl<E: Env> Streams<E> {
         });
         let local = local.collect();
         let turn = Cell::new(before.map_or(0, |stream| stream.turn.get()));
-        let stream = Rc::new(Stream { definition: Arc::clone(&definition), local, turn });
+        let stream = Rc::new(Stream { definition: Arc::clone(definition), local, turn });
         self.by_name.borrow_mut().insert(definition.name.clone(), Rc::clone(&stream));
         self.by_id.borrow_mut().insert(definition.id, stream);
     }

@@ -1,0 +1,142 @@
+//! Tests of `service::stream`: what is decided without a lane.
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use tidemill_storage::Fetched;
+use tidemill_wire::batch::{BatchBuilder, BatchView, Compression, payload_bytes_of};
+use tidemill_wire::entry::{EntryHeader, EntryKind};
+use tidemill_wire::message::Quota;
+use tidemill_wire::routing::{HashKeyRange, RoutingTable};
+use tidemill_wire::{OwnerId, SequenceNumber, ShardIndex, Timestamp};
+
+use super::*;
+use crate::service::quota::ShardQuota;
+
+fn table(shards: u32) -> RoutingTable {
+    let ranges = HashKeyRange::split_evenly(shards).into_iter().zip((0..).map(ShardIndex));
+    RoutingTable::new(ranges).expect("an even split")
+}
+
+fn view(records: &[(String, String)]) -> BatchView {
+    let mut builder = BatchBuilder::new();
+    for (key, data) in records {
+        builder.push(key.as_bytes(), data.as_bytes(), None).expect("a small batch");
+    }
+    BatchView::parse(builder.build(Compression::None).expect("records")).expect("a batch")
+}
+
+proptest! {
+    /// The parts hold each record once, in order, where its key leads.
+    #[test]
+    fn a_divided_batch_is_the_batch(
+        records in prop::collection::vec(("[a-d]{0,2}", "[x-z]{0,4}"), 1..80),
+        shards in 1_u32..9,
+        turn: u32,
+    ) {
+        let (table, batch) = (table(shards), view(&records));
+        let routed = route(&table, &batch, turn).expect("an uncompressed batch");
+        prop_assert_eq!(routed.part_of.len(), records.len());
+        let mut parts: Vec<_> = routed
+            .parts
+            .iter()
+            .map(|part| {
+                let view = BatchView::parse(part.batch.clone()).expect("a batch");
+                assert_eq!(view.count(), part.records);
+                assert_eq!(view.payload_bytes() as u64, part.payload_bytes);
+                (part.shard, view.into_records().expect("readable"))
+            })
+            .collect();
+        for ((key, data), part) in records.iter().zip(&routed.part_of) {
+            let (shard, rest) = &mut parts[usize::from(*part)];
+            let wanted = if key.is_empty() { ShardIndex(turn % shards) } else { table.route(key.as_bytes()) };
+            prop_assert_eq!(*shard, wanted);
+            let record = rest.next().expect("as many records as were put in");
+            prop_assert_eq!((&record.key[..], &record.data[..]), (key.as_bytes(), data.as_bytes()));
+        }
+        for (_, mut rest) in parts {
+            prop_assert_eq!(rest.next(), None);
+        }
+    }
+}
+
+#[test]
+fn a_batch_for_one_shard_is_not_copied() {
+    let batch = view(&[("a".into(), "1".into()), ("a".into(), "2".into())]);
+    let routed = route(&table(4), &batch, 0).expect("one shard");
+    assert_eq!(routed.parts[0].batch.as_ptr(), batch.bytes().as_ptr());
+    let batch = view(&[("a".into(), "1".into()), ("b".into(), "2".into())]);
+    let routed = route(&table(1), &batch, 0).expect("one shard");
+    assert_eq!(routed.parts[0].batch.as_ptr(), batch.bytes().as_ptr());
+}
+
+/// Entries of one record each with so many bytes of data, in runs of two.
+fn fetched(sizes: &[usize]) -> Fetched {
+    let entry = |(number, size): (u64, &usize)| {
+        let mut builder = BatchBuilder::new();
+        builder.push(b"", &vec![7; *size], None).expect("a small batch");
+        let payload = builder.build(Compression::None).expect("a record");
+        let header = EntryHeader {
+            length: u32::try_from(64 + payload.len()).expect("small"),
+            kind: EntryKind::Batch,
+            key_id: 0,
+            record_count: 1,
+            owner: OwnerId(1),
+            base_sequence: SequenceNumber(10 + number),
+            append_time: Timestamp(0),
+            segment_epoch: 0,
+            durable_before: 0,
+        };
+        let mut bytes = header.encode(&payload).to_vec();
+        bytes.extend_from_slice(&payload);
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+        bytes
+    };
+    let entries: Vec<Vec<u8>> = (0..).zip(sizes).map(entry).collect();
+    let runs: Vec<Bytes> = entries.chunks(2).map(|run| Bytes::from(run.concat())).collect();
+    let end = SequenceNumber(10 + sizes.len() as u64);
+    Fetched {
+        bytes: runs.iter().map(Bytes::len).sum(),
+        entries: runs,
+        from: SequenceNumber(10),
+        next: end,
+        oldest: SequenceNumber(0),
+        end,
+    }
+}
+
+#[test]
+fn a_fetch_is_cut_to_the_quota_and_charged_once() {
+    let mut quota = ShardQuota::new(Quota { read_bytes_per_second: 1_000, ..Quota::OFF });
+    let mut first = fetched(&[300, 300, 300, 300, 300]);
+    pace::admit(&mut quota, 0, &mut first).expect("a full bucket");
+    assert_eq!((first.next.0, first.entries.len()), (13, 2));
+    assert_eq!(first.bytes, first.entries.iter().map(Bytes::len).sum::<usize>());
+    let last = first.entries.last().expect("two runs");
+    assert_eq!(payload_bytes_of(&last[64..]), Some(300));
+    // 100 are left: the next entry has to wait for 200 more.
+    let wait = pace::admit(&mut quota, 0, &mut fetched(&[300])).expect_err("too little is left");
+    assert_eq!(wait.ns, 200_000_000);
+    let mut next = fetched(&[300]);
+    pace::admit(&mut quota, wait.ns, &mut next).expect("after the wait");
+    assert_eq!(next.next.0, 11);
+    pace::admit(&mut quota, wait.ns, &mut fetched(&[1])).expect_err("everything is spent");
+}
+
+#[test]
+fn an_entry_over_the_burst_passes_when_the_bucket_is_full() {
+    let mut quota = ShardQuota::new(Quota { read_bytes_per_second: 1_000, ..Quota::OFF });
+    let mut large = fetched(&[5_000, 10]);
+    pace::admit(&mut quota, 0, &mut large).expect("a full bucket");
+    assert_eq!(large.next.0, 11);
+    let wait = pace::admit(&mut quota, 0, &mut fetched(&[1])).expect_err("in debt");
+    assert_eq!(wait.ns, 4_001_000_000);
+}
+
+#[test]
+fn without_a_quota_everything_passes_unchanged() {
+    let mut quota = ShardQuota::new(Quota::OFF);
+    let mut all = fetched(&[1_000_000; 7]);
+    let before = all.clone();
+    pace::admit(&mut quota, 0, &mut all).expect("no quota");
+    assert_eq!((all.entries, all.bytes, all.next), (before.entries, before.bytes, before.next));
+}
