@@ -98,15 +98,11 @@ pub enum ProtocolError {
         /// Its id.
         id: u64,
     },
-    /// More was pushed than there was credit for.
-    #[error("subscription {id} got {pushed} bytes with a credit of {credit} bytes")]
-    Credit {
+    /// Far more was pushed than there was credit for.
+    #[error("subscription {id} is flooded with pushes")]
+    Flood {
         /// The subscription.
         id: u64,
-        /// Bytes pushed at once.
-        pushed: u64,
-        /// Bytes that were left.
-        credit: u64,
     },
     /// A version was chosen that was not offered.
     #[error("version {found} was chosen, offered were {min} to {max}")]

@@ -6,7 +6,7 @@
 //! };
 //!
 //! # async fn quickstart() -> Result<(), Box<dyn std::error::Error>> {
-//! let client = Client::connect("127.0.0.1:7400", ClientOptions::default()).await?;
+//! let client = Client::connect("127.0.0.1:7600", ClientOptions::default()).await?;
 //! let stream: StreamName = "access-log".parse()?;
 //! client.admin().create_stream(&stream, 4, Settings::default()).await?;
 //!

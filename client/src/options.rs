@@ -176,7 +176,7 @@ pub struct Window {
     /// Bytes of entries that one fetch asks for. An entry that is larger comes alone. Default 1 MiB.
     pub fetch_bytes: u32,
     /// Bytes of entries, for each shard, that are received or on their way and not yet taken by the caller. Default 4 MiB,
-    /// at least `fetch_bytes`.
+    /// at least `fetch_bytes`. A server that pushes whole entries may go over it by as much again.
     pub prefetch_bytes: u32,
     /// How long a fetch at the end of a shard waits for a record. Default 5 s, 1 ms to 60 s.
     pub wait: Duration,

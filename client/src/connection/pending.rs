@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tidemill_wire::RequestId;
-use tidemill_wire::message::{ErrorCode, ResponseBody};
+use tidemill_wire::message::ResponseBody;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::Answer;
 use crate::{ClientError, ProtocolError};
 
-/// Pushes that wait for one subscriber. Credit bounds their bytes; this bounds a server that pushes empty ones.
+/// Pushes that wait for one subscriber. Credit bounds their bytes, which only the server can count exactly: it forgives what
+/// an entry takes beyond its credit, at a moment that the client cannot know. This bounds a server that counts wrongly.
 pub(super) const PUSHES_QUEUED_MAX: usize = 1 << 16;
 
 type Outcome = Result<Answer, ClientError>;
@@ -21,7 +22,7 @@ pub(super) enum Waiter {
     /// One answer ends it.
     Once { answer: oneshot::Sender<Outcome>, permits: Vec<OwnedSemaphorePermit> },
     /// Pushes come as long as there is credit, until the subscription's end.
-    Many { pushes: mpsc::Sender<Outcome>, credit: u64 },
+    Many { pushes: mpsc::Sender<Outcome> },
 }
 
 /// An open request.
@@ -37,7 +38,7 @@ impl Entry {
         match self.waiter {
             Waiter::Once { answer, .. } => drop(answer.send(Err(error))),
             // A full queue loses the error, but not the end that follows it.
-            Waiter::Many { pushes, .. } => drop(pushes.try_send(Err(error))),
+            Waiter::Many { pushes } => drop(pushes.try_send(Err(error))),
         }
     }
 }
@@ -82,30 +83,27 @@ impl Pending {
         }
     }
 
-    /// Adds to a subscription's credit; `false` when it has ended.
-    pub(super) fn grant(&self, id: RequestId, bytes: u64) -> bool {
-        match self.lock().entries.get_mut(&id.0) {
-            Some(Entry { waiter: Waiter::Many { credit, .. }, .. }) => {
-                *credit = credit.saturating_add(bytes);
-                true
-            }
-            _ => false,
-        }
+    /// Whether a request is still open.
+    pub(super) fn is_open(&self, id: RequestId) -> bool {
+        self.lock().entries.contains_key(&id.0)
     }
 
     /// Hands an answer to its waiter.
     pub(super) fn answer(&self, id: RequestId, answer: Answer) -> Result<(), ProtocolError> {
         let mut state = self.lock();
-        let Some(entry) = state.entries.get_mut(&id.0) else {
-            // A subscription may end while more credit or its end is on the way; the server then refuses those.
+        let Some(entry) = state.entries.get(&id.0) else {
+            // Credit, and the end of a subscription, may be refused: the subscription is over by then, or the server is
+            // going down.
             return match answer.body {
-                ResponseBody::Failed(failure) if failure.code == ErrorCode::UnknownSubscription => Ok(()),
+                ResponseBody::Failed(_) => Ok(()),
                 _ => Err(ProtocolError::UnknownRequest { id: id.0 }),
             };
         };
-        if let (Waiter::Many { pushes, credit }, ResponseBody::Fetched(_)) = (&mut entry.waiter, &answer.body)
-        {
-            return push(id, pushes, credit, answer);
+        if let (Waiter::Many { pushes }, ResponseBody::Fetched(_)) = (&entry.waiter, &answer.body) {
+            return match pushes.try_send(Ok(answer)) {
+                Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+                Err(mpsc::error::TrySendError::Full(_)) => Err(ProtocolError::Flood { id: id.0 }),
+            };
         }
         let Some(entry) = state.entries.remove(&id.0) else { return Ok(()) };
         drop(state);
@@ -115,7 +113,7 @@ impl Pending {
                 drop(permits);
                 drop(waiter.send(Ok(answer)));
             }
-            Waiter::Many { pushes, .. } => drop(pushes.try_send(Ok(answer))),
+            Waiter::Many { pushes } => drop(pushes.try_send(Ok(answer))),
         }
         Ok(())
     }
@@ -149,25 +147,6 @@ impl State {
     fn next_id(&mut self) -> RequestId {
         self.last_id += 1;
         RequestId(self.last_id)
-    }
-}
-
-fn push(
-    id: RequestId,
-    pushes: &mpsc::Sender<Outcome>,
-    credit: &mut u64,
-    answer: Answer,
-) -> Result<(), ProtocolError> {
-    let pushed = answer.payload.len() as u64;
-    let violation = ProtocolError::Credit { id: id.0, pushed, credit: *credit };
-    // One entry may be larger than what is left, but something must be left.
-    if pushed > 0 && *credit == 0 {
-        return Err(violation);
-    }
-    *credit = credit.saturating_sub(pushed);
-    match pushes.try_send(Ok(answer)) {
-        Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
-        Err(mpsc::error::TrySendError::Full(_)) => Err(violation),
     }
 }
 

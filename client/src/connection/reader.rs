@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use tidemill_wire::RequestId;
 use tidemill_wire::frame::{self, Frame};
-use tidemill_wire::message::{RequestBody, Response};
+use tidemill_wire::message::{RequestBody, Response, ResponseBody};
 use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::oneshot;
@@ -12,7 +13,7 @@ use tokio::time::Instant;
 
 use super::pending::Waiter;
 use super::{Answer, Shared};
-use crate::{ClientError, ProtocolError};
+use crate::ClientError;
 
 /// Bytes of a fresh read buffer: the loopback and a 10 Gb/s link are at their best from here on.
 const READ_BYTES: usize = 256 << 10;
@@ -20,6 +21,9 @@ const READ_BYTES: usize = 256 << 10;
 const READ_BYTES_MIN: usize = 16 << 10;
 /// A body below this is copied, so that a few records kept by a caller do not keep a whole read buffer.
 const BODY_BYTES_SHARED_MIN: usize = 32 << 10;
+
+/// What the server answers when it ends the connection for a reason that belongs to no request.
+const NO_REQUEST: RequestId = RequestId(0);
 
 /// Runs until the connection ends.
 pub(super) async fn run(shared: Arc<Shared>, mut socket: OwnedReadHalf, mut received: BytesMut, limit: u32) {
@@ -39,7 +43,7 @@ async fn read(
 ) -> Result<(), ClientError> {
     let mut heard = Instant::now();
     loop {
-        drain(shared, received, limit).map_err(|error| shared.protocol(error))?;
+        drain(shared, received, limit)?;
         make_room(received, limit);
         match tokio::time::timeout(shared.keep_alive, socket.read_buf(received)).await {
             Ok(Ok(0)) => return Ok(()),
@@ -60,11 +64,16 @@ async fn read(
 }
 
 /// Answers every whole frame that is there.
-fn drain(shared: &Shared, received: &mut BytesMut, limit: u32) -> Result<(), ProtocolError> {
-    while let Some(Frame { message, body }) = frame::cut(received, limit)? {
-        let response = Response::decode(&message)?;
+fn drain(shared: &Shared, received: &mut BytesMut, limit: u32) -> Result<(), ClientError> {
+    let protocol = |error| shared.protocol(error);
+    while let Some(Frame { message, body }) = frame::cut(received, limit).map_err(|e| protocol(e.into()))? {
+        let response = Response::decode(&message).map_err(|e| protocol(e.into()))?;
+        if let (NO_REQUEST, ResponseBody::Failed(failure)) = (response.id, &response.body) {
+            return Err(shared.disconnected(&failure.to_string()));
+        }
         let payload = if body.len() < BODY_BYTES_SHARED_MIN { Bytes::copy_from_slice(&body) } else { body };
-        shared.pending.answer(response.id, Answer { body: response.body, payload })?;
+        let answer = Answer { body: response.body, payload };
+        shared.pending.answer(response.id, answer).map_err(protocol)?;
     }
     Ok(())
 }

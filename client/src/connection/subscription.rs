@@ -22,7 +22,7 @@ impl Connection {
     pub(crate) fn subscribe(&self, subscribe: Subscribe) -> Result<Subscription, ClientError> {
         let shared = self.shared();
         let (sender, pushes) = mpsc::channel(PUSHES_QUEUED_MAX);
-        let waiter = Waiter::Many { pushes: sender, credit: subscribe.credit_bytes };
+        let waiter = Waiter::Many { pushes: sender };
         let id = shared.pending.open(waiter).map_err(|e| shared.not_sent(&e))?;
         shared.send(id, RequestBody::Subscribe(subscribe), Bytes::new());
         Ok(Subscription { connection: self.clone(), id, pushes })
@@ -41,7 +41,7 @@ impl Subscription {
     /// Lets the server push more.
     pub(crate) fn grant(&self, bytes: u64) {
         let shared = self.connection.shared();
-        if shared.pending.grant(self.id, bytes) {
+        if shared.pending.is_open(self.id) {
             let credit = RequestBody::Credit { subscription: self.id, bytes };
             shared.send(shared.pending.unanswered(), credit, Bytes::new());
         }
@@ -56,8 +56,7 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let shared = self.connection.shared();
-        // Without credit to grant it asks only whether the subscription is still open.
-        if shared.pending.grant(self.id, 0) {
+        if shared.pending.is_open(self.id) {
             let end = RequestBody::Unsubscribe { subscription: self.id };
             shared.send(shared.pending.unanswered(), end, Bytes::new());
         }

@@ -33,6 +33,8 @@ pub(super) struct Reader {
     pub(super) window: Window,
     pub(super) retry: Retry,
     pub(super) messages: mpsc::UnboundedSender<Message>,
+    /// The server has too many readers that wait, so the next fetch does not.
+    is_crowded: bool,
     /// A permit for each byte that may be on its way or wait for the caller.
     room: Arc<Semaphore>,
 }
@@ -55,7 +57,7 @@ impl Reader {
         let retry = Retry::new(options.retry.unwrap_or(pool.options().retry));
         let (delivery, window) = (options.delivery, options.window);
         let room = Arc::new(Semaphore::new(sizes(&window).prefetch as usize));
-        Self { pool, stream, lane, cursor, delivery, window, retry, messages, room }
+        Self { pool, stream, lane, cursor, delivery, window, retry, messages, is_crowded: false, room }
     }
 
     /// Reads until the shard ends.
@@ -68,6 +70,7 @@ impl Reader {
                 DeliveryMode::Fetch => self.fetch(self.wait()).await,
                 DeliveryMode::Push => self.follow().await,
             };
+            self.is_crowded = false;
             if let Err(error) = done {
                 self.pause(&error).await?;
             }
@@ -77,7 +80,8 @@ impl Reader {
     /// How long the next fetch may wait: not at all while there is, or may be, something to read.
     fn wait(&self) -> Duration {
         let longest = Duration::from_millis(FETCH_WAIT_MS_MAX.into());
-        if self.cursor.is_caught_up() { self.window.wait.clamp(WAIT_MIN, longest) } else { Duration::ZERO }
+        let waits = self.cursor.is_caught_up() && !self.is_crowded;
+        if waits { self.window.wait.clamp(WAIT_MIN, longest) } else { Duration::ZERO }
     }
 
     async fn fetch(&mut self, wait: Duration) -> Result<(), ClientError> {
@@ -177,11 +181,24 @@ impl Reader {
                 self.retry.succeeded();
                 Duration::from_millis(failure.retry_after_ms.into()).max(THROTTLE_PAUSE_MIN)
             }
-            _ => self.retry.failed(error, self.pool.chance()).ok_or_else(|| error.clone())?,
+            ClientError::Refused(failure) if failure.code == ErrorCode::TooManyInFlight => {
+                // A connection takes so many subscriptions; fetches take turns.
+                self.delivery = DeliveryMode::Fetch;
+                self.again(error)?
+            }
+            ClientError::Refused(failure) if failure.code == ErrorCode::Overloaded => {
+                self.is_crowded = true;
+                self.again(error)?
+            }
+            _ => self.again(error)?,
         };
         tracing::debug!(shard = %self.cursor.shard(), %error, ?pause, "read is tried again");
         tokio::time::sleep(pause).await;
         Ok(())
+    }
+
+    fn again(&mut self, error: &ClientError) -> Result<Duration, ClientError> {
+        self.retry.failed(error, self.pool.chance()).ok_or_else(|| error.clone())
     }
 
     async fn lease(room: &Arc<Semaphore>, bytes: u32) -> OwnedSemaphorePermit {

@@ -180,6 +180,3 @@ impl Shared {
         self.room.add_permits(bytes);
     }
 }
-
-#[cfg(test)]
-mod tests;

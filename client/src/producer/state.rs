@@ -215,6 +215,8 @@ impl State {
             }
         }
         self.resume(moving);
+        // What was moved has lingered before.
+        self.hurry();
         let mut unserved = Vec::new();
         for (index, queue) in (0..).zip(&mut self.queues) {
             if !queue.is_empty() && !std::mem::replace(&mut queue.is_served, true) {

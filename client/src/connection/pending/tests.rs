@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tidemill_wire::SequenceNumber;
-use tidemill_wire::message::{Failure, Fetched};
+use tidemill_wire::message::{ErrorCode, Failure, Fetched};
 
 use super::*;
 
@@ -41,7 +41,7 @@ fn answers_out_of_order_reach_their_requests() {
 }
 
 #[test]
-fn an_answer_to_nobody_breaks_the_protocol_unless_a_subscription_just_ended() {
+fn an_answer_to_nobody_breaks_the_protocol_unless_it_refuses() {
     let pending = Pending::default();
     let stray = pending.answer(RequestId(9), answer(ResponseBody::Done, 0));
     assert!(matches!(stray, Err(ProtocolError::UnknownRequest { id: 9 })));
@@ -50,20 +50,21 @@ fn an_answer_to_nobody_breaks_the_protocol_unless_a_subscription_just_ended() {
 }
 
 #[test]
-fn a_subscription_gets_what_it_has_credit_for_and_one_entry_more() {
+fn a_subscription_gets_push_after_push_until_it_ends() {
     let pending = Pending::default();
-    let (pushes, mut receiver) = mpsc::channel(8);
-    let id = pending.open(Waiter::Many { pushes, credit: 100 }).expect("open");
-    pending.answer(id, pushed(60)).expect("within credit");
-    pending.answer(id, pushed(60)).expect("one may be larger than what is left");
-    assert!(matches!(pending.answer(id, pushed(1)), Err(ProtocolError::Credit { .. })));
-    assert!(pending.grant(id, 10));
-    pending.answer(id, pushed(10)).expect("within credit again");
-    let mut got = 0;
-    while let Ok(push) = receiver.try_recv() {
-        got += push.expect("a push").payload.len();
-    }
-    assert_eq!(got, 130);
+    let (pushes, mut receiver) = mpsc::channel(2);
+    let id = pending.open(Waiter::Many { pushes }).expect("open");
+    pending.answer(id, pushed(60)).expect("room");
+    pending.answer(id, pushed(70)).expect("room");
+    assert!(matches!(pending.answer(id, pushed(1)), Err(ProtocolError::Flood { .. })));
+    let mut next = || receiver.try_recv().expect("there").expect("a push").payload.len();
+    assert_eq!((next(), next()), (60, 70));
+    assert!(pending.is_open(id));
+    let end = Failure::new(ErrorCode::UnknownStream, "gone");
+    pending.answer(id, answer(ResponseBody::Failed(end), 0)).expect("room");
+    assert!(!pending.is_open(id));
+    assert!(matches!(receiver.try_recv(), Ok(Ok(_))));
+    assert!(matches!(receiver.try_recv(), Err(mpsc::error::TryRecvError::Disconnected)));
 }
 
 #[test]
