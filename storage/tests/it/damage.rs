@@ -58,6 +58,33 @@ fn a_torn_last_entry_is_cut_and_told() {
 }
 
 #[test]
+fn whole_entries_behind_a_cut_never_come_back() {
+    run(|env, directory| async move {
+        let lane = open(&env, directory.path()).await;
+        lane.append(OWNER, payload(7, 8), 1, Ack::Durable).await.expect("appended");
+        let group: Vec<_> = (0..5).map(|n| lane.append(OWNER, payload(n, 8), 1, Ack::Written)).collect();
+        for append in group {
+            append.await.expect("appended");
+        }
+        env.stop();
+        overwrite(&segments(directory.path())[0], 4096 + 72 + 64, &[0xff]);
+        let (lane, report) = Lane::open(env.clone(), config(directory.path())).await.expect("opened");
+        let tail = report.torn_tail.expect("a torn tail");
+        assert_eq!((tail.offset, tail.entries_dropped, tail.bytes_dropped), (4096 + 72, 4, 4 * 72));
+        lane.adopt(OWNER, tidemill_storage::Retention::FOREVER);
+        // As large as the one that was lost: it would end where the next of the old ones begins.
+        lane.append(OWNER, payload(9, 8), 1, Ack::Durable).await.expect("appended");
+        env.stop();
+        let lane = open(&env, directory.path()).await;
+        let entries = read_all(&lane, OWNER, 1000).await;
+        assert_eq!(
+            entries.iter().map(|entry| entry.payload.clone()).collect::<Vec<_>>(),
+            [payload(7, 8), payload(9, 8)]
+        );
+    });
+}
+
+#[test]
 fn damage_to_stable_entries_is_refused_with_file_and_offset() {
     run(|env, directory| async move {
         five_entries(&env, directory.path()).await;
