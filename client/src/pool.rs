@@ -123,7 +123,7 @@ impl Pool {
         match self.dial(&mut state, Arc::from(address.to_string())).await {
             Ok(connection) => Ok(connection),
             Err(error) => {
-                tracing::debug!(%address, %error, "lane's port is avoided");
+                tracing::warn!(%address, %error, "lane's port cannot be reached; the first address is used instead");
                 state.avoid_until = Some(Instant::now() + LANE_PORT_AVOIDED);
                 state.pause_until = None;
                 drop(state);

@@ -142,9 +142,14 @@ impl State {
         &mut self.queues[index]
     }
 
-    /// Whether the worker of a shard may end.
-    pub(super) fn is_over(&mut self, shard: ShardIndex) -> bool {
-        self.is_closed && self.queue(shard).is_empty()
+    /// Whether the worker of a shard is to end. If it is, the queue counts as unserved from then on: a change of the shard
+    /// map may still move records there.
+    pub(super) fn retire(&mut self, shard: ShardIndex) -> bool {
+        let is_over = self.is_closed && self.queue(shard).is_empty();
+        if is_over {
+            self.queue(shard).is_served = false;
+        }
+        is_over
     }
 
     /// Notes that a batch has ended; its fate is to be told outside of the lock.

@@ -27,7 +27,7 @@ async fn run(shared: Arc<Shared>, shard: ShardIndex) {
         if under_way.len() < window {
             let next = {
                 let mut state = shared.lock();
-                if state.is_over(shard) {
+                if state.retire(shard) {
                     return;
                 }
                 state.queue(shard).next(Instant::now())

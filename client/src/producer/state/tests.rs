@@ -211,7 +211,8 @@ impl Harness {
                 self.answer(shard, Answer::Served);
                 self.take(shard);
             }
-            assert!(self.state.is_over(ShardIndex(shard)));
+            assert!(self.state.retire(ShardIndex(shard)));
+            assert!(!self.state.queue(ShardIndex(shard)).is_served);
         }
         assert_eq!(self.charged, 0, "every byte of the buffer is free again");
         assert!(self.state.fates().is_empty());
