@@ -1,7 +1,11 @@
 //! A thread pinned to a core, with its task queues.
 //!
-//! Requests run in a queue that is sensitive to latency, upkeep in one that is not. A task that panics ends the process: what the core
+//! Requests run in a queue with many shares, upkeep in one with few. A task that panics ends the process: what the core
 //! owned would be lost to everybody who waits for it.
+//!
+//! glommio 0.9 parks with a runnable task when its preemption timer fires between two looks at the queues, and before the first task has
+//! run there is no timer that would end the sleep. So the builder keeps glommio's own 100 ms as the timer of the queue in which
+//! the first task starts, which a busy machine does not overrun, and the queues bring their own, shorter ones.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -15,7 +19,7 @@ use glommio::{Latency, LocalExecutorBuilder, Placement, Shares, TaskQueueHandle,
 
 use super::event::Signal;
 use super::limits::{
-    IO_MEMORY_BYTES, REQUEST_LATENCY_MS, REQUEST_SHARES, RING_DEPTH, SEE_OFF_TIME_MAX, UPKEEP_SHARES,
+    HEARTBEAT_IDLE_MS, IO_MEMORY_BYTES, REQUEST_LATENCY_MS, REQUEST_SHARES, RING_DEPTH, SEE_OFF_TIME_MAX, UPKEEP_SHARES,
 };
 
 /// How an executor divides its core.
@@ -76,7 +80,6 @@ impl Executor {
                 .name("tidemill")
                 .io_memory(IO_MEMORY_BYTES)
                 .ring_depth(RING_DEPTH)
-                .preempt_timer(runtime.preempt)
                 .spin_before_park(runtime.spin)
                 .make()
                 .map_err(|error| io::Error::other(error.to_string()))?;
@@ -84,13 +87,16 @@ impl Executor {
                 let proxy = glommio::executor();
                 let latency = Latency::Matters(Duration::from_millis(REQUEST_LATENCY_MS));
                 let requests = proxy.create_task_queue(Shares::Static(REQUEST_SHARES), latency, "requests");
-                let upkeep =
-                    proxy.create_task_queue(Shares::Static(UPKEEP_SHARES), Latency::NotImportant, "upkeep");
+                let preempt = Latency::Matters(runtime.preempt);
+                let upkeep = proxy.create_task_queue(Shares::Static(UPKEEP_SHARES), preempt, "upkeep");
                 let executor = Self { queues: Queues { requests, upkeep }, tasks: Rc::default() };
                 // The main task is one among the others, so it runs in their queue.
                 let main = main(executor.clone());
-                glommio::spawn_local_into(main, requests).expect("the queue was just made").await;
-                executor.see_off(core).await;
+                let life = async {
+                    glommio::spawn_local_into(main, requests).expect("the queue was just made").await;
+                    executor.see_off(core).await;
+                };
+                or(life, never_oversleep()).await;
             });
             Ok(())
         })
@@ -126,6 +132,14 @@ impl Executor {
         if tasks.live.get() > 0 {
             tracing::warn!(core, tasks = tasks.live.get(), "executor ends before its tasks");
         }
+    }
+}
+
+/// Keeps a timer as long as the executor lives: a wake-up that is lost is made up for when it fires. The core's heartbeat does that more
+/// closely while the core serves, and does not run while it recovers its lanes and while it ends.
+async fn never_oversleep() {
+    loop {
+        sleep(Duration::from_millis(HEARTBEAT_IDLE_MS)).await;
     }
 }
 
