@@ -19,7 +19,8 @@ use glommio::{Latency, LocalExecutorBuilder, Placement, Shares, TaskQueueHandle,
 
 use super::event::Signal;
 use super::limits::{
-    HEARTBEAT_IDLE_MS, IO_MEMORY_BYTES, REQUEST_LATENCY_MS, REQUEST_SHARES, RING_DEPTH, SEE_OFF_TIME_MAX, UPKEEP_SHARES,
+    HEARTBEAT_IDLE_MS, IO_MEMORY_BYTES, REQUEST_LATENCY_MS, REQUEST_SHARES, RING_DEPTH, SEE_OFF_TIME_MAX,
+    UPKEEP_SHARES,
 };
 
 /// How an executor divides its core.
