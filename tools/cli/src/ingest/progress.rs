@@ -23,7 +23,8 @@ pub(crate) async fn show_progress(counts: Arc<Counts>, latencies: Option<Arc<Lat
     let _clear = Clear(bar.clone());
     loop {
         if let Some((read, whole)) = counts.progress() {
-            bar.set_length(whole);
+            // Of nothing, everything is done, so the bar waits for the first file.
+            bar.set_length(whole.max(1));
             bar.set_position(read);
         }
         let (lines, bytes) = counts.done();
