@@ -1,3 +1,5 @@
+//! The real disk on a temporary directory: what is written shows, short files are told, buffers outlive their futures.
+
 use super::*;
 use crate::{env::Env, local::LocalEnv};
 

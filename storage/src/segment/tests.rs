@@ -1,3 +1,5 @@
+//! Codecs of the segment's own structures: golden bytes, round trips, and bytes that mean nothing.
+
 use proptest::prelude::*;
 use tidemill_wire::{LaneId, OwnerId, SequenceNumber, Timestamp};
 

@@ -104,7 +104,7 @@ pub(super) const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("jiff", &["tools/cli/"]),
     ("lz4_flex", &["client/wire/src/batch"]),
     ("md5", &["client/wire/src/routing"]),
-    ("memmap2", &["storage/src/disk"]),
+    ("memmap2", &["storage/src/disk", "storage/examples/append_paths"]),
     ("prometheus_client", &["server/src/metrics"]),
     ("rand_chacha", &["bench/", "storage/src/sim", "storage/src/local"]),
     ("redb", &["server/src/service/catalog"]),
@@ -119,6 +119,7 @@ pub(super) const UNSAFE_HOMES: &[&str] = &[
     "client/wire/tests/it/allocations.rs",
     "server/src/net/listener.rs",
     "server/src/shard/pump.rs",
+    "storage/examples/append_paths.rs",
     "storage/src/disk.rs",
     "storage/src/ring.rs",
 ];
