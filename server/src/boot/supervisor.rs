@@ -11,7 +11,10 @@ use std::time::Duration;
 use super::directory::DataDirectory;
 use super::error::ServerError;
 use super::plan::Plan;
-use crate::shard::{CatalogHandle, Clock, Letter, Post, Pulse, Watchdog};
+use crate::shard::{CatalogHandle, Clock, Letter, Post, Pulse, TrySendError, Watchdog};
+
+/// How often a full box is tried again.
+const TELL_PERIOD: Duration = Duration::from_millis(5);
 
 /// The threads of a server.
 pub(super) struct Threads {
@@ -99,6 +102,18 @@ impl Supervisor {
         drained
     }
 
+    /// Puts a letter into a core's box, unless that stays full until the deadline.
+    fn tell(&self, core: u32, mut letter: Letter, deadline: Duration) {
+        loop {
+            letter = match self.threads.post.try_send(core, letter) {
+                Err(TrySendError::Full(letter)) if self.clock.monotonic() < deadline => letter,
+                // A core that has gone has nothing left to do; one that does not open its letters is missed by the wait.
+                Ok(()) | Err(_) => return,
+            };
+            std::thread::sleep(TELL_PERIOD);
+        }
+    }
+
     /// Tells every core and waits until all have done it.
     fn stage(
         &self,
@@ -109,8 +124,7 @@ impl Supervisor {
         let (done, finished) = mpsc::channel();
         let cores = self.threads.post.cores();
         for core in 0..cores {
-            // A core that has gone has nothing left to do.
-            let _ = self.threads.post.send_blocking(core, letter(done.clone()));
+            self.tell(core, letter(done.clone()), deadline);
         }
         drop(done);
         for left in (1..=cores).rev() {

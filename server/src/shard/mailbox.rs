@@ -27,6 +27,15 @@ pub struct Gone {
     pub core: u32,
 }
 
+/// Why a letter was not taken at once.
+#[derive(Debug)]
+pub enum TrySendError {
+    /// The box is full; here is the letter.
+    Full(Letter),
+    /// The core has gone.
+    Gone(Gone),
+}
+
 impl Post {
     /// Mailboxes for `cores` cores.
     #[must_use]
@@ -49,6 +58,15 @@ impl Post {
             let letter_box = letter_box.ok_or(Gone { core })?;
             letter_box.send(letter).await.map_err(|_| Gone { core })
         }
+    }
+
+    /// Puts a letter into a core's box if there is room; gives it back if there is none.
+    pub fn try_send(&self, core: u32, letter: Letter) -> Result<(), TrySendError> {
+        let letter_box = self.boxes.get(core as usize).ok_or(TrySendError::Gone(Gone { core }))?;
+        letter_box.try_send(letter).map_err(|error| match error {
+            async_channel::TrySendError::Full(letter) => TrySendError::Full(letter),
+            async_channel::TrySendError::Closed(_) => TrySendError::Gone(Gone { core }),
+        })
     }
 
     /// As [`send`](Self::send), from a thread that may block.

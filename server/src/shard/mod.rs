@@ -34,7 +34,7 @@ pub use executor::{Executor, Runtime, sleep, yield_if_needed};
 pub use heartbeat::{Busy, Pulse, Work};
 pub use host::{HostError, check_host, online_cpus};
 pub use lanes::{LaneError, open_lanes};
-pub use mailbox::{Courier, Mailbox, Post};
+pub use mailbox::{Courier, Mailbox, Post, TrySendError};
 pub use request::Letter;
 pub use snapshot::CoreReport;
 pub use watchdog::Watchdog;

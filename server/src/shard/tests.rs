@@ -157,3 +157,26 @@ fn an_event_wakes_all_who_wait_and_keeps_no_place_for_those_who_left() {
     block_on(kept);
     block_on(event.wait());
 }
+
+/// Set in the process that is to panic.
+const PANIC: &str = "TIDEMILL_TEST_PANIC";
+
+#[test]
+fn a_task_that_panics_stops_the_process() {
+    let name = "shard::tests::a_task_that_panics_stops_the_process";
+    if std::env::var_os(PANIC).is_some() {
+        let cpu = online_cpus().expect("processors")[0];
+        let thread = Executor::start(0, cpu, runtime(), |executor| async move {
+            executor.spawn(async { panic!("a task is at fault") });
+            std::future::pending::<()>().await;
+        });
+        let _ = thread.expect("a thread").join();
+        return;
+    }
+    let this = std::env::current_exe().expect("the test's own path");
+    let child = std::process::Command::new(this).args(["--exact", name]).env(PANIC, "1").output();
+    let child = child.expect("a process");
+    assert!(!child.status.success(), "the process has outlived its core's panic: {child:?}");
+    let signal = std::os::unix::process::ExitStatusExt::signal(&child.status);
+    assert_eq!(signal, Some(libc::SIGABRT), "{child:?}");
+}

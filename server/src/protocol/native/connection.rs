@@ -22,7 +22,7 @@ use tidemill_wire::message::{DecodeReason, ErrorCode, Failure, Response, Respons
 use super::Native;
 use super::assembler::{Assembler, Cut, Input};
 use super::error::violation_failure;
-use super::limits::{FRAME_TIME_MAX, LINGER, WRITE_TIME_MAX};
+use super::limits::{FRAME_TIME_MAX, HELLO_TIME_MAX, LINGER, WRITE_TIME_MAX};
 use super::outbox::Outbox;
 use super::subscribe::Subscription;
 use crate::gate::budget::{Permit, Refused};
@@ -196,7 +196,11 @@ impl Connection {
     /// The next bytes, as soon as there are any and there is room for requests and answers; `None` when the server goes down and
     /// everything is answered.
     async fn input(&self, assembler: &mut Assembler) -> io::Result<Option<Input>> {
-        let patience = assembler.is_within_frame().then_some(FRAME_TIME_MAX);
+        let patience = match (self.greeted.get(), assembler.is_within_frame()) {
+            (false, _) => Some(HELLO_TIME_MAX),
+            (true, true) => Some(FRAME_TIME_MAX),
+            (true, false) => None,
+        };
         self.socket.limit_read(patience)?;
         let stopping = self.core().stopping();
         let mut stop = std::pin::pin!(stopping.wait());

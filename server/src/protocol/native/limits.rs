@@ -24,6 +24,8 @@ pub(super) const PUSH_BYTES_MAX: usize = 1 << 20;
 pub(super) const FETCH_MESSAGE_BYTES_MAX: usize = 4 << 10;
 /// A peer that has begun a frame and sends nothing more of it for this long is gone.
 pub(super) const FRAME_TIME_MAX: Duration = Duration::from_secs(30);
+/// A peer that has not said hello after this long is gone.
+pub(super) const HELLO_TIME_MAX: Duration = Duration::from_secs(10);
 /// A peer that takes nothing of what waits for it for this long is gone.
 pub(super) const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
 /// Once everything is said, a peer is given this time to end its side.
