@@ -62,6 +62,8 @@ pub(super) struct State<E: Env> {
     pub(super) rolls: usize,
     /// The writer waits for a segment.
     pub(super) starving: bool,
+    /// A segment was sealed since upkeep last looked.
+    pub(super) newly_sealed: bool,
     /// The preparer finds no room for a segment.
     pub(super) no_room: bool,
     /// Appends are refused, since one needed the segment for which there is no room.
@@ -84,6 +86,8 @@ pub(super) struct Signals {
     pub(super) sealer: Signal,
     /// Something was written that is not stable.
     pub(super) flusher: Signal,
+    /// A segment was sealed.
+    pub(super) upkeep: Signal,
     /// The lane stops.
     pub(super) stopping: Signal,
     /// A task ended.
@@ -155,8 +159,8 @@ impl<E: Env> Core<E> {
     }
 
     pub(super) fn notify_all(&self) {
-        let Signals { writer, preparer, sealer, flusher, stopping, ended } = &self.signals;
-        for signal in [writer, preparer, sealer, flusher, stopping, ended] {
+        let Signals { writer, preparer, sealer, flusher, upkeep, stopping, ended } = &self.signals;
+        for signal in [writer, preparer, sealer, flusher, upkeep, stopping, ended] {
             signal.notify();
         }
     }

@@ -80,6 +80,7 @@ impl<E: Env> Lane<E> {
             ends_with_mark: recovered.ends_with_mark,
             rolls: 0,
             starving: false,
+            newly_sealed: false,
             no_room: false,
             refusing: false,
             closing: false,

@@ -37,7 +37,9 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
             core.poison(error);
             return;
         }
+        core.state.borrow_mut().newly_sealed = true;
         core.signals.writer.notify();
+        core.signals.upkeep.notify();
     }
 }
 

@@ -6,12 +6,13 @@
 use std::{rc::Rc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::future::select;
 use tidemill_wire::{OwnerId, SequenceNumber, entry::EntryKind, message::Ack};
 
 use super::{
     core::{Core, SegmentOf, State},
     preparer::{is_unused, staggered},
-    signal::give_way,
+    signal::{give_way, until},
 };
 use crate::{
     env::{Disk, Env, File},
@@ -21,12 +22,20 @@ use crate::{
 
 pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
     let mut pause = staggered(&core.env, core.config.upkeep_interval);
-    while core.sleep(pause).await {
+    while rest(&core, pause).await {
         pause = core.config.upkeep_interval.max(Duration::from_millis(1));
         expire(&core).await;
         retire(&core).await;
         remove_surplus(&core).await;
     }
+}
+
+/// Waits for the next look: for `pause`, or until a segment was sealed. A lane under load so gets back a segment for each that it
+/// fills, and writes into recycled ones. Returns whether the lane goes on.
+async fn rest<E: Env>(core: &Core<E>, pause: Duration) -> bool {
+    let sealed = || std::mem::take(&mut core.state.borrow_mut().newly_sealed).then_some(true);
+    let sealed = until(&core.signals.upkeep, sealed);
+    select(std::pin::pin!(core.sleep(pause)), sealed).await.factor_first().0 && !core.is_over()
 }
 
 /// Drops spans that are over their owner's age or bytes.
