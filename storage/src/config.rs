@@ -34,6 +34,10 @@ pub struct LaneConfig {
     pub space_retry_interval: Duration,
     /// Retired segments that are kept to be used again at most: no more than were begun in the last upkeep interval are kept, and at least one.
     pub recycled_segments_max: usize,
+    /// Bytes that compaction rewrites per second at most; 0 for no compaction.
+    pub compaction_bytes_per_second: u64,
+    /// From this age on a segment is rewritten only for having many owners' entries interleaved; `Duration::MAX` for never.
+    pub grouping_age: Duration,
 }
 
 impl LaneConfig {
@@ -52,6 +56,8 @@ impl LaneConfig {
             upkeep_interval: Duration::from_secs(10),
             space_retry_interval: Duration::from_secs(1),
             recycled_segments_max: 64,
+            compaction_bytes_per_second: 32 << 20,
+            grouping_age: Duration::from_secs(3600),
         }
     }
 
@@ -70,6 +76,8 @@ impl LaneConfig {
             upkeep_interval: Duration::from_millis(200),
             space_retry_interval: Duration::from_millis(100),
             recycled_segments_max: 2,
+            compaction_bytes_per_second: 8 << 20,
+            grouping_age: Duration::from_secs(2),
         }
     }
 

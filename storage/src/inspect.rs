@@ -10,9 +10,9 @@ use tidemill_wire::{LaneId, OwnerId, SequenceNumber, Timestamp};
 use crate::{
     env::{Access, Disk, Env, File},
     error::DiskError,
-    limits::SEGMENT_HEADER_BYTES,
+    limits::{SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES},
     segment::{
-        PREPARING_SUFFIX,
+        COMPACTING_SUFFIX, PREPARING_SUFFIX,
         contents::Contents,
         footer::{OwnerRow, POINT_BYTES, Point},
         load::{LoadError, Loaded, Scanned, load, scan, scan_bytes},
@@ -90,6 +90,8 @@ pub struct SegmentReport {
     pub lane: Option<LaneId>,
     /// When it was made ready.
     pub created: Option<Timestamp>,
+    /// For a segment that compaction made: ids of the first and the last segment of the stretch of the log whose place it takes.
+    pub covers: Option<(u64, u64)>,
     /// Size of the file.
     pub file_bytes: u64,
     /// Bytes of entries.
@@ -141,6 +143,10 @@ async fn report<E: Env>(env: &E, directory: &Path, whole: bool) -> Result<LaneRe
             let mut report = empty_report(directory.join(&name), None, SegmentState::Preparing);
             report.findings.push(note(0, "a finished segment", "a file that was being prepared"));
             segments.push(report);
+        } else if name.ends_with(COMPACTING_SUFFIX) {
+            let mut report = empty_report(directory.join(&name), None, SegmentState::Preparing);
+            report.findings.push(note(0, "a finished segment", "a copy that compaction had not finished"));
+            segments.push(report);
         }
     }
     Ok(LaneReport { directory: directory.to_owned(), segments })
@@ -153,6 +159,7 @@ fn empty_report(path: PathBuf, id: Option<u64>, state: SegmentState) -> SegmentR
         state,
         lane: None,
         created: None,
+        covers: None,
         file_bytes: 0,
         entry_bytes: 0,
         entries: 0,
@@ -173,6 +180,7 @@ async fn segment_report<E: Env>(env: &E, path: PathBuf, id: u64, whole: bool) ->
     };
     report.lane = Some(loaded.header.lane);
     report.created = Some(loaded.header.created);
+    report.covers = loaded.header.covers.map(|place| (place.first, place.last));
     report.file_bytes = loaded.file.bytes();
     if let Err(error) = fill(&mut report, &loaded, whole).await {
         report.findings.push(load_finding(LoadError::Disk(error)));
@@ -184,6 +192,11 @@ async fn fill<F: File>(report: &mut SegmentReport, loaded: &Loaded<F>, whole: bo
     let (Some(trailer), Some(rows)) = (&loaded.trailer, &loaded.rows) else {
         let scanned = scan(&loaded.file, loaded.header.id).await?;
         fill_from_scan(report, &scanned);
+        if report.covers.is_some() && loaded.trailer.is_none() {
+            let expected = "the trailer that a compacted segment has before its name".to_owned();
+            let found = "no valid trailer of this segment".to_owned();
+            report.findings.push(damage(loaded.file.bytes() - SEGMENT_TRAILER_BYTES, expected, found));
+        }
         if let Some(trailer) = &loaded.trailer {
             report.state = SegmentState::Sealed;
             let found = "other bytes; the next start makes it anew from the entries";

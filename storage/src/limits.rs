@@ -32,6 +32,18 @@ pub const SEALING_SEGMENTS_MAX: usize = 2;
 pub const CHUNK_BYTES: u64 = 4 << 20;
 /// Owners or spans that upkeep looks at before it lets others run.
 pub const UPKEEP_BATCH: usize = 1024;
+/// Segments that one compaction takes at most.
+pub const VICTIMS_MAX: usize = 16;
+/// Compaction looks for dead bytes when one part in this many of the sealed files could be freed.
+pub const GARBAGE_PARTS: u64 = 5;
+/// A compaction frees at least one part in this many of the files it takes.
+pub const FREED_PARTS: u64 = 10;
+/// So many neighbours that fit one segment together are made one, for the sake of the number of files.
+pub const MERGED_SEGMENTS_MIN: usize = 8;
+/// Owners are interleaved where their runs of entries are shorter than this on average.
+pub const INTERLEAVED_RUN_BYTES: u64 = 4 << 10;
+/// Interleaved is only what has this many runs for each owner on average: grouping makes one of them.
+pub const INTERLEAVED_RUNS_PER_OWNER: u64 = 4;
 /// Operations in flight on one ring before further ones wait.
 pub const RING_ENTRIES: u32 = 256;
 /// The completion queue is this many times the submission queue.
@@ -41,3 +53,4 @@ const _: () = assert!(SEGMENT_BYTES_MIN > SEGMENT_HEADER_BYTES + SEGMENT_TRAILER
 const _: () = assert!(SEGMENT_BYTES_MAX / 8 <= 1 << 32);
 const _: () = assert!(SEGMENT_BYTES_MIN.is_multiple_of(4096) && CHUNK_BYTES.is_multiple_of(4096));
 const _: () = assert!(WRITE_BUFFERS_MAX >= 8);
+const _: () = assert!(MERGED_SEGMENTS_MIN <= VICTIMS_MAX && FREED_PARTS > GARBAGE_PARTS);

@@ -88,6 +88,14 @@ pub struct LaneStats {
     pub created_segments: u64,
     /// Segments made from a retired one.
     pub recycled_segments: u64,
+    /// Runs of segments that compaction rewrote.
+    pub compactions: u64,
+    /// Segments in those runs.
+    pub compacted_segments: u64,
+    /// Bytes that compaction wrote. With what was appended: (appended + rewritten) / appended is the write amplification.
+    pub rewritten_bytes: u64,
+    /// Compactions that were given up: no room, an operation that failed, or damage.
+    pub compaction_setbacks: u64,
     /// Time of each flush in microseconds.
     pub flush_time_us: Histogram,
     /// Time of each group's write in microseconds, its flush included if it had one.
@@ -104,7 +112,7 @@ pub struct LaneStats {
     pub segments_retired: u64,
     /// Bytes of entries that readers can reach.
     pub live_bytes: u64,
-    /// Bytes of entries in segments that no reader can reach.
+    /// Bytes of entries that no reader can reach: of retention's and of forgotten owners', and the log's own.
     pub dead_bytes: u64,
     /// Bytes of all segment files.
     pub disk_bytes: u64,
@@ -127,6 +135,10 @@ impl LaneStats {
             retired_segments: 0,
             created_segments: 0,
             recycled_segments: 0,
+            compactions: 0,
+            compacted_segments: 0,
+            rewritten_bytes: 0,
+            compaction_setbacks: 0,
             flush_time_us: Histogram::new(&TIME_US_BOUNDS),
             group_time_us: Histogram::new(&TIME_US_BOUNDS),
             group_bytes: Histogram::new(&GROUP_BYTES_BOUNDS),

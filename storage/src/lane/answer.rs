@@ -102,6 +102,12 @@ pub struct RecoveryReport {
     pub torn_tail: Option<TornTail>,
     /// Files removed that held nothing: half-prepared segments, spares beyond the first.
     pub files_removed: u64,
+    /// Segments that compaction had made.
+    pub segments_compacted: u64,
+    /// Segments whose entries compaction had moved elsewhere before it could retire them.
+    pub segments_superseded: u64,
+    /// Files removed that a compaction had not finished.
+    pub compactions_unfinished: u64,
     /// How long it took.
     pub elapsed: Duration,
 }

@@ -47,8 +47,10 @@ pub(super) struct Request {
 /// Everything about a lane that changes.
 pub(super) struct State<E: Env> {
     pub(super) owners: HashMap<OwnerId, Owner, FixedState>,
-    /// All segments with entries, and the active one, which is the last.
+    /// The log: segments in the order in which they were written, and the active one, which is the last.
     pub(super) segments: BTreeMap<SegmentId, SegmentOf<E>>,
+    /// What compaction made of parts of the log. Their ids tell nothing about their place in it.
+    pub(super) compacted: BTreeMap<SegmentId, SegmentOf<E>>,
     pub(super) spare: Option<SegmentOf<E>>,
     pub(super) retired: Vec<SegmentOf<E>>,
     pub(super) next_segment: SegmentId,
@@ -64,6 +66,9 @@ pub(super) struct State<E: Env> {
     pub(super) starving: bool,
     /// A segment was sealed since upkeep last looked.
     pub(super) newly_sealed: bool,
+    /// Upkeep has looked through the segments since compaction last did.
+    pub(super) compaction_due: bool,
+    pub(super) compaction_paused: bool,
     /// The preparer finds no room for a segment.
     pub(super) no_room: bool,
     /// Appends are refused, since one needed the segment for which there is no room.
@@ -88,6 +93,8 @@ pub(super) struct Signals {
     pub(super) flusher: Signal,
     /// A segment was sealed.
     pub(super) upkeep: Signal,
+    /// Upkeep is done with a look, compaction may go on.
+    pub(super) compactor: Signal,
     /// The lane stops.
     pub(super) stopping: Signal,
     /// A task ended.
@@ -159,8 +166,8 @@ impl<E: Env> Core<E> {
     }
 
     pub(super) fn notify_all(&self) {
-        let Signals { writer, preparer, sealer, flusher, upkeep, stopping, ended } = &self.signals;
-        for signal in [writer, preparer, sealer, flusher, upkeep, stopping, ended] {
+        let Signals { writer, preparer, sealer, flusher, upkeep, compactor, stopping, ended } = &self.signals;
+        for signal in [writer, preparer, sealer, flusher, upkeep, compactor, stopping, ended] {
             signal.notify();
         }
     }
@@ -255,11 +262,14 @@ impl<E: Env> State<E> {
         if self.unflushed(segment.id).is_none() { segment.flushed.get() } else { 0 }
     }
 
-    /// A span of a segment is no longer reachable.
-    pub(super) fn release_span(&mut self, id: SegmentId) {
-        if let Some(segment) = self.segments.get(&id) {
-            segment.spans.set(segment.spans.get() - 1);
-        }
+    /// A segment of the log or of compaction.
+    pub(super) fn segment(&self, id: SegmentId) -> Option<&SegmentOf<E>> {
+        self.segments.get(&id).or_else(|| self.compacted.get(&id))
+    }
+
+    /// All segments with entries, in no particular order.
+    pub(super) fn all_segments(&self) -> impl Iterator<Item = &SegmentOf<E>> {
+        self.segments.values().chain(self.compacted.values())
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod answer;
+mod compact;
 mod core;
 mod flusher;
 mod group;
@@ -71,6 +72,7 @@ impl<E: Env> Lane<E> {
         let state = State {
             owners: recovered.owners,
             segments: recovered.segments,
+            compacted: recovered.compacted,
             spare: recovered.spare,
             retired: Vec::new(),
             next_segment: recovered.next_segment,
@@ -81,6 +83,8 @@ impl<E: Env> Lane<E> {
             rolls: 0,
             starving: false,
             newly_sealed: false,
+            compaction_due: false,
+            compaction_paused: false,
             no_room: false,
             refusing: false,
             closing: false,
@@ -95,6 +99,7 @@ impl<E: Env> Lane<E> {
         core.spawn(sealer::run(Rc::clone(&core)));
         core.spawn(flusher::run(Rc::clone(&core)));
         core.spawn(upkeep::run(Rc::clone(&core)));
+        core.spawn(compact::run(Rc::clone(&core)));
         Ok((Self { _guard: Rc::new(Guard(Rc::clone(&core))), core }, recovered.report))
     }
 
@@ -111,7 +116,9 @@ impl<E: Env> Lane<E> {
         let mut state = self.core.state.borrow_mut();
         let Some(forgotten) = state.owners.remove(&owner) else { return };
         for span in &forgotten.spans {
-            state.release_span(span.segment);
+            if let Some(segment) = state.segment(span.segment) {
+                segment.release_span(span.payload_bytes);
+            }
         }
         drop(state);
         if let Some(signal) = forgotten.watchers {
@@ -225,15 +232,14 @@ impl<E: Env> Lane<E> {
     pub fn stats(&self) -> LaneStats {
         let state = self.core.state.borrow();
         let mut stats = state.stats.clone();
-        let segments = || state.segments.values();
+        let segments = || state.all_segments();
         stats.segments_sealed = segments().filter(|segment| segment.is_sealed()).count() as u64;
         stats.segments_unsealed = segments().count() as u64 - stats.segments_sealed;
         stats.segments_spare = state.spare.iter().count() as u64;
         stats.segments_retired = state.retired.len() as u64;
         let entry_bytes: u64 = segments().map(|segment| segment.entry_bytes()).sum();
-        let dead = segments().filter(|segment| segment.is_sealed() && segment.spans.get() == 0);
-        stats.dead_bytes = dead.map(|segment| segment.entry_bytes()).sum();
-        stats.live_bytes = entry_bytes - stats.dead_bytes;
+        stats.live_bytes = segments().map(|segment| segment.live_entry_bytes(0)).sum();
+        stats.dead_bytes = entry_bytes - stats.live_bytes;
         stats.disk_bytes =
             segments().chain(&state.spare).chain(&state.retired).map(|segment| segment.bytes()).sum();
         stats.queued_bytes = state.queued_bytes;
@@ -252,6 +258,12 @@ impl<E: Env> Lane<E> {
             None if state.refusing => LaneHealth::Full { needed: self.core.config.segment_bytes },
             None => LaneHealth::Serving,
         }
+    }
+
+    /// Holds compaction before its next step, or lets it go on. What is half done stays where it is, and takes its space meanwhile.
+    pub fn pause_compaction(&self, paused: bool) {
+        self.core.state.borrow_mut().compaction_paused = paused;
+        self.core.signals.compactor.notify();
     }
 
     /// Writes what is queued, flushes everything, and ends the tasks. Reads go on while a handle is left.

@@ -73,6 +73,21 @@ impl Owner {
         self.spans.get(self.spans.partition_point(|span| span.last_time < time))
     }
 
+    /// Payload bytes of the oldest span that are over the retention, though the span as a whole is not: an estimate.
+    pub(super) fn overdue(&self, now: Timestamp) -> u64 {
+        let (Some(span), Some(retention)) = (self.spans.front(), self.retention) else { return 0 };
+        let passed = retention.cutoff(now).0.saturating_sub(span.first_time.0);
+        let whole = span.last_time.0.saturating_sub(span.first_time.0).saturating_add(1);
+        let share = u128::from(span.payload_bytes) * u128::from(passed.min(whole)) / u128::from(whole);
+        let by_age = u64::try_from(share).unwrap_or(u64::MAX);
+        by_age.max(self.over_bytes(&retention)).min(span.payload_bytes)
+    }
+
+    /// Payload bytes beyond what the retention asks to keep.
+    pub(super) fn over_bytes(&self, retention: &Retention) -> u64 {
+        retention.bytes.map_or(0, |bytes| self.payload_bytes.saturating_sub(bytes))
+    }
+
     /// Takes in an entry that is now readable. Returns whether a span began with it.
     pub(super) fn add(&mut self, segment: SegmentId, header: &EntryHeader) -> bool {
         let bytes = header.payload_bytes() as u64;
@@ -107,7 +122,10 @@ impl Owner {
             lost = std::mem::take(&mut self.spans);
             self.payload_bytes = 0;
         }
-        self.mention = segment;
+        // A watermark may be older than what is known: then it tells nothing.
+        if row.point_count > 0 || row.next >= self.next {
+            self.mention = segment;
+        }
         if row.point_count > 0 {
             self.spans.push_back(Span::of_row(segment, row));
             self.payload_bytes = self.payload_bytes.saturating_add(row.payload_bytes);

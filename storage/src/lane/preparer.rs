@@ -14,7 +14,7 @@ use crate::{
     env::{Disk, Env, File, WriteMode},
     error::DiskError,
     limits::CHUNK_BYTES,
-    segment::{Segment, SegmentId, header::SegmentHeader, preparing_path, segment_path},
+    segment::{Place, Segment, SegmentId, header::SegmentHeader, preparing_path, segment_path},
 };
 
 pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
@@ -180,12 +180,25 @@ pub(super) async fn name_segment<E: Env>(
     id: SegmentId,
     file: FileOf<E>,
 ) -> Result<Segment<FileOf<E>>, DiskError> {
-    let header = SegmentHeader { lane: config.lane, id, segment_bytes: file.bytes(), created: env.now() };
+    let path = name_file(env, config, id, &file, None).await?;
+    Ok(Segment::empty(id, path, file))
+}
+
+/// Writes a file's header, makes it stable, and gives the file its name.
+pub(super) async fn name_file<E: Env>(
+    env: &E,
+    config: &crate::config::LaneConfig,
+    id: SegmentId,
+    file: &FileOf<E>,
+    covers: Option<Place>,
+) -> Result<std::path::PathBuf, DiskError> {
+    let header =
+        SegmentHeader { lane: config.lane, id, segment_bytes: file.bytes(), created: env.now(), covers };
     file.write(0, vec![Bytes::from(header.encode())], WriteMode::Durable).await?;
     let path = segment_path(&config.directory, id);
-    env.disk().rename(&file, path.clone()).await?;
+    env.disk().rename(file, path.clone()).await?;
     env.disk().sync_directory(config.directory.clone()).await?;
-    Ok(Segment::empty(id, path, file))
+    Ok(path)
 }
 
 /// How long the first sleep of a task that repeats lasts: lanes that were opened together do not work at the same moments.

@@ -63,7 +63,7 @@ pub(super) async fn fetch<E: Env>(
                 if run.bytes > 0 { None } else { Some(Err(known.oldest())) }
             } else {
                 let span = known.span_at(run.next).filter(|_| run.has_room());
-                span.and_then(|span| Some(Ok((*span, Rc::clone(state.segments.get(&span.segment)?)))))
+                span.and_then(|span| Some(Ok((*span, Rc::clone(state.segment(span.segment)?)))))
             }
         };
         match found {
@@ -128,7 +128,7 @@ async fn first_at<E: Env>(
     let found = {
         let state = core.state.borrow();
         let known = known(&state, owner)?;
-        known.span_at_time(time).and_then(|span| Some((*span, Rc::clone(state.segments.get(&span.segment)?))))
+        known.span_at_time(time).and_then(|span| Some((*span, Rc::clone(state.segment(span.segment)?))))
     };
     let Some((span, segment)) = found else { return Ok(None) };
     let (first, points) = points_from(&segment, owner, &span, Target::Time(time)).await?;
@@ -255,7 +255,7 @@ fn append_slice(entries: &mut Vec<Bytes>, view: &Bytes, start: u64, end: u64) {
 }
 
 /// Checks the entry at a position.
-fn entry_at<F: File>(
+pub(super) fn entry_at<F: File>(
     segment: &Segment<F>,
     view: &Bytes,
     position: u64,
@@ -312,6 +312,18 @@ async fn points_from<F: File>(
     Ok((span.first, points))
 }
 
+/// Some points of a sealed segment, by their indexes in its footer.
+pub(super) async fn points_between<F: File>(
+    segment: &Segment<F>,
+    indexes: std::ops::Range<u32>,
+) -> Result<Vec<Point>, FetchError> {
+    let Some(trailer) = segment.trailer.get() else { return Ok(Vec::new()) };
+    let window = trailer.point_position(indexes.start)..trailer.point_position(indexes.end);
+    let bytes = footer_bytes(segment, window).await?;
+    let points: Vec<Point> = bytes.chunks_exact(POINT_BYTES as usize).filter_map(Point::decode).collect();
+    if points.len() == indexes.len() { Ok(points) } else { Err(short_footer(segment)) }
+}
+
 /// Whether a point begins at or before the target, so that the last such point holds it.
 fn is_before(point: &Point, first: SequenceNumber, first_time: Timestamp, target: Target) -> bool {
     match target {
@@ -331,7 +343,7 @@ async fn footer_bytes<F: File>(
 }
 
 /// Brings the points' entries into memory, unless they were written so lately that they are.
-async fn populate<F: File>(segment: &Segment<F>, points: &[Point]) -> Result<(), FetchError> {
+pub(super) async fn populate<F: File>(segment: &Segment<F>, points: &[Point]) -> Result<(), FetchError> {
     if segment.warm.get() {
         return Ok(());
     }
@@ -358,6 +370,6 @@ fn short_footer<F: File>(segment: &Segment<F>) -> FetchError {
     damaged(segment, segment.bytes(), expected, "the end of the file".to_owned())
 }
 
-fn damaged<F: File>(segment: &Segment<F>, offset: u64, expected: String, found: String) -> FetchError {
+pub(super) fn damaged<F: File>(segment: &Segment<F>, offset: u64, expected: String, found: String) -> FetchError {
     FetchError::Damaged(Damage { path: segment.path.clone(), offset, expected, found })
 }

@@ -2,7 +2,7 @@
 //!
 //! Works in two steps. `survey` reads, judges and changes nothing; `settle` then makes the end of the log what was judged. Promises that a torn tail
 //! is cut and told, and that damage to anything that was stable is an error with file and offset. Every entry says how far the lane was
-//! stable when it was formed, and that tells the two apart.
+//! stable when it was formed, and that tells the two apart. What compaction made is no part of that judgement: it has its name only when it is whole.
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -24,7 +24,7 @@ use crate::{
     error::{Damage, DiskError, OpenError},
     limits::{CHUNK_BYTES, SEALING_SEGMENTS_MAX, SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES},
     segment::{
-        PREPARING_SUFFIX, Segment, SegmentId,
+        COMPACTING_SUFFIX, PREPARING_SUFFIX, Place, Segment, SegmentId,
         footer::OwnerRow,
         load::{LoadError, Loaded, Scanned, load, scan},
         scan::WalkEnd,
@@ -35,6 +35,7 @@ use crate::{
 /// A lane as its files tell it.
 pub(super) struct Recovered<E: Env> {
     pub(super) segments: BTreeMap<SegmentId, SegmentOf<E>>,
+    pub(super) compacted: BTreeMap<SegmentId, SegmentOf<E>>,
     pub(super) spare: Option<SegmentOf<E>>,
     pub(super) owners: HashMap<OwnerId, Owner, FixedState>,
     pub(super) next_segment: SegmentId,
@@ -53,7 +54,10 @@ struct Piece<F> {
 
 /// All files, read and judged.
 struct Survey<F> {
+    /// The log, in order.
     pieces: Vec<Piece<F>>,
+    /// What compaction made.
+    compacted: Vec<Piece<F>>,
     /// Index of the piece in which the log ends, if its last one is not closed.
     end: Option<usize>,
     torn_tail: Option<TornTail>,
@@ -71,11 +75,12 @@ pub(super) async fn recover<E: Env>(env: &E, config: &LaneConfig) -> Result<Reco
 }
 
 async fn survey<E: Env>(env: &E, config: &LaneConfig) -> Result<Survey<FileOf<E>>, OpenError> {
-    let mut pieces = Vec::new();
+    let (mut pieces, mut compacted) = (Vec::new(), Vec::new());
     let mut leftovers = Vec::new();
     let mut report = RecoveryReport::default();
     for name in env.disk().list(&config.directory)? {
-        if name.ends_with(PREPARING_SUFFIX) {
+        if name.ends_with(PREPARING_SUFFIX) || name.ends_with(COMPACTING_SUFFIX) {
+            report.compactions_unfinished += u64::from(name.ends_with(COMPACTING_SUFFIX));
             leftovers.push(name);
             continue;
         }
@@ -95,10 +100,12 @@ async fn survey<E: Env>(env: &E, config: &LaneConfig) -> Result<Survey<FileOf<E>
                 found: loaded.header.lane.0,
             });
         }
-        pieces.push(read_piece(id, path, loaded, &mut report).await?);
+        let piece = read_piece(id, path, loaded, &mut report).await?;
+        if piece.segment.covers.is_some() { &mut compacted } else { &mut pieces }.push(piece);
     }
+    report.segments_compacted = compacted.len() as u64;
     let (end, torn_tail) = judge(&pieces)?;
-    Ok(Survey { pieces, end, torn_tail, leftovers, report })
+    Ok(Survey { pieces, compacted, end, torn_tail, leftovers, report })
 }
 
 async fn read_piece<F: File>(
@@ -107,10 +114,18 @@ async fn read_piece<F: File>(
     loaded: Loaded<F>,
     report: &mut RecoveryReport,
 ) -> Result<Piece<F>, OpenError> {
-    let Loaded { file, trailer, rows, .. } = loaded;
+    let Loaded { file, header, trailer, rows } = loaded;
+    let covers = header.covers;
     if let (Some(trailer), Some(rows)) = (trailer, rows) {
         report.segments_sealed += 1;
-        return Ok(Piece { segment: Segment::sealed(id, path, file, trailer), rows, scanned: None });
+        let segment = Segment { covers, ..Segment::sealed(id, path, file, trailer) };
+        return Ok(Piece { segment, rows, scanned: None });
+    }
+    if covers.is_some() && trailer.is_none() {
+        let offset = file.bytes() - SEGMENT_TRAILER_BYTES;
+        let expected = "the trailer that a compacted segment has before its name".to_owned();
+        let found = "no valid trailer of this segment".to_owned();
+        return Err(OpenError::Damaged(Damage { path, offset, expected, found }));
     }
     let scanned = scan(&file, id).await?;
     if let Some(trailer) = trailer.filter(|trailer| trailer.entries_end != scanned.end) {
@@ -134,7 +149,7 @@ async fn read_piece<F: File>(
     }
     let rebuilt = trailer.is_some();
     report.footers_rebuilt += u64::from(rebuilt);
-    let segment = Segment::empty(id, path, file);
+    let segment = Segment { covers, ..Segment::empty(id, path, file) };
     let rows = rows_of(&scanned);
     // A broken owner table behind a valid trailer: the entries are all there, so the segment is as good as closed.
     let why = if rebuilt { WalkEnd::Closed } else { scanned.why };
@@ -191,10 +206,10 @@ async fn settle<E: Env>(
     config: &LaneConfig,
     survey: Survey<FileOf<E>>,
 ) -> Result<Recovered<E>, OpenError> {
-    let Survey { mut pieces, end, torn_tail, leftovers, mut report } = survey;
+    let Survey { mut pieces, compacted, end, torn_tail, leftovers, mut report } = survey;
     // The process before may have been killed between naming a file and making the name stable: a power cut must not take it back later.
     env.disk().sync_directory(config.directory.clone()).await?;
-    let highest = pieces.last().map(|piece| piece.segment.id);
+    let highest = pieces.iter().chain(&compacted).map(|piece| piece.segment.id).max();
     let mut later = end.map_or_else(Vec::new, |end| pieces.split_off(end + 1));
     if torn_tail.is_some() {
         // From the last one backwards: a crash on the way leaves the same log with the same end.
@@ -213,6 +228,7 @@ async fn settle<E: Env>(
     }
     let mut recovered = Recovered {
         segments: BTreeMap::new(),
+        compacted: BTreeMap::new(),
         spare: None,
         owners: HashMap::default(),
         next_segment: highest.map_or(1, |id| id + 1),
@@ -222,9 +238,10 @@ async fn settle<E: Env>(
     };
     let active_id =
         if torn_tail.is_some() { None } else { end.and_then(|end| pieces.get(end)).map(|p| p.segment.id) };
-    for piece in pieces {
+    for (piece, superseded) in in_place(pieces, compacted) {
+        report.segments_superseded += u64::from(superseded);
         let keep_open = Some(piece.segment.id) == active_id;
-        take_piece(&mut recovered, piece, keep_open).await?;
+        take_piece(&mut recovered, piece, keep_open, superseded).await?;
     }
     // The trailer that a killed process was writing may be in the page cache only. Without it a segment that ends in a cut would look torn again.
     let sealed = recovered.segments.values().rev().filter(|segment| segment.is_sealed());
@@ -250,9 +267,31 @@ async fn settle<E: Env>(
     }
     report.torn_tail = torn_tail;
     report.owners = recovered.owners.len() as u64;
-    report.bytes = recovered.segments.values().map(|segment| segment.entry_bytes()).sum();
+    let segments = recovered.segments.values().chain(recovered.compacted.values());
+    report.bytes = segments.map(|segment| segment.live_entry_bytes(0)).sum();
     recovered.report = report;
     Ok(recovered)
+}
+
+/// All segments in the order of their places in the log, each with whether another one took its place: that one comes before it.
+fn in_place<F: File>(pieces: Vec<Piece<F>>, compacted: Vec<Piece<F>>) -> Vec<(Piece<F>, bool)> {
+    // Of segments with places within each other, the one that was made last has taken in the others.
+    let mut taking: Vec<(Place, SegmentId)> =
+        compacted.iter().map(|piece| (piece.segment.place(), piece.segment.id)).collect();
+    taking.sort_unstable_by_key(|(place, id)| (place.first, std::cmp::Reverse((place.last, *id))));
+    taking.dedup_by(|inner, outer| outer.0.contains(&inner.0));
+    let taker = |segment: &Segment<F>| {
+        let before = taking.partition_point(|(place, _)| place.first <= segment.place().first);
+        let (place, id) = taking.get(before.checked_sub(1)?)?;
+        (place.contains(&segment.place()) && *id != segment.id).then_some(place.first)
+    };
+    let all = pieces.into_iter().chain(compacted);
+    let mut placed: Vec<_> = all.map(|piece| (taker(&piece.segment), piece)).collect();
+    placed.sort_by_key(|(taker, piece)| match taker {
+        Some(first) => (*first, true, piece.segment.id),
+        None => (piece.segment.place().first, false, piece.segment.id),
+    });
+    placed.into_iter().map(|(taker, piece)| (piece, taker.is_some())).collect()
 }
 
 /// Whether a scan found nothing at all before the log's end.
@@ -261,10 +300,12 @@ fn is_headless<F>(piece: &Piece<F>) -> bool {
 }
 
 /// Makes a segment's entries stable, gives it a footer unless it is the one that is written next, and enters it into the index.
+/// One whose place was taken by another only tells how far its owners' numbers had come.
 async fn take_piece<E: Env>(
     recovered: &mut Recovered<E>,
     piece: Piece<FileOf<E>>,
     keep_open: bool,
+    superseded: bool,
 ) -> Result<(), OpenError> {
     let Piece { segment, mut rows, scanned } = piece;
     if let Some(scanned) = scanned {
@@ -284,16 +325,21 @@ async fn take_piece<E: Env>(
         recovered.last_time = recovered.last_time.max(trailer.last_time);
     }
     let segment = Rc::new(segment);
-    recovered.segments.insert(segment.id, Rc::clone(&segment));
-    for row in &rows {
-        let owner = recovered.owners.entry(row.owner).or_default();
-        let lost = owner.recover(segment.id, row);
+    let Recovered { segments, compacted, owners, .. } = recovered;
+    let others = if segment.covers.is_some() { &mut *compacted } else { &mut *segments };
+    others.insert(segment.id, Rc::clone(&segment));
+    segment.payload_bytes.set(rows.iter().map(|row| row.payload_bytes).fold(0, u64::saturating_add));
+    for row in &mut rows {
+        if superseded {
+            row.point_count = 0;
+        }
+        let lost = owners.entry(row.owner).or_default().recover(segment.id, row);
         if row.point_count > 0 {
-            segment.spans.set(segment.spans.get() + 1);
+            segment.hold_span(row.payload_bytes);
         }
         for span in lost {
-            if let Some(segment) = recovered.segments.get(&span.segment) {
-                segment.spans.set(segment.spans.get() - 1);
+            if let Some(segment) = segments.get(&span.segment).or_else(|| compacted.get(&span.segment)) {
+                segment.release_span(span.payload_bytes);
             }
         }
     }

@@ -27,6 +27,8 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
         expire(&core).await;
         retire(&core).await;
         remove_surplus(&core).await;
+        core.state.borrow_mut().compaction_due = true;
+        core.signals.compactor.notify();
     }
 }
 
@@ -53,20 +55,21 @@ pub(super) async fn expire<E: Env>(core: &Core<E>) {
 }
 
 pub(super) fn expire_owner<E: Env>(core: &Core<E>, state: &mut State<E>, id: OwnerId) {
-    let State { owners, segments, .. } = state;
+    let State { owners, segments, compacted, .. } = state;
     let Some(owner) = owners.get_mut(&id) else { return };
     let Some(retention) = owner.retention else { return };
     let cutoff = retention.cutoff(core.env.now());
     while let Some(span) = owner.spans.front() {
         // Spans of segments without a footer stay: what is too old in them is hidden entry by entry.
-        let Some(segment) = segments.get(&span.segment).filter(|segment| segment.is_sealed()) else { break };
+        let segment = segments.get(&span.segment).or_else(|| compacted.get(&span.segment));
+        let Some(segment) = segment.filter(|segment| segment.is_sealed()) else { break };
         let over_age = span.last_time < cutoff;
         let rest = owner.payload_bytes.saturating_sub(span.payload_bytes);
         let over_bytes = owner.spans.len() > 1 && retention.bytes.is_some_and(|bytes| rest >= bytes);
         if !over_age && !over_bytes {
             break;
         }
-        segment.spans.set(segment.spans.get() - 1);
+        segment.release_span(span.payload_bytes);
         owner.pop_span();
     }
 }
@@ -75,14 +78,15 @@ pub(super) fn expire_owner<E: Env>(core: &Core<E>, state: &mut State<E>, id: Own
 async fn retire<E: Env>(core: &Core<E>) {
     let dead: Vec<SegmentId> = {
         let state = core.state.borrow();
-        state.segments.values().filter(|segment| is_dead(segment)).map(|segment| segment.id).collect()
+        state.all_segments().filter(|segment| is_dead(segment)).map(|segment| segment.id).collect()
     };
     if dead.is_empty() || core.poisoned().is_some() || !keep_numbers(core, &dead).await {
         return;
     }
     let mut state = core.state.borrow_mut();
     for id in dead {
-        if let Some(segment) = state.segments.remove(&id) {
+        let removed = state.segments.remove(&id);
+        if let Some(segment) = removed.or_else(|| state.compacted.remove(&id)) {
             state.stats.retired_segments += 1;
             state.retired.push(segment);
         }
@@ -91,7 +95,7 @@ async fn retire<E: Env>(core: &Core<E>) {
     core.signals.preparer.notify();
 }
 
-fn is_dead<F: File>(segment: &Segment<F>) -> bool {
+pub(super) fn is_dead<F: File>(segment: &Segment<F>) -> bool {
     // The contents go last when a segment is sealed.
     segment.is_sealed() && segment.spans.get() == 0 && segment.contents.borrow().is_none()
 }

@@ -146,13 +146,16 @@ fn complete<E: Env>(core: &Core<E>, group: Group<E>) {
             }
             continue;
         }
+        segment.payload_bytes.set(segment.payload_bytes.get() + header.payload_bytes() as u64);
         // An owner that was forgotten meanwhile has no reader, and its entry is garbage from the start.
         let Some(owner) = state.owners.get_mut(&header.owner) else { continue };
         if owner.next != header.base_sequence {
             continue;
         }
+        let payload_bytes = header.payload_bytes() as u64;
+        segment.live_payload_bytes.set(segment.live_payload_bytes.get() + payload_bytes);
         if owner.add(segment.id, header) {
-            segment.spans.set(segment.spans.get() + 1);
+            segment.hold_span(0);
         }
         woken.extend(owner.watchers.take());
     }

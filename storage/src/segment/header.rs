@@ -5,13 +5,15 @@
 use tidemill_wire::{LaneId, Timestamp};
 
 use super::{
-    SegmentId,
+    Place, SegmentId,
     bytes::{Fields, Put},
 };
 use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES};
 
 const MAGIC: [u8; 8] = *b"TIDEMSEG";
 const VERSION: u32 = 1;
+/// Of segments that compaction made: a build that takes them for parts of the log must refuse them.
+const VERSION_COMPACTED: u32 = 2;
 /// Bytes of the header that have a meaning; the rest of its page is zero.
 pub(crate) const HEADER_BYTES: usize = 64;
 
@@ -22,6 +24,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) id: SegmentId,
     pub(crate) segment_bytes: u64,
     pub(crate) created: Timestamp,
+    /// For a segment that compaction made: the stretch of the log whose place it takes.
+    pub(crate) covers: Option<Place>,
 }
 
 /// Why a fixed structure is not valid.
@@ -43,12 +47,16 @@ impl SegmentHeader {
     /// The whole first page.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut fields = Vec::with_capacity(SEGMENT_HEADER_BYTES as usize);
-        fields.put_u32(VERSION);
+        fields.put_u32(if self.covers.is_some() { VERSION_COMPACTED } else { VERSION });
         fields.put_u32(self.lane.0);
         fields.put_u32(0);
         fields.put_u64(self.id);
         fields.put_u64(self.segment_bytes);
         fields.put_u64(self.created.0);
+        if let Some(place) = self.covers {
+            fields.put_u64(place.first);
+            fields.put_u64(place.last);
+        }
         fields.resize(HEADER_BYTES - 12, 0);
         let mut page = seal_structure(MAGIC, &fields);
         page.resize(SEGMENT_HEADER_BYTES as usize, 0);
@@ -56,7 +64,12 @@ impl SegmentHeader {
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StructureError> {
-        let mut fields = open_structure(MAGIC, VERSION, bytes, HEADER_BYTES)?;
+        let (compacted, mut fields) = match open_structure(MAGIC, VERSION, bytes, HEADER_BYTES) {
+            Err(StructureError::Version(VERSION_COMPACTED)) => {
+                (true, open_structure(MAGIC, VERSION_COMPACTED, bytes, HEADER_BYTES)?)
+            }
+            opened => (false, opened?),
+        };
         let header = (|| {
             let lane = LaneId(fields.u32()?);
             fields.u32()?;
@@ -65,11 +78,14 @@ impl SegmentHeader {
                 id: fields.u64()?,
                 segment_bytes: fields.u64()?,
                 created: Timestamp(fields.u64()?),
+                covers: if compacted { Some(Place { first: fields.u64()?, last: fields.u64()? }) } else { None },
             })
         })()
         .ok_or(StructureError::Truncated(bytes.len()))?;
+        let sound =
+            header.covers.is_none_or(|place| place.first <= place.last && place.last < header.id);
         let room = SEGMENT_HEADER_BYTES + SEGMENT_TRAILER_BYTES..=SEGMENT_BYTES_MAX;
-        if room.contains(&header.segment_bytes) && header.segment_bytes.is_multiple_of(4096) {
+        if sound && room.contains(&header.segment_bytes) && header.segment_bytes.is_multiple_of(4096) {
             Ok(header)
         } else {
             Err(StructureError::Fields)

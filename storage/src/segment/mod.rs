@@ -27,6 +27,9 @@ pub(crate) const SEGMENT_SUFFIX: &str = ".segment";
 /// Suffix of files that are being made into segments: nothing in them counts.
 pub(crate) const PREPARING_SUFFIX: &str = ".preparing";
 
+/// Suffix of files that compaction is making into segments: nothing in them counts, and everything in them is elsewhere too.
+pub(crate) const COMPACTING_SUFFIX: &str = ".compacting";
+
 /// Number of a segment within its lane: rising, never used twice, and the epoch of its entries.
 pub(crate) type SegmentId = u64;
 
@@ -38,6 +41,10 @@ pub(crate) fn preparing_path(directory: &Path, id: SegmentId) -> PathBuf {
     directory.join(format!("{id:016x}{PREPARING_SUFFIX}"))
 }
 
+pub(crate) fn compacting_path(directory: &Path, id: SegmentId) -> PathBuf {
+    directory.join(format!("{id:016x}{COMPACTING_SUFFIX}"))
+}
+
 /// The number in a segment's file name.
 pub(crate) fn segment_id_of(name: &str) -> Option<SegmentId> {
     let digits = name.strip_suffix(SEGMENT_SUFFIX)?;
@@ -45,11 +52,28 @@ pub(crate) fn segment_id_of(name: &str) -> Option<SegmentId> {
     plain.then(|| SegmentId::from_str_radix(digits, 16).ok()).flatten()
 }
 
+/// A stretch of the log, by the ids of the first and the last segment that were written there.
+///
+/// Invariant: the places of two segments lie apart, or one within the other; compaction takes whole neighbours only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) first: SegmentId,
+    pub(crate) last: SegmentId,
+}
+
+impl Place {
+    pub(crate) fn contains(&self, other: &Self) -> bool {
+        self.first <= other.first && other.last <= self.last
+    }
+}
+
 /// An open segment.
 pub(crate) struct Segment<F> {
     pub(crate) id: SegmentId,
     pub(crate) path: PathBuf,
     pub(crate) file: F,
+    /// For a segment that compaction made: the stretch of the log whose place it takes.
+    pub(crate) covers: Option<Place>,
     /// What it holds, until its footer can be read instead.
     pub(crate) contents: RefCell<Option<Contents>>,
     /// Its trailer, once it is sealed.
@@ -60,6 +84,10 @@ pub(crate) struct Segment<F> {
     pub(crate) flushed: Cell<u64>,
     /// Spans of owners that readers can reach. None is left: the segment is dead.
     pub(crate) spans: Cell<u64>,
+    /// Payload bytes of those spans.
+    pub(crate) live_payload_bytes: Cell<u64>,
+    /// Payload bytes of all its batches.
+    pub(crate) payload_bytes: Cell<u64>,
     /// Written so lately that its pages are still in memory.
     pub(crate) warm: Cell<bool>,
     /// One flush at a time: the kernel reports a failure once per open file, so a second flush beside a failing one could seem to succeed.
@@ -73,11 +101,14 @@ impl<F: File> Segment<F> {
             id,
             path,
             file,
+            covers: None,
             contents: RefCell::new(Some(Contents::new())),
             trailer: Cell::new(None),
             written: Cell::new(SEGMENT_HEADER_BYTES),
             flushed: Cell::new(SEGMENT_HEADER_BYTES),
             spans: Cell::new(0),
+            live_payload_bytes: Cell::new(0),
+            payload_bytes: Cell::new(0),
             warm: Cell::new(true),
             flush_gate: futures_util::lock::Mutex::new(()),
         }
@@ -108,6 +139,37 @@ impl<F: File> Segment<F> {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.file.bytes()
+    }
+
+    /// Where in the log its entries belong.
+    pub(crate) fn place(&self) -> Place {
+        self.covers.unwrap_or(Place { first: self.id, last: self.id })
+    }
+
+    /// A span of it is reachable now.
+    pub(crate) fn hold_span(&self, payload_bytes: u64) {
+        self.spans.set(self.spans.get() + 1);
+        self.live_payload_bytes.set(self.live_payload_bytes.get() + payload_bytes);
+    }
+
+    /// A span of it is no longer reachable.
+    pub(crate) fn release_span(&self, payload_bytes: u64) {
+        self.spans.set(self.spans.get() - 1);
+        self.live_payload_bytes.set(self.live_payload_bytes.get().saturating_sub(payload_bytes));
+    }
+
+    /// Bytes of entries that readers can reach, by their share of the payload. `overdue` payload bytes more are as good as dead.
+    pub(crate) fn live_entry_bytes(&self, overdue: u64) -> u64 {
+        let total = self.payload_bytes.get();
+        if self.spans.get() == 0 {
+            return 0;
+        }
+        if total == 0 {
+            return self.entry_bytes();
+        }
+        let live = self.live_payload_bytes.get().saturating_sub(overdue).min(total);
+        let share = u128::from(self.entry_bytes()) * u128::from(live) / u128::from(total);
+        u64::try_from(share).unwrap_or(u64::MAX)
     }
 
     /// Bytes of entries in it.

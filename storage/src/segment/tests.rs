@@ -38,6 +38,7 @@ fn header() -> SegmentHeader {
         id: 0x0102,
         segment_bytes: 1 << 28,
         created: Timestamp(1_767_225_600_000),
+        covers: None,
     }
 }
 
@@ -67,6 +68,21 @@ fn golden_segment_header() {
         + "00a8da769b010000"
         + &"00".repeat(16);
     assert_eq!(hex(&page[..64]), expected);
+}
+
+#[test]
+fn golden_header_of_a_compacted_segment() {
+    let compacted = SegmentHeader { covers: Some(Place { first: 3, last: 0x0101 }), ..header() };
+    let page = compacted.encode();
+    let expected = "02000000030000000000000002010000000000000000001000000000".to_owned()
+        + "00a8da769b0100000300000000000000"
+        + "0101000000000000";
+    assert_eq!(hex(&page[12..64]), expected);
+    assert_eq!(SegmentHeader::decode(&page), Ok(compacted));
+    for place in [Place { first: 5, last: 4 }, Place { first: 1, last: 0x0102 }] {
+        let page = SegmentHeader { covers: Some(place), ..header() }.encode();
+        assert_eq!(SegmentHeader::decode(&page), Err(StructureError::Fields), "{place:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,205 @@
+//! The choice: which neighbours are worth to be rewritten, from plain numbers.
+//!
+//! Promises runs of neighbours in the order of the log, so that the numbers of each owner in the result have no gap. The rule and what
+//! else was possible are in `docs/decisions/0005-retention-compaction.md`.
+
+use std::{ops::Range, time::Duration};
+
+use tidemill_wire::Timestamp;
+
+use crate::{
+    env::File,
+    limits::{
+        FREED_PARTS, GARBAGE_PARTS, INTERLEAVED_RUN_BYTES, INTERLEAVED_RUNS_PER_OWNER, MERGED_SEGMENTS_MIN,
+        SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES, VICTIMS_MAX,
+    },
+    segment::{
+        Segment,
+        footer::{OWNER_ROW_BYTES, POINT_BYTES},
+    },
+};
+
+/// A sealed segment with something live in it.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub(super) file_bytes: u64,
+    pub(super) live_bytes: u64,
+    /// Owners with something live.
+    pub(super) spans: u64,
+    pub(super) first_time: Timestamp,
+    pub(super) last_time: Timestamp,
+    /// Its owners have many short runs each.
+    pub(super) interleaved: bool,
+    /// Not to be taken.
+    pub(super) avoided: bool,
+}
+
+/// What the choice depends on beside the candidates.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub(super) now: Timestamp,
+    pub(super) output_bytes_max: u64,
+    pub(super) grouping_age: Duration,
+    /// The disk is full: whatever can be freed is wanted.
+    pub(super) pressed: bool,
+}
+
+/// Why something is rewritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Motive {
+    /// To free space.
+    Garbage,
+    /// To have fewer, larger files.
+    Number,
+    /// To have each owner's entries together.
+    Grouping,
+}
+
+/// Neighbours by their indexes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Choice {
+    pub(super) victims: Range<usize>,
+    pub(super) motive: Motive,
+}
+
+impl Candidate {
+    pub(super) fn of<F: File>(segment: &Segment<F>, overdue: u64) -> Option<Self> {
+        let trailer = segment.trailer.get()?;
+        let (owners, points) = (u64::from(trailer.owner_count), u64::from(trailer.point_count));
+        let runs = points >= owners.saturating_mul(INTERLEAVED_RUNS_PER_OWNER);
+        let short = segment.entry_bytes() < points.saturating_mul(INTERLEAVED_RUN_BYTES);
+        Some(Self {
+            file_bytes: segment.bytes(),
+            live_bytes: segment.live_entry_bytes(overdue),
+            spans: segment.spans.get(),
+            first_time: trailer.first_time,
+            last_time: trailer.last_time,
+            interleaved: segment.covers.is_none() && owners > 1 && runs && short,
+            avoided: false,
+        })
+    }
+
+    fn output_bytes(&self) -> u64 {
+        output_bytes(self.live_bytes, self.spans)
+    }
+}
+
+/// Bytes of a file with these live bytes of so many owners; a footer has two points at most for each `POINT_BYTES_MAX` and one for each owner.
+pub(super) fn output_bytes(live_bytes: u64, owners: u64) -> u64 {
+    let points = owners + live_bytes / (crate::limits::POINT_BYTES_MAX / 2);
+    let footer = owners * OWNER_ROW_BYTES + (points + 1) * POINT_BYTES;
+    let mark = tidemill_wire::entry::ENTRY_HEADER_BYTES as u64;
+    let bytes = SEGMENT_HEADER_BYTES + mark + live_bytes + footer + SEGMENT_TRAILER_BYTES;
+    bytes.next_multiple_of(4096)
+}
+
+/// Neighbours taken together.
+#[derive(Clone, Copy)]
+struct Window {
+    files_bytes: u64,
+    live_bytes: u64,
+    spans: u64,
+    first_time: Timestamp,
+    last_time: Timestamp,
+}
+
+impl Window {
+    fn of(candidate: &Candidate) -> Self {
+        Self {
+            files_bytes: candidate.file_bytes,
+            live_bytes: candidate.live_bytes,
+            spans: candidate.spans,
+            first_time: candidate.first_time,
+            last_time: candidate.last_time,
+        }
+    }
+
+    fn with(self, candidate: &Candidate) -> Self {
+        Self {
+            files_bytes: self.files_bytes + candidate.file_bytes,
+            live_bytes: self.live_bytes + candidate.live_bytes,
+            spans: self.spans + candidate.spans,
+            first_time: self.first_time.min(candidate.first_time),
+            last_time: self.last_time.max(candidate.last_time),
+        }
+    }
+
+    fn output_bytes(&self) -> u64 {
+        output_bytes(self.live_bytes, self.spans)
+    }
+
+    /// Whether one segment can take it. Points count times in 32 bits.
+    fn fits(&self, rules: &Rules) -> bool {
+        self.output_bytes() <= rules.output_bytes_max
+            && self.last_time.0.saturating_sub(self.first_time.0) < u64::from(u32::MAX)
+    }
+
+    fn freed_bytes(&self) -> u64 {
+        self.files_bytes.saturating_sub(self.output_bytes())
+    }
+
+    /// Benefit by cost, as log-structured file systems weigh it: what is freed, by how long what stays has lived and so will live, for each byte rewritten.
+    fn score(&self, now: Timestamp) -> f64 {
+        let age_ms = now.0.saturating_sub(self.last_time.0).max(1);
+        self.freed_bytes() as f64 * age_ms as f64 / self.live_bytes.max(1) as f64
+    }
+}
+
+/// What to rewrite next, if it is time for anything. Candidates come in the order of their places.
+pub(super) fn choose(candidates: &[Candidate], rules: &Rules) -> Option<Choice> {
+    let files_bytes: u64 = candidates.iter().map(|candidate| candidate.file_bytes).sum();
+    let freed = |candidate: &Candidate| candidate.file_bytes.saturating_sub(candidate.output_bytes());
+    let freed_bytes: u64 = candidates.iter().map(freed).sum();
+    let garbage = rules.pressed || freed_bytes.saturating_mul(GARBAGE_PARTS) > files_bytes;
+    let best = if garbage { best_for_space(candidates, rules) } else { None };
+    best.or_else(|| first_for_number(candidates, rules)).or_else(|| first_for_grouping(candidates, rules))
+}
+
+/// The windows that begin at `start`, from the smallest to the largest that fits.
+fn windows<'a>(
+    candidates: &'a [Candidate],
+    start: usize,
+    rules: &'a Rules,
+) -> impl Iterator<Item = (Range<usize>, Window)> + 'a {
+    let rest = candidates.get(start..).unwrap_or_default().iter().take(VICTIMS_MAX);
+    let usable = rest.take_while(|candidate| !candidate.avoided);
+    let grown = usable.scan(None, |window: &mut Option<Window>, candidate| {
+        let next = window.map_or_else(|| Window::of(candidate), |window| window.with(candidate));
+        *window = Some(next);
+        next.fits(rules).then_some(next)
+    });
+    grown.enumerate().map(move |(more, window)| (start..start + more + 1, window))
+}
+
+fn best_for_space(candidates: &[Candidate], rules: &Rules) -> Option<Choice> {
+    let all = (0..candidates.len()).flat_map(|start| windows(candidates, start, rules));
+    let worth = all.filter(|(_, window)| window.freed_bytes().saturating_mul(FREED_PARTS) >= window.files_bytes);
+    let best = worth.max_by(|(_, left), (_, right)| left.score(rules.now).total_cmp(&right.score(rules.now)));
+    best.map(|(victims, _)| Choice { victims, motive: Motive::Garbage })
+}
+
+fn first_for_number(candidates: &[Candidate], rules: &Rules) -> Option<Choice> {
+    let small = |(_, window): &(Range<usize>, Window)| window.files_bytes <= rules.output_bytes_max;
+    let found = (0..candidates.len()).find_map(|start| {
+        let widest = windows(candidates, start, rules).take_while(small).last();
+        widest.filter(|(victims, _)| victims.len() >= MERGED_SEGMENTS_MIN)
+    });
+    found.map(|(victims, _)| Choice { victims, motive: Motive::Number })
+}
+
+fn first_for_grouping(candidates: &[Candidate], rules: &Rules) -> Option<Choice> {
+    let age_ms = u64::try_from(rules.grouping_age.as_millis()).unwrap_or(u64::MAX);
+    let ripe = |candidate: &Candidate| {
+        candidate.interleaved && rules.now.0.saturating_sub(candidate.last_time.0) >= age_ms
+    };
+    let found = (0..candidates.len()).find_map(|start| {
+        let all_ripe = |(victims, _): &(Range<usize>, Window)| {
+            victims.end.checked_sub(1).and_then(|last| candidates.get(last)).is_some_and(ripe)
+        };
+        windows(candidates, start, rules).take_while(all_ripe).last()
+    });
+    found.map(|(victims, _)| Choice { victims, motive: Motive::Grouping })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! The rule on plain numbers.
+
+use super::*;
+
+const MIB: u64 = 1 << 20;
+
+fn candidate(live_mib: u64, last_time: u64) -> Candidate {
+    Candidate {
+        file_bytes: 16 * MIB,
+        live_bytes: live_mib * MIB,
+        spans: 3,
+        first_time: Timestamp(last_time),
+        last_time: Timestamp(last_time),
+        interleaved: false,
+        avoided: false,
+    }
+}
+
+fn rules() -> Rules {
+    Rules {
+        now: Timestamp(100_000),
+        output_bytes_max: 18 * MIB,
+        grouping_age: Duration::from_secs(10),
+        pressed: false,
+    }
+}
+
+fn check(candidates: &[Candidate], rules: Rules, expected: Option<(Range<usize>, Motive)>) {
+    let expected = expected.map(|(victims, motive)| Choice { victims, motive });
+    assert_eq!(choose(candidates, &rules), expected);
+}
+
+#[test]
+fn nothing_is_rewritten_before_enough_is_dead_unless_the_disk_is_full() {
+    let all: Vec<_> = (0..10).map(|n| candidate(if n == 3 { 8 } else { 15 }, n)).collect();
+    check(&all, rules(), None);
+    check(&all, Rules { pressed: true, ..rules() }, Some((3..4, Motive::Garbage)));
+}
+
+#[test]
+fn what_is_emptier_and_what_is_older_goes_first() {
+    check(&[candidate(8, 0), candidate(2, 0), candidate(8, 0)], rules(), Some((1..2, Motive::Garbage)));
+    check(&[candidate(8, 0), candidate(8, 90_000)], rules(), Some((0..1, Motive::Garbage)));
+}
+
+#[test]
+fn neighbours_go_together_as_far_as_they_fit_and_pay() {
+    let all = [candidate(1, 0), candidate(1, 0), candidate(1, 0)];
+    let Some(choice) = choose(&all, &rules()) else { panic!("two thirds and more are dead") };
+    assert_eq!(choice.motive, Motive::Garbage);
+    let mut avoided = all.to_vec();
+    avoided[1].avoided = true;
+    let Some(choice) = choose(&avoided, &rules()) else { panic!("the others are left") };
+    assert!(!choice.victims.contains(&1) && choice.victims.len() == 1);
+}
+
+#[test]
+fn points_could_not_count_the_time_of_a_wider_run() {
+    let mut all = [candidate(1, 0), candidate(1, u64::from(u32::MAX) + 1)];
+    all[1].first_time = all[1].last_time;
+    let choice = choose(&all, &Rules { now: Timestamp(1 << 40), ..rules() });
+    assert_eq!(choice.map(|choice| choice.victims.len()), Some(1));
+}
+
+#[test]
+fn many_small_files_become_one() {
+    let small = Candidate { file_bytes: 2 * MIB, ..candidate(1, 0) };
+    let small = Candidate { live_bytes: 2 * MIB - 100_000, ..small };
+    check(&vec![small.clone(); 7], rules(), None);
+    check(&vec![small; 12], rules(), Some((0..9, Motive::Number)));
+}
+
+#[test]
+fn interleaved_owners_are_grouped_when_they_are_old_enough() {
+    let interleaved = |time| Candidate { interleaved: true, ..candidate(15, time) };
+    let all = [candidate(15, 0), interleaved(0), interleaved(95_000)];
+    check(&all, rules(), Some((1..2, Motive::Grouping)));
+    check(&all[2..], rules(), None);
+}

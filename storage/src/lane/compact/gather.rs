@@ -1,0 +1,164 @@
+//! Gathering: what is live in some segments, by owner.
+//!
+//! Promises an exact number of bytes, so that the result is made as large as it must be and no larger. Memory is bounded by the owners'
+//! spans: points are looked at in passing.
+
+use std::rc::Rc;
+
+use tidemill_wire::{OwnerId, Timestamp};
+
+use super::{
+    super::{
+        core::{Core, SegmentOf, State},
+        owner::Span,
+        reader::points_between,
+        signal::give_way,
+        upkeep::expire_owner,
+    },
+    Setback, choice,
+};
+use crate::{
+    env::{Env, File},
+    error::Damage,
+    limits::UPKEEP_BATCH,
+    segment::{Segment, load::read_rows},
+};
+
+/// Points looked at in one step.
+pub(super) const POINTS_MAX: u32 = 256;
+
+/// What is to be copied.
+pub(super) struct Plan {
+    /// In rising order of owners.
+    pub(super) parts: Vec<Part>,
+    /// Bytes of all entries of the parts.
+    pub(super) live_bytes: u64,
+    /// No entry was taken before this.
+    pub(super) first_time: Timestamp,
+}
+
+/// One owner's live entries.
+pub(super) struct Part {
+    pub(super) owner: OwnerId,
+    /// Its spans in the order of their numbers, each with the index of its segment.
+    pub(super) spans: Vec<(usize, Span)>,
+    /// Points at the beginning of the first span that are over the owner's retention and stay behind.
+    pub(super) skipped: u32,
+}
+
+impl Plan {
+    pub(super) fn output_bytes(&self) -> u64 {
+        choice::output_bytes(self.live_bytes, self.parts.len() as u64)
+    }
+}
+
+/// What of an owner's oldest span need not be copied.
+struct Surplus {
+    cutoff: Timestamp,
+    bytes: u64,
+}
+
+pub(super) async fn gather<E: Env>(core: &Core<E>, victims: &[SegmentOf<E>]) -> Result<Plan, Setback> {
+    let mut owners: Vec<OwnerId> = Vec::new();
+    for victim in victims {
+        let Some(trailer) = victim.trailer.get() else { continue };
+        let rows = read_rows(&victim.file, &trailer).await?.ok_or_else(|| {
+            let (expected, found) = ("the owner table of the footer".to_owned(), "other bytes".to_owned());
+            damaged(victim, trailer.footer_position, expected, found)
+        })?;
+        owners.extend(rows.iter().filter(|row| row.point_count > 0).map(|row| row.owner));
+        give_way().await;
+    }
+    owners.sort_unstable();
+    owners.dedup();
+    let mut plan = Plan { parts: Vec::new(), live_bytes: 0, first_time: Timestamp(u64::MAX) };
+    let bytes_max: u64 = victims.iter().map(|victim| victim.entry_bytes()).sum();
+    for batch in owners.chunks(UPKEEP_BATCH) {
+        for owner in batch {
+            let found = part_of(core, &mut core.state.borrow_mut(), *owner, victims);
+            let Some((mut part, surplus)) = found else { continue };
+            let bytes = measure(&mut part, surplus, victims).await?;
+            plan.live_bytes = plan.live_bytes.saturating_add(bytes);
+            let times = part.spans.iter().map(|(_, span)| span.first_time);
+            plan.first_time = times.fold(plan.first_time, Timestamp::min);
+            plan.parts.push(part);
+            if plan.live_bytes > bytes_max {
+                let Some((index, _)) = plan.parts.last().and_then(|part| part.spans.last()) else { continue };
+                let expected = format!("points of {bytes_max} bytes of entries at most");
+                let victim = &victims[*index];
+                return Err(damaged(victim, victim.written.get(), expected, "points of more".to_owned()));
+            }
+        }
+        give_way().await;
+    }
+    Ok(plan)
+}
+
+fn damaged<F: File>(segment: &Segment<F>, offset: u64, expected: String, found: String) -> Setback {
+    let damage = Damage { path: segment.path.clone(), offset, expected, found };
+    Setback::Damaged { segment: segment.id, damage }
+}
+
+fn part_of<E: Env>(
+    core: &Core<E>,
+    state: &mut State<E>,
+    id: OwnerId,
+    victims: &[SegmentOf<E>],
+) -> Option<(Part, Option<Surplus>)> {
+    expire_owner(core, state, id);
+    let owner = state.owners.get(&id)?;
+    let index_of = |span: &Span| victims.iter().position(|victim| victim.id == span.segment);
+    let spans: Vec<(usize, Span)> =
+        owner.spans.iter().filter_map(|span| Some((index_of(span)?, *span))).collect();
+    let first = spans.first()?.1;
+    let oldest = owner.spans.front().is_some_and(|front| front.segment == first.segment);
+    let surplus = owner.retention.filter(|_| oldest).map(|retention| Surplus {
+        cutoff: retention.cutoff(core.env.now()),
+        bytes: owner.over_bytes(&retention),
+    });
+    Some((Part { owner: id, spans, skipped: 0 }, surplus))
+}
+
+/// Counts the bytes of an owner's entries, without what is over its retention: whole points of its oldest span, but never the last one.
+async fn measure<F: File>(
+    part: &mut Part,
+    surplus: Option<Surplus>,
+    victims: &[Rc<Segment<F>>],
+) -> Result<u64, Setback> {
+    let (mut bytes, mut skipped_bytes) = (0_u64, 0_u64);
+    let mut surplus = surplus;
+    for (index, span) in &part.spans {
+        let segment = &victims[*index];
+        let Some(trailer) = segment.trailer.get() else { continue };
+        let end = span.first_point.saturating_add(span.point_count);
+        let mut at = span.first_point;
+        while at < end {
+            // One more than is counted: it tells when the points before it end.
+            let stop = end.min(at.saturating_add(POINTS_MAX));
+            let points = points_between(segment, at..end.min(stop.saturating_add(1)))
+                .await
+                .map_err(|error| Setback::of_read(segment.id, error))?;
+            for (number, point) in points.iter().take((stop - at) as usize).enumerate() {
+                let until = points
+                    .get(number + 1)
+                    .map(|next| trailer.first_time.0.saturating_add(u64::from(next.time_offset)));
+                let over = surplus.as_ref().zip(until).is_some_and(|(surplus, until)| {
+                    until < surplus.cutoff.0 || skipped_bytes + point.bytes() <= surplus.bytes
+                });
+                if over {
+                    skipped_bytes += point.bytes();
+                    part.skipped += 1;
+                } else {
+                    surplus = None;
+                    bytes = bytes.saturating_add(point.bytes());
+                }
+            }
+            at = stop;
+            if end - span.first_point > POINTS_MAX {
+                give_way().await;
+            }
+        }
+        surplus = None;
+    }
+    Ok(bytes)
+}
