@@ -9,7 +9,8 @@
 //! - **Failed write.** An error; any subset of its sectors was written. As for a failed flush.
 //! - **Full disk.** Making a file fails beyond the capacity. Appends are refused before anything is numbered, and work again when there is room.
 //! - **Failed read.** An error once. The reader is told; nothing is concluded from it.
-//! - **A lying flush** (a switch, off unless a test asks): nothing is flushed and no error is given. The model of the tests must notice.
+//! - **A lying flush** (a switch, off unless a test asks): nothing is flushed and no error is given, for all files or for those that compaction writes.
+//!   The model of the tests must notice.
 //!
 //! Left out: bits that flip at rest (real-disk tests overwrite files for that) and misdirected writes.
 
@@ -48,6 +49,8 @@ pub struct Faults {
     pub capacity_bytes: Option<u64>,
     /// Flushes do nothing and say that they did.
     pub lying_flushes: bool,
+    /// Flushes of what compaction writes do nothing and say that they did: its sources go before it is stable.
+    pub lying_compaction: bool,
 }
 
 type InodeId = u64;
@@ -286,8 +289,9 @@ impl SimFile {
     /// Ends a flush of these sectors, which were dirty when it began.
     fn end_flush(&self, sectors: &BTreeMap<usize, u64>) -> Result<(), DiskError> {
         let fails = self.fails(|faults| faults.flush_failures);
+        let compacting = self.path.borrow().extension().is_some_and(|extension| extension == "compacting");
         let mut disk = self.world.disk.borrow_mut();
-        if disk.faults.lying_flushes {
+        if disk.faults.lying_flushes || (disk.faults.lying_compaction && compacting) {
             return Ok(());
         }
         let Some(inode) = disk.inodes.get_mut(&self.inode) else { return Ok(()) };

@@ -18,6 +18,10 @@ use crate::{
 struct Scenario {
     faults: Faults,
     retention: Retention,
+    /// Owners differ in their retentions, so that segments are dead in part: one keeps everything, one little, others as `retention` says.
+    mixed: bool,
+    compaction_bytes_per_second: u64,
+    grouping_age: Duration,
     owners: u64,
     payload_bytes_max: u64,
     /// All payloads have the same size: new entries end where old ones did, so that old bytes behind them could come back.
@@ -26,6 +30,21 @@ struct Scenario {
     /// Steps of a life at most.
     steps_max: u64,
     crashes: Crashes,
+}
+
+impl Scenario {
+    fn retention_of(&self, owner: OwnerId) -> Retention {
+        match owner.0 % 4 {
+            1 if self.mixed => Retention::FOREVER,
+            2 if self.mixed => Retention { age: Duration::MAX, bytes: Some(3000) },
+            _ => self.retention,
+        }
+    }
+
+    /// The same while nothing may expire by age.
+    fn frozen_retention_of(&self, owner: OwnerId) -> Retention {
+        Retention { age: Duration::MAX, ..self.retention_of(owner) }
+    }
 }
 
 /// How lives end.
@@ -64,6 +83,9 @@ fn scenario(sim: &Sim) -> Scenario {
     Scenario {
         faults,
         retention: Retention { age, bytes },
+        mixed: sim.draw(2) == 0,
+        compaction_bytes_per_second: 100_000 << sim.draw(8),
+        grouping_age: Duration::from_millis(sim.draw(3) * 1000),
         owners: 1 + sim.draw(5),
         payload_bytes_max: 64 << sim.draw(6),
         one_size: sim.draw(2) == 0,
@@ -73,18 +95,25 @@ fn scenario(sim: &Sim) -> Scenario {
     }
 }
 
-fn config() -> LaneConfig {
-    LaneConfig::test_min(PathBuf::from("/lane"), LaneId(1))
+fn config(scenario: &Scenario) -> LaneConfig {
+    LaneConfig {
+        compaction_bytes_per_second: scenario.compaction_bytes_per_second,
+        grouping_age: scenario.grouping_age,
+        ..LaneConfig::test_min(PathBuf::from("/lane"), LaneId(1))
+    }
 }
 
 /// Opens the lane; a disk that fails to read is tried again, as an operator would.
 async fn open(env: &SimEnv, scenario: &Scenario) -> (Lane<SimEnv>, RecoveryReport) {
     for _ in 0..200 {
-        match Lane::open(env.clone(), config()).await {
+        match Lane::open(env.clone(), config(scenario)).await {
             Ok((lane, report)) => {
-                for owner in 1..=scenario.owners {
-                    lane.adopt(OwnerId(owner), scenario.retention);
+                for owner in (1..=scenario.owners).map(OwnerId) {
+                    lane.adopt(owner, scenario.frozen_retention_of(owner));
                 }
+                // Those of earlier lives, whose end the crash has undone, as the server's catalog would tell.
+                let visitors = lane.owners().into_iter().filter(|owner| *owner >= VISITORS);
+                visitors.for_each(|owner| lane.forget(owner));
                 return (lane, report);
             }
             Err(OpenError::Disk(_)) => env.sleep(Duration::from_millis(10)).await,
@@ -130,6 +159,23 @@ async fn client(
     }
 }
 
+/// Owners from here on are there for a part of a life only.
+const VISITORS: OwnerId = OwnerId(1000);
+
+/// An owner that comes, leaves something between the others' entries, and is forgotten.
+async fn visit(env: SimEnv, lane: Lane<SimEnv>, owner: OwnerId) {
+    lane.adopt(owner, Retention::FOREVER);
+    for label in 0..1 + env.random_u64() % 30 {
+        // Whether it is taken is for others to test.
+        let _ = lane.append(owner, payload(label, 1000), 1, Ack::Written).await;
+        env.sleep(Duration::from_millis(env.random_u64() % 10)).await;
+    }
+    lane.pause_compaction(true);
+    env.sleep(Duration::from_millis(env.random_u64() % 100)).await;
+    lane.forget(owner);
+    lane.pause_compaction(false);
+}
+
 async fn read(lane: &Lane<SimEnv>, model: &Rc<RefCell<Model>>, owner: OwnerId, place: u64, bytes_max: usize) {
     let bounds = lane.bounds(owner).expect("an adopted owner");
     assert!(bounds.oldest <= bounds.next);
@@ -148,7 +194,7 @@ async fn inspect(lane: &Lane<SimEnv>, model: &Rc<RefCell<Model>>, scenario: &Sce
         let oldest = lane.fetch(owner, SequenceNumber(0), 1).await.expect("fetched").oldest;
         let entries = read_all(lane, owner, 3000).await;
         let bounds = lane.bounds(owner).expect("an adopted owner");
-        if scenario.retention == Retention::FOREVER {
+        if scenario.retention_of(owner) == Retention::FOREVER {
             assert_eq!(oldest, SequenceNumber(0), "nothing may expire");
         }
         let oldest = entries.first().map_or(bounds.next, |entry| entry.base).max(oldest);
@@ -167,6 +213,13 @@ struct Reached {
     recycled: u64,
     refused: u64,
     poisoned: u64,
+    compactions: u64,
+    given_up: u64,
+    /// Lives that began with what a compaction had not finished.
+    unfinished: u64,
+    /// Segments found beside the copy of what is in them.
+    superseded: u64,
+    compacted: u64,
 }
 
 impl Reached {
@@ -174,6 +227,9 @@ impl Reached {
         self.torn_tails += u64::from(report.torn_tail.is_some());
         self.dropped_entries += report.torn_tail.as_ref().map_or(0, |tail| tail.entries_dropped);
         self.scanned_entries += report.entries_scanned;
+        self.unfinished += report.compactions_unfinished;
+        self.superseded += report.segments_superseded;
+        self.compacted += report.segments_compacted;
     }
 
     fn end(&mut self, lane: &Lane<SimEnv>) {
@@ -181,12 +237,16 @@ impl Reached {
         self.sealed += stats.segments_sealed;
         self.retired += stats.retired_segments;
         self.recycled += stats.recycled_segments;
+        self.compactions += stats.compactions;
+        self.given_up += stats.compaction_setbacks;
         self.refused += u64::from(matches!(lane.health(), LaneHealth::Full { .. }));
         self.poisoned += u64::from(matches!(lane.health(), LaneHealth::Poisoned { .. }));
     }
 
-    fn counts(&self) -> [u64; 8] {
-        let Self {
+    fn counts(&self) -> [u64; 13] {
+        let Self { torn_tails, dropped_entries, scanned_entries, sealed, retired, recycled, .. } = *self;
+        let Self { refused, poisoned, compactions, given_up, unfinished, superseded, compacted, .. } = *self;
+        [
             torn_tails,
             dropped_entries,
             scanned_entries,
@@ -195,8 +255,12 @@ impl Reached {
             recycled,
             refused,
             poisoned,
-        } = *self;
-        [torn_tails, dropped_entries, scanned_entries, sealed, retired, recycled, refused, poisoned]
+            compactions,
+            given_up,
+            unfinished,
+            superseded,
+            compacted,
+        ]
     }
 }
 
@@ -217,10 +281,8 @@ fn run(seed: u64, change: impl Fn(&mut Scenario), reached: &mut Reached) -> u32 
             capacity_bytes: None,
             ..scenario.faults
         });
-        let frozen =
-            Scenario { retention: Retention { age: Duration::MAX, ..scenario.retention }, ..scenario };
         let lane = sim.run(async {
-            let (lane, report) = open(&env, &frozen).await;
+            let (lane, report) = open(&env, &scenario).await;
             reached.open(&report);
             if life > 0 {
                 inspect(&lane, &model, &scenario, crash).await;
@@ -230,12 +292,15 @@ fn run(seed: u64, change: impl Fn(&mut Scenario), reached: &mut Reached) -> u32 
         let lane = lane.expect("no crash was asked for");
         sim.set_faults(scenario.faults);
         for owner in (1..=scenario.owners).map(OwnerId) {
-            lane.adopt(owner, scenario.retention);
+            lane.adopt(owner, scenario.retention_of(owner));
             // Owners that rest for a whole life lose all their segments, and must keep their numbers.
             if owner.0 > 1 && sim.draw(3) == 0 {
                 continue;
             }
             env.spawn(client(env.clone(), lane.clone(), Rc::clone(&model), owner, scenario));
+        }
+        if scenario.mixed {
+            env.spawn(visit(env.clone(), lane.clone(), OwnerId(VISITORS.0 + life)));
         }
         // Short lives meet what the process before left half done.
         let steps = if sim.draw(2) == 0 { 300 } else { scenario.steps_max };
@@ -255,7 +320,7 @@ fn run(seed: u64, change: impl Fn(&mut Scenario), reached: &mut Reached) -> u32 
         if sim.draw(4) == 0 {
             // Killed again while it recovers.
             sim.stop_after(1 + sim.draw(60));
-            let _ = sim.run(open(&env, &frozen));
+            let _ = sim.run(open(&env, &scenario));
             let again = scenario.crashes.end_of(sim.draw(2), &sim);
             sim.crash(again);
             // What a power cut may take is gone, whether it came first or last.
@@ -292,6 +357,7 @@ fn no_seed_loses_or_repeats_what_was_acknowledged() {
     for seed in 0..seeds() {
         check(seed, &mut reached);
     }
+    println!("{reached:?}");
     if seeds() >= 100 {
         assert!(reached.counts().iter().all(|count| *count > 10), "the seeds miss something: {reached:?}");
     }
@@ -304,6 +370,9 @@ fn what_a_killed_process_left_half_done_survives_a_power_cut() {
         *scenario = Scenario {
             faults: Faults::default(),
             retention: Retention::FOREVER,
+            mixed: false,
+            compaction_bytes_per_second: scenario.compaction_bytes_per_second,
+            grouping_age: scenario.grouping_age,
             payload_bytes_max: if scenario.owners.is_multiple_of(2) {
                 4000
             } else {
@@ -342,6 +411,45 @@ fn a_flush_that_lies_is_noticed() {
     assert!(caught.count() > 10);
 }
 
+/// Slow compactions, so that most crashes come during one; owners of all kinds of retention in each segment.
+fn compacts_always(scenario: &mut Scenario) {
+    *scenario = Scenario {
+        faults: Faults { lying_flushes: false, ..scenario.faults },
+        mixed: true,
+        owners: 2 + scenario.owners,
+        compaction_bytes_per_second: 100_000 + scenario.compaction_bytes_per_second / 8,
+        payload_bytes_max: scenario.payload_bytes_max.max(512),
+        ..*scenario
+    };
+}
+
+#[test]
+fn crashes_during_compaction_lose_and_repeat_nothing() {
+    let mut reached = Reached::default();
+    for seed in 5000..5000 + seeds() {
+        check_changed(seed, compacts_always, &mut reached);
+    }
+    println!("{reached:?}");
+    if seeds() >= 100 {
+        let Reached { compactions, given_up, unfinished, superseded, compacted, .. } = reached;
+        let counts = [compactions, given_up, unfinished, superseded, compacted];
+        assert!(counts.iter().all(|count| *count > 20), "the seeds miss something: {reached:?}");
+    }
+}
+
+#[test]
+fn sources_that_go_before_their_copy_is_stable_are_noticed() {
+    let caught = (5000..5040).filter(|seed| {
+        let lie = |scenario: &mut Scenario| {
+            compacts_always(scenario);
+            scenario.faults = Faults { lying_compaction: true, ..Faults::default() };
+            scenario.crashes = Crashes::Power;
+        };
+        std::panic::catch_unwind(|| run(*seed, lie, &mut Reached::default())).is_err()
+    });
+    assert!(caught.count() > 10);
+}
+
 #[test]
 fn a_full_disk_refuses_and_serves_again_when_there_is_room() {
     let sim = Sim::new(7);
@@ -349,6 +457,9 @@ fn a_full_disk_refuses_and_serves_again_when_there_is_room() {
     let scenario = Scenario {
         faults: Faults::default(),
         retention: Retention::FOREVER,
+        mixed: false,
+        compaction_bytes_per_second: 1 << 20,
+        grouping_age: Duration::MAX,
         owners: 1,
         payload_bytes_max: 64,
         one_size: false,
@@ -396,6 +507,9 @@ fn a_failed_flush_poisons_and_nothing_is_acknowledged_after_it() {
     let scenario = Scenario {
         faults: Faults::default(),
         retention: Retention::FOREVER,
+        mixed: false,
+        compaction_bytes_per_second: 1 << 20,
+        grouping_age: Duration::MAX,
         owners: 1,
         payload_bytes_max: 64,
         one_size: false,
