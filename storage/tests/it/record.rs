@@ -55,6 +55,10 @@ pub(crate) async fn read_all<E: Env>(lane: &Lane<E>, owner: OwnerId, bytes_max: 
             return entries;
         }
         assert!(fetched.next > from);
+        if fetched.from > from {
+            // Retention took what was to come next, and so what was read before it as well.
+            entries.clear();
+        }
         entries.extend(seen(owner, &fetched));
         from = fetched.next;
     }

@@ -196,6 +196,7 @@ async fn inspect(lane: &Lane<SimEnv>, model: &Rc<RefCell<Model>>, scenario: &Sce
         let bounds = lane.bounds(owner).expect("an adopted owner");
         if scenario.retention_of(owner) == Retention::FOREVER {
             assert_eq!(oldest, SequenceNumber(0), "nothing may expire");
+            assert!(entries.first().is_none_or(|entry| entry.base == oldest), "nothing may expire");
         }
         let oldest = entries.first().map_or(bounds.next, |entry| entry.base).max(oldest);
         model.borrow_mut().recover(owner, oldest.0, bounds.next.0, &entries, crash);
