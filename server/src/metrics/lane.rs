@@ -35,12 +35,20 @@ pub(super) const COUNTERS: &[Family] = &[
     ("retired_segments", "Segments retired by retention.", |lane| lane.retired_segments),
     ("created_segments", "Segments made new.", |lane| lane.created_segments),
     ("recycled_segments", "Segments made from a retired one.", |lane| lane.recycled_segments),
+    ("compactions", "Runs of segments that compaction rewrote.", |lane| lane.compactions),
+    ("compacted_segments", "Segments in those runs.", |lane| lane.compacted_segments),
+    (
+        "rewritten_bytes",
+        "Bytes that compaction wrote; (appended + rewritten) / appended is the write amplification.",
+        |lane| lane.rewritten_bytes,
+    ),
+    ("compaction_setbacks", "Compactions that were given up.", |lane| lane.compaction_setbacks),
 ];
 
 /// Numbers that rise and fall.
 pub(super) const GAUGES: &[Family] = &[
     ("live_bytes", "Bytes of entries that readers can reach.", |lane| lane.live_bytes),
-    ("dead_bytes", "Bytes of entries in segments that no reader can reach.", |lane| lane.dead_bytes),
+    ("dead_bytes", "Bytes of entries that no reader can reach.", |lane| lane.dead_bytes),
     ("disk_bytes", "Bytes of all segment files.", |lane| lane.disk_bytes),
     ("queued_bytes", "Bytes that wait to be written.", |lane| lane.queued_bytes),
     ("owners", "Shards and others that own entries.", |lane| lane.owners),

@@ -213,7 +213,6 @@ fn slices_of_compacted_segments_keep_their_bytes() {
         let held = lane.fetch(OWNER, SequenceNumber(0), 1 << 20).await.expect("fetched");
         (1..7).for_each(|owner| lane.forget(OwnerId(owner)));
         wait_for(&env, &lane, |stats| stats.compactions > 0 && stats.retired_segments > 0).await;
-        interleave(&lane, 0, 0).await;
         for number in 1000..3000 {
             lane.append(OWNER, payload(number, 500), 1, Ack::Written).await.expect("appended");
         }

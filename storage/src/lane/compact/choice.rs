@@ -175,7 +175,36 @@ fn best_for_space(candidates: &[Candidate], rules: &Rules) -> Option<Choice> {
     let all = (0..candidates.len()).flat_map(|start| windows(candidates, start, rules));
     let worth = all.filter(|(_, window)| window.freed_bytes().saturating_mul(FREED_PARTS) >= window.files_bytes);
     let best = worth.max_by(|(_, left), (_, right)| left.score(rules.now).total_cmp(&right.score(rules.now)));
-    best.map(|(victims, _)| Choice { victims, motive: Motive::Garbage })
+    best.map(|(victims, window)| Choice {
+        victims: widened(candidates, victims, window, rules),
+        motive: Motive::Garbage,
+    })
+}
+
+/// Takes in the neighbours that are nearly as good a choice on their own: fewer and larger files are written, and their owners' entries come
+/// together now instead of later.
+fn widened(
+    candidates: &[Candidate],
+    mut victims: Range<usize>,
+    mut window: Window,
+    rules: &Rules,
+) -> Range<usize> {
+    let least = window.score(rules.now) / 2.0;
+    let joined = |window: &Window, index: Option<usize>| {
+        let candidate = candidates.get(index?).filter(|candidate| !candidate.avoided)?;
+        let joined = window.with(candidate);
+        (Window::of(candidate).score(rules.now) >= least && joined.fits(rules)).then_some(joined)
+    };
+    while victims.len() < VICTIMS_MAX {
+        if let Some(wider) = joined(&window, Some(victims.end)) {
+            (window, victims.end) = (wider, victims.end + 1);
+        } else if let Some(wider) = joined(&window, victims.start.checked_sub(1)) {
+            (window, victims.start) = (wider, victims.start - 1);
+        } else {
+            break;
+        }
+    }
+    victims
 }
 
 fn first_for_number(candidates: &[Candidate], rules: &Rules) -> Option<Choice> {

@@ -41,13 +41,14 @@ fn nothing_is_rewritten_before_enough_is_dead_unless_the_disk_is_full() {
 fn what_is_emptier_and_what_is_older_goes_first() {
     check(&[candidate(8, 0), candidate(2, 0), candidate(8, 0)], rules(), Some((1..2, Motive::Garbage)));
     check(&[candidate(8, 0), candidate(8, 90_000)], rules(), Some((0..1, Motive::Garbage)));
+    check(&[candidate(12, 0), candidate(2, 0), candidate(3, 0)], rules(), Some((1..3, Motive::Garbage)));
 }
 
 #[test]
 fn neighbours_go_together_as_far_as_they_fit_and_pay() {
     let all = [candidate(1, 0), candidate(1, 0), candidate(1, 0)];
-    let Some(choice) = choose(&all, &rules()) else { panic!("two thirds and more are dead") };
-    assert_eq!(choice.motive, Motive::Garbage);
+    check(&all, rules(), Some((0..3, Motive::Garbage)));
+    check(&vec![candidate(5, 0); 5], rules(), Some((2..5, Motive::Garbage)));
     let mut avoided = all.to_vec();
     avoided[1].avoided = true;
     let Some(choice) = choose(&avoided, &rules()) else { panic!("the others are left") };
