@@ -11,7 +11,8 @@ use crate::segment::footer::OwnerRow;
 /// Valid bytes for each target, to begin the mutations with.
 fn valid() -> Vec<Vec<u8>> {
     let header =
-        SegmentHeader { lane: LaneId(1), id: 1, segment_bytes: 1 << 20, created: Timestamp(5), covers: None }.encode();
+        SegmentHeader { lane: LaneId(1), id: 1, segment_bytes: 1 << 20, created: Timestamp(5), covers: None }
+            .encode();
     let trailer = Trailer {
         id: 1,
         entries_end: 8192,

@@ -370,6 +370,11 @@ fn short_footer<F: File>(segment: &Segment<F>) -> FetchError {
     damaged(segment, segment.bytes(), expected, "the end of the file".to_owned())
 }
 
-pub(super) fn damaged<F: File>(segment: &Segment<F>, offset: u64, expected: String, found: String) -> FetchError {
+pub(super) fn damaged<F: File>(
+    segment: &Segment<F>,
+    offset: u64,
+    expected: String,
+    found: String,
+) -> FetchError {
     FetchError::Damaged(Damage { path: segment.path.clone(), offset, expected, found })
 }

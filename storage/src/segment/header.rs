@@ -78,12 +78,15 @@ impl SegmentHeader {
                 id: fields.u64()?,
                 segment_bytes: fields.u64()?,
                 created: Timestamp(fields.u64()?),
-                covers: if compacted { Some(Place { first: fields.u64()?, last: fields.u64()? }) } else { None },
+                covers: if compacted {
+                    Some(Place { first: fields.u64()?, last: fields.u64()? })
+                } else {
+                    None
+                },
             })
         })()
         .ok_or(StructureError::Truncated(bytes.len()))?;
-        let sound =
-            header.covers.is_none_or(|place| place.first <= place.last && place.last < header.id);
+        let sound = header.covers.is_none_or(|place| place.first <= place.last && place.last < header.id);
         let room = SEGMENT_HEADER_BYTES + SEGMENT_TRAILER_BYTES..=SEGMENT_BYTES_MAX;
         if sound && room.contains(&header.segment_bytes) && header.segment_bytes.is_multiple_of(4096) {
             Ok(header)

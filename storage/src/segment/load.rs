@@ -77,7 +77,10 @@ pub(crate) async fn load<D: Disk>(
 }
 
 /// The owner table that a trailer leads to; `None` if it is not what the trailer says.
-pub(crate) async fn read_rows<F: File>(file: &F, trailer: &Trailer) -> Result<Option<Vec<OwnerRow>>, DiskError> {
+pub(crate) async fn read_rows<F: File>(
+    file: &F,
+    trailer: &Trailer,
+) -> Result<Option<Vec<OwnerRow>>, DiskError> {
     // The trailer's check has found the table within the file.
     let Ok(bytes) = usize::try_from(trailer.owners_bytes()) else { return Ok(None) };
     let table = file.read(trailer.footer_position, bytes).await?;

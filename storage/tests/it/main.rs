@@ -7,3 +7,4 @@ mod lane;
 mod model;
 mod record;
 mod simulate;
+mod workload;

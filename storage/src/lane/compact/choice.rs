@@ -173,7 +173,8 @@ fn windows<'a>(
 
 fn best_for_space(candidates: &[Candidate], rules: &Rules) -> Option<Choice> {
     let all = (0..candidates.len()).flat_map(|start| windows(candidates, start, rules));
-    let worth = all.filter(|(_, window)| window.freed_bytes().saturating_mul(FREED_PARTS) >= window.files_bytes);
+    let worth =
+        all.filter(|(_, window)| window.freed_bytes().saturating_mul(FREED_PARTS) >= window.files_bytes);
     let best = worth.max_by(|(_, left), (_, right)| left.score(rules.now).total_cmp(&right.score(rules.now)));
     best.map(|(victims, window)| Choice {
         victims: widened(candidates, victims, window, rules),

@@ -50,7 +50,10 @@ fn lead<E: Env>(state: &mut State<E>, victims: &[SegmentOf<E>], output: &Segment
     let count = owner.spans.iter().skip(start).take_while(|span| victim(span).is_some()).count();
     let replaced: Vec<Span> = owner.spans.drain(start..start + count).collect();
     let (Some(first), Some(last)) = (replaced.first(), replaced.last()) else { return };
-    assert!(last.next == row.next && (start == 0 || first.first == row.first), "an owner's numbers have no gap");
+    assert!(
+        last.next == row.next && (start == 0 || first.first == row.first),
+        "an owner's numbers have no gap"
+    );
     for span in &replaced {
         owner.payload_bytes = owner.payload_bytes.saturating_sub(span.payload_bytes);
         if let Some(victim) = victim(span) {

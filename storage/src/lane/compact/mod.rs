@@ -118,12 +118,7 @@ enum Next {
     End,
 }
 
-fn give_up<E: Env>(
-    core: &Core<E>,
-    memory: &mut Memory,
-    victims: &[SegmentOf<E>],
-    setback: Setback,
-) -> Next {
+fn give_up<E: Env>(core: &Core<E>, memory: &mut Memory, victims: &[SegmentOf<E>], setback: Setback) -> Next {
     let lane = core.config.lane.0;
     core.state.borrow_mut().stats.compaction_setbacks += 1;
     match setback {
