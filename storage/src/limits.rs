@@ -32,6 +32,8 @@ pub const SEALING_SEGMENTS_MAX: usize = 2;
 pub const CHUNK_BYTES: u64 = 4 << 20;
 /// Owners or spans that upkeep looks at before it lets others run.
 pub const UPKEEP_BATCH: usize = 1024;
+/// Of a segment, one part in this many is kept free on the disk for compaction, so that it can free more on a full disk.
+pub const RESERVE_PARTS: u64 = 4;
 /// Segments that one compaction takes at most.
 pub const VICTIMS_MAX: usize = 16;
 /// Compaction looks for dead bytes when one part in this many of the sealed files could be freed.

@@ -69,6 +69,8 @@ pub(super) struct State<E: Env> {
     /// Upkeep has looked through the segments since compaction last did.
     pub(super) compaction_due: bool,
     pub(super) compaction_paused: bool,
+    /// Compaction has used its reserve on a full disk: of what that frees, the next reserve comes first.
+    pub(super) reserve_wanted: bool,
     /// The preparer finds no room for a segment.
     pub(super) no_room: bool,
     /// Appends are refused, since one needed the segment for which there is no room.

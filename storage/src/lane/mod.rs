@@ -85,6 +85,7 @@ impl<E: Env> Lane<E> {
             newly_sealed: false,
             compaction_due: false,
             compaction_paused: false,
+            reserve_wanted: false,
             no_room: false,
             refusing: false,
             closing: false,

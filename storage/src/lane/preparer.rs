@@ -23,7 +23,9 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
             if core.is_over() {
                 return Some(false);
             }
-            core.state.borrow().spare.is_none().then_some(true)
+            let state = core.state.borrow();
+            let waits = state.reserve_wanted && state.no_room && !state.compaction_paused;
+            (state.spare.is_none() && !waits).then_some(true)
         };
         if !until(&core.signals.preparer, wanted).await {
             return;
@@ -117,7 +119,7 @@ fn fill<E: Env>(core: &Core<E>) -> Fill {
 }
 
 /// A retired segment of the right size of which nobody holds anything any more.
-fn take_recyclable<E: Env>(core: &Core<E>) -> Option<SegmentOf<E>> {
+pub(super) fn take_recyclable<E: Env>(core: &Core<E>) -> Option<SegmentOf<E>> {
     let mut state = core.state.borrow_mut();
     let bytes = core.config.segment_bytes;
     let free = |segment: &SegmentOf<E>| is_unused(segment) && segment.bytes() == bytes;

@@ -24,7 +24,7 @@ use crate::{
     error::{Damage, DiskError, OpenError},
     limits::{CHUNK_BYTES, SEALING_SEGMENTS_MAX, SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES},
     segment::{
-        COMPACTING_SUFFIX, PREPARING_SUFFIX, Place, Segment, SegmentId,
+        COMPACTING_SUFFIX, PREPARING_SUFFIX, Place, RESERVE_SUFFIX, Segment, SegmentId,
         footer::OwnerRow,
         load::{LoadError, Loaded, Scanned, load, scan},
         scan::WalkEnd,
@@ -62,6 +62,7 @@ struct Survey<F> {
     end: Option<usize>,
     torn_tail: Option<TornTail>,
     leftovers: Vec<String>,
+    reserves: Vec<String>,
     report: RecoveryReport,
 }
 
@@ -76,9 +77,13 @@ pub(super) async fn recover<E: Env>(env: &E, config: &LaneConfig) -> Result<Reco
 
 async fn survey<E: Env>(env: &E, config: &LaneConfig) -> Result<Survey<FileOf<E>>, OpenError> {
     let (mut pieces, mut compacted) = (Vec::new(), Vec::new());
-    let mut leftovers = Vec::new();
+    let (mut leftovers, mut reserves) = (Vec::new(), Vec::new());
     let mut report = RecoveryReport::default();
     for name in env.disk().list(&config.directory)? {
+        if name.ends_with(RESERVE_SUFFIX) {
+            reserves.push(name);
+            continue;
+        }
         if name.ends_with(PREPARING_SUFFIX) || name.ends_with(COMPACTING_SUFFIX) {
             report.compactions_unfinished += u64::from(name.ends_with(COMPACTING_SUFFIX));
             leftovers.push(name);
@@ -105,7 +110,7 @@ async fn survey<E: Env>(env: &E, config: &LaneConfig) -> Result<Survey<FileOf<E>
     }
     report.segments_compacted = compacted.len() as u64;
     let (end, torn_tail) = judge(&pieces)?;
-    Ok(Survey { pieces, compacted, end, torn_tail, leftovers, report })
+    Ok(Survey { pieces, compacted, end, torn_tail, leftovers, reserves, report })
 }
 
 async fn read_piece<F: File>(
@@ -206,7 +211,7 @@ async fn settle<E: Env>(
     config: &LaneConfig,
     survey: Survey<FileOf<E>>,
 ) -> Result<Recovered<E>, OpenError> {
-    let Survey { mut pieces, compacted, end, torn_tail, leftovers, mut report } = survey;
+    let Survey { mut pieces, compacted, end, torn_tail, leftovers, reserves, mut report } = survey;
     // The process before may have been killed between naming a file and making the name stable: a power cut must not take it back later.
     env.disk().sync_directory(config.directory.clone()).await?;
     let highest = pieces.iter().chain(&compacted).map(|piece| piece.segment.id).max();
@@ -247,6 +252,9 @@ async fn settle<E: Env>(
     let sealed = recovered.segments.values().rev().filter(|segment| segment.is_sealed());
     for segment in sealed.take(SEALING_SEGMENTS_MAX + 1) {
         rewrite(&segment.file, segment.bytes() - SEGMENT_TRAILER_BYTES, segment.bytes()).await?;
+    }
+    for name in reserves {
+        env.disk().remove(config.directory.join(name)).await?;
     }
     for name in leftovers {
         env.disk().remove(config.directory.join(name)).await?;

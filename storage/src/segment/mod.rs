@@ -30,6 +30,9 @@ pub(crate) const PREPARING_SUFFIX: &str = ".preparing";
 /// Suffix of files that compaction is making into segments: nothing in them counts, and everything in them is elsewhere too.
 pub(crate) const COMPACTING_SUFFIX: &str = ".compacting";
 
+/// Suffix of a file that keeps room for compaction on a full disk: there is nothing in it.
+pub(crate) const RESERVE_SUFFIX: &str = ".reserve";
+
 /// Number of a segment within its lane: rising, never used twice, and the epoch of its entries.
 pub(crate) type SegmentId = u64;
 
@@ -43,6 +46,10 @@ pub(crate) fn preparing_path(directory: &Path, id: SegmentId) -> PathBuf {
 
 pub(crate) fn compacting_path(directory: &Path, id: SegmentId) -> PathBuf {
     directory.join(format!("{id:016x}{COMPACTING_SUFFIX}"))
+}
+
+pub(crate) fn reserve_path(directory: &Path, id: SegmentId) -> PathBuf {
+    directory.join(format!("{id:016x}{RESERVE_SUFFIX}"))
 }
 
 /// The number in a segment's file name.

@@ -149,6 +149,38 @@ fn plain() -> Scenario {
 }
 
 #[test]
+fn compaction_makes_room_on_a_full_disk() {
+    let sim = Sim::new(3);
+    let env = sim.env();
+    let scenario = Scenario { owners: 2, ..plain() };
+    sim.set_faults(Faults { capacity_bytes: Some(6 * 32 * 1024), ..Faults::default() });
+    let (kept, passing) = (OwnerId(1), OwnerId(2));
+    let done = sim.run(async {
+        let (lane, _) = open(&env, &scenario).await;
+        lane.adopt(passing, Retention { age: Duration::MAX, bytes: Some(3000) });
+        let (mut refusals, mut compactions_when_full) = (0, 0);
+        for label in 0..3000 {
+            // Without compaction the few bytes of one owner would keep every file of the other.
+            let (owner, bytes) = if label % 20 == 0 { (kept, 10) } else { (passing, 1000) };
+            while let Err(error) = lane.append(owner, payload(label, bytes), 1, Ack::Durable).await {
+                assert_eq!(error, AppendError::DiskFull { needed: 32 * 1024 });
+                refusals += 1;
+                assert!(refusals < 1000, "the disk stays full: {:?}", lane.stats());
+                let before = lane.stats().compactions;
+                env.sleep(Duration::from_millis(50)).await;
+                compactions_when_full += lane.stats().compactions - before;
+            }
+        }
+        assert!(refusals > 0 && compactions_when_full > 0, "{refusals} {compactions_when_full}");
+        let entries = read_all(&lane, kept, 5000).await;
+        assert!(
+            entries.len() == 150 && entries.iter().zip(0..).all(|(e, n)| e.payload == payload(n * 20, 10))
+        );
+    });
+    assert!(done.is_some());
+}
+
+#[test]
 fn a_full_disk_refuses_and_serves_again_when_there_is_room() {
     let sim = Sim::new(7);
     let env = sim.env();

@@ -39,6 +39,7 @@ pub(super) struct Candidate {
 pub(super) struct Rules {
     pub(super) now: Timestamp,
     pub(super) output_bytes_max: u64,
+    pub(super) victims_min: usize,
     pub(super) grouping_age: Duration,
     /// The disk is full: whatever can be freed is wanted.
     pub(super) pressed: bool,
@@ -173,6 +174,7 @@ fn windows<'a>(
 
 fn best_for_space(candidates: &[Candidate], rules: &Rules) -> Option<Choice> {
     let all = (0..candidates.len()).flat_map(|start| windows(candidates, start, rules));
+    let all = all.filter(|(victims, _)| victims.len() >= rules.victims_min);
     let worth =
         all.filter(|(_, window)| window.freed_bytes().saturating_mul(FREED_PARTS) >= window.files_bytes);
     let best = worth.max_by(|(_, left), (_, right)| left.score(rules.now).total_cmp(&right.score(rules.now)));

@@ -10,17 +10,17 @@
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use super::{
-    core::{Core, SegmentOf},
-    preparer::name_file,
+    core::{Core, FileOf, SegmentOf},
+    preparer::{name_file, take_recyclable},
     sealer::write_footer,
     signal::{give_way, until},
     upkeep::is_dead,
 };
 use crate::{
-    env::{Disk, Env},
+    env::{Disk, Env, File},
     error::{Damage, DiskError, FetchError},
-    limits::{FREED_PARTS, UPKEEP_BATCH},
-    segment::{Place, SegmentId},
+    limits::{FREED_PARTS, RESERVE_PARTS, SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES, UPKEEP_BATCH},
+    segment::{Place, SegmentId, reserve_path},
 };
 
 mod choice;
@@ -60,9 +60,14 @@ impl Setback {
     }
 }
 
-/// What the compactor remembers from one attempt to the next.
-struct Memory {
-    /// A result may have this many bytes; fewer while the disk is full.
+/// What the compactor keeps from one attempt to the next.
+struct Memory<E: Env> {
+    /// A file to write to when the disk has no room for another one.
+    reserve: Option<FileOf<E>>,
+    /// A run has this many segments at least: more than one is what the reserve is for.
+    victims_min: usize,
+    reserve_id: SegmentId,
+    /// A result may have this many bytes; fewer from one attempt to the next on a full disk.
     output_bytes_max: u64,
     /// Segments not to be taken while they have so many live payload bytes; `None` for never again.
     avoided: BTreeMap<SegmentId, Option<u64>>,
@@ -72,7 +77,13 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
     if core.config.compaction_bytes_per_second == 0 {
         return;
     }
-    let mut memory = Memory { output_bytes_max: output_bytes_max(&core.config), avoided: BTreeMap::new() };
+    let mut memory = Memory {
+        reserve: None,
+        reserve_id: 0,
+        victims_min: 1,
+        output_bytes_max: output_bytes_max(&core.config),
+        avoided: BTreeMap::new(),
+    };
     loop {
         let due = || {
             if core.is_over() {
@@ -81,23 +92,64 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
             std::mem::take(&mut core.state.borrow_mut().compaction_due).then_some(true)
         };
         if !until(&core.signals.compactor, due).await {
-            return;
+            break;
         }
-        if !core.state.borrow().no_room {
-            memory.output_bytes_max = output_bytes_max(&core.config);
-        }
+        keep_reserve(&core, &mut memory).await;
+        core.state.borrow_mut().reserve_wanted = false;
+        core.signals.preparer.notify();
+        memory.output_bytes_max = output_bytes_max(&core.config);
+        memory.victims_min = 1;
         memory.avoided.retain(|id, _| core.state.borrow().segment(*id).is_some());
-        while may_go_on(&core).await
+        // Without its reserve it waits until upkeep has retired what the reserve was used for.
+        while !core.state.borrow().reserve_wanted
+            && may_go_on(&core).await
             && let Some((victims, motive)) = look(&core, &memory).await
         {
-            let Err(setback) = compact(&core, &victims, motive).await else { continue };
+            let Err(setback) = compact(&core, &mut memory, &victims, motive).await else { continue };
             match give_up(&core, &mut memory, &victims, setback) {
                 Next::Look => {}
-                Next::Wait => break,
-                Next::End => return,
+                Next::Wait | Next::End => break,
             }
         }
     }
+    if let Some(reserve) = memory.reserve.take() {
+        drop(reserve);
+        // What cannot be removed now is removed by the next start.
+        let _ = core.env.disk().remove(reserve_path(&core.config.directory, memory.reserve_id)).await;
+    }
+}
+
+/// Makes the reserve while there is room for it, or takes the room of a retired segment on a full disk: it is what frees more.
+async fn keep_reserve<E: Env>(core: &Core<E>, memory: &mut Memory<E>) {
+    let bytes = (core.config.segment_bytes / RESERVE_PARTS).next_multiple_of(4096).max(4 * 4096);
+    for _ in 0..2 {
+        if memory.reserve.is_some() || core.is_over() {
+            return;
+        }
+        memory.reserve_id = new_id(core);
+        let path = reserve_path(&core.config.directory, memory.reserve_id);
+        match core.env.disk().create(path, bytes).await {
+            Ok(file) => memory.reserve = Some(file),
+            Err(error) if error.is_full() => {
+                let Some(retired) = take_recyclable(core) else { return };
+                let path = retired.path.clone();
+                drop(retired);
+                if core.env.disk().remove(path).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(lane = core.config.lane.0, %error, "no reserve for compaction");
+                return;
+            }
+        }
+    }
+}
+
+fn new_id<E: Env>(core: &Core<E>) -> SegmentId {
+    let mut state = core.state.borrow_mut();
+    state.next_segment += 1;
+    state.next_segment - 1
 }
 
 /// Waits while compaction is paused. Returns whether the lane goes on.
@@ -118,7 +170,12 @@ enum Next {
     End,
 }
 
-fn give_up<E: Env>(core: &Core<E>, memory: &mut Memory, victims: &[SegmentOf<E>], setback: Setback) -> Next {
+fn give_up<E: Env>(
+    core: &Core<E>,
+    memory: &mut Memory<E>,
+    victims: &[SegmentOf<E>],
+    setback: Setback,
+) -> Next {
     let lane = core.config.lane.0;
     core.state.borrow_mut().stats.compaction_setbacks += 1;
     match setback {
@@ -135,7 +192,13 @@ fn give_up<E: Env>(core: &Core<E>, memory: &mut Memory, victims: &[SegmentOf<E>]
         }
         Setback::Disk(error) if error.is_full() => {
             // Less may fit, and the less frees room for more.
-            memory.output_bytes_max /= 2;
+            let (before, half) = (memory.output_bytes_max, memory.output_bytes_max / 2);
+            memory.victims_min = 2;
+            let reserve = memory.reserve.as_ref().map_or(0, File::bytes);
+            memory.output_bytes_max = if reserve < before { half.max(reserve) } else { half };
+            if memory.output_bytes_max > SEGMENT_HEADER_BYTES + SEGMENT_TRAILER_BYTES {
+                return Next::Look;
+            }
             tracing::warn!(lane, %error, "no room to compact into");
             Next::Wait
         }
@@ -147,7 +210,7 @@ fn give_up<E: Env>(core: &Core<E>, memory: &mut Memory, victims: &[SegmentOf<E>]
 }
 
 /// Chooses what to rewrite next, if anything.
-async fn look<E: Env>(core: &Core<E>, memory: &Memory) -> Option<(Vec<SegmentOf<E>>, Motive)> {
+async fn look<E: Env>(core: &Core<E>, memory: &Memory<E>) -> Option<(Vec<SegmentOf<E>>, Motive)> {
     let overdue = overdue(core).await;
     let (segments, candidates): (Vec<SegmentOf<E>>, Vec<Candidate>) = {
         let state = core.state.borrow();
@@ -169,6 +232,7 @@ async fn look<E: Env>(core: &Core<E>, memory: &Memory) -> Option<(Vec<SegmentOf<
     let rules = Rules {
         now: core.env.now(),
         output_bytes_max: memory.output_bytes_max,
+        victims_min: memory.victims_min,
         grouping_age: core.config.grouping_age,
         pressed: core.state.borrow().no_room,
     };
@@ -196,7 +260,12 @@ async fn overdue<E: Env>(core: &Core<E>) -> BTreeMap<SegmentId, u64> {
 }
 
 /// Rewrites neighbours.
-async fn compact<E: Env>(core: &Core<E>, victims: &[SegmentOf<E>], motive: Motive) -> Result<(), Setback> {
+async fn compact<E: Env>(
+    core: &Core<E>,
+    memory: &mut Memory<E>,
+    victims: &[SegmentOf<E>],
+    motive: Motive,
+) -> Result<(), Setback> {
     let plan = gather::gather(core, victims).await?;
     if plan.parts.is_empty() {
         return Err(Setback::Futile);
@@ -206,14 +275,13 @@ async fn compact<E: Env>(core: &Core<E>, victims: &[SegmentOf<E>], motive: Motiv
     if motive == Motive::Garbage && freed < victims_bytes / (2 * FREED_PARTS) {
         return Err(Setback::Futile);
     }
-    let id = {
-        let mut state = core.state.borrow_mut();
-        state.next_segment += 1;
-        state.next_segment - 1
-    };
+    let id = new_id(core);
     let (Some(first), Some(last)) = (victims.first(), victims.last()) else { return Ok(()) };
     let covers = Place { first: first.place().first, last: last.place().last };
-    let mut segment = output::create(core, id, covers, plan.output_bytes()).await?;
+    // The reserve goes only where it brings back more than a segment for the log: a part of that is the next reserve.
+    let (mut none, worthwhile) = (None, victims.len() > 1);
+    let reserve = if worthwhile { &mut memory.reserve } else { &mut none };
+    let mut segment = output::create(core, id, covers, plan.output_bytes(), reserve).await?;
     let rows = match write(core, &segment, &plan, victims).await {
         Ok(rows) => rows,
         Err(setback) => {
@@ -233,6 +301,7 @@ async fn compact<E: Env>(core: &Core<E>, victims: &[SegmentOf<E>], motive: Motiv
         }
     }
     segment.contents.replace(None);
+    core.state.borrow_mut().reserve_wanted = memory.reserve.is_none();
     install::install(core, victims, segment, &rows).await;
     let mut state = core.state.borrow_mut();
     state.stats.compactions += 1;
@@ -246,7 +315,7 @@ async fn compact<E: Env>(core: &Core<E>, victims: &[SegmentOf<E>], motive: Motiv
 /// Copies what is live and seals the copy.
 async fn write<E: Env>(
     core: &Core<E>,
-    segment: &crate::segment::Segment<super::core::FileOf<E>>,
+    segment: &crate::segment::Segment<FileOf<E>>,
     plan: &gather::Plan,
     victims: &[SegmentOf<E>],
 ) -> Result<Vec<crate::segment::footer::OwnerRow>, Setback> {

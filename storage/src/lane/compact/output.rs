@@ -26,15 +26,23 @@ use crate::{
     segment::{Place, Segment, SegmentId, compacting_path, footer::Point},
 };
 
-/// Makes the file. A full disk is met here.
+/// Makes the file. A full disk is met here, and `reserve` is used then if it is large enough.
 pub(super) async fn create<E: Env>(
     core: &Core<E>,
     id: SegmentId,
     covers: Place,
     bytes: u64,
+    reserve: &mut Option<FileOf<E>>,
 ) -> Result<Segment<FileOf<E>>, Setback> {
     let path = compacting_path(&core.config.directory, id);
-    let file = core.env.disk().create(path.clone(), bytes).await?;
+    let file = match core.env.disk().create(path.clone(), bytes).await {
+        Err(error) if error.is_full() => {
+            let file = reserve.take_if(|file| file.bytes() >= bytes).ok_or(error)?;
+            core.env.disk().rename(&file, path.clone()).await?;
+            file
+        }
+        created => created?,
+    };
     let segment = Segment { covers: Some(covers), ..Segment::empty(id, path, file) };
     // Readers bring in what they need: nothing says that it is still in memory when they come.
     segment.warm.set(false);
