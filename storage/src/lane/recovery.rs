@@ -253,12 +253,9 @@ async fn settle<E: Env>(
     for segment in sealed.take(SEALING_SEGMENTS_MAX + 1) {
         rewrite(&segment.file, segment.bytes() - SEGMENT_TRAILER_BYTES, segment.bytes()).await?;
     }
-    for name in reserves {
+    report.files_removed += leftovers.len() as u64;
+    for name in reserves.into_iter().chain(leftovers) {
         env.disk().remove(config.directory.join(name)).await?;
-    }
-    for name in leftovers {
-        env.disk().remove(config.directory.join(name)).await?;
-        report.files_removed += 1;
     }
     let mut spares = later.into_iter();
     if active_id.is_none() {
