@@ -51,7 +51,7 @@ impl LaneConfig {
             flush_interval: Duration::from_secs(1),
             upkeep_interval: Duration::from_secs(10),
             space_retry_interval: Duration::from_secs(1),
-            recycled_segments_max: 64,
+            recycled_segments_max: 4,
         }
     }
 

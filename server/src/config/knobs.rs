@@ -122,7 +122,7 @@ knobs! {
         /// Bytes of one write; what is queued beyond them goes with the next. A larger batch is a write of its own.
         group_bytes: u64 = "8MiB", bytes(64 * KIB, 256 * MIB);
         /// Retired segments per lane that are kept to be used again at most; of these, as many as the last upkeep interval used up.
-        spare_segments: u32 = "64", count("segments", 0, 1_024);
+        spare_segments: u32 = "4", count("segments", 0, 1_024);
         /// Time between two looks for what retention may drop.
         upkeep_interval: Duration = "10s", time(Unit::Millisecond, Duration::from_millis(100), Duration::from_secs(3_600));
     }
