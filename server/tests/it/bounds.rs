@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use tidemill_wire::message::{Ack, ErrorCode, RequestBody, ResponseBody, Settings};
+use bytes::BytesMut;
+use tidemill_wire::message::{Ack, ErrorCode, ListStreams, RequestBody, ResponseBody, Settings};
 
 use crate::client::{Client, append, from_oldest, keyless};
-use crate::fixture::{Fixture, now};
+use crate::fixture::{Fixture, http, now};
 
 #[test]
 fn connections_over_the_limit_are_told_so_and_closed() {
@@ -89,5 +90,37 @@ fn a_reader_that_takes_nothing_is_not_read_from_and_disturbs_nobody() {
         let (response, run) = slow.receive();
         assert!(matches!(response.body, ResponseBody::Fetched(_)), "{response:?}");
         assert!(run.len() > 900_000, "{} bytes", run.len());
+    }
+}
+
+/// Requests of one kind that the server has begun.
+fn begun(server: &Fixture, operation: &str) -> u64 {
+    let metrics = http(server.addresses().admin, "GET /metrics");
+    let label = format!("operation=\"{operation}\"");
+    let series =
+        metrics.lines().filter(|line| line.contains("tidemill_requests_total") && line.contains(&label));
+    series.map(|line| line.rsplit(' ').next().expect("a value").parse::<u64>().expect("a number")).sum()
+}
+
+#[test]
+fn large_answers_to_small_requests_of_one_read_wait_for_their_reader() {
+    let server = Fixture::start();
+    let mut client = server.client();
+    for number in 0..300 {
+        client.create(&format!("{number:0>128}"), 1, Settings::default());
+    }
+    let mut slow = server.client();
+    let (mut all, count) = (BytesMut::new(), 2_000);
+    for _ in 0..count {
+        let list = RequestBody::ListStreams(ListStreams { after: None, limit: 0 });
+        all.extend_from_slice(&slow.frame(list, &[]).1);
+    }
+    slow.send_raw(&all);
+    std::thread::sleep(Duration::from_millis(500));
+    let early = begun(&server, "list_streams");
+    assert!(early < 1_000, "{early} of {count} lists were made for a peer that takes none");
+    for _ in 0..count {
+        let (response, _) = slow.receive();
+        assert!(matches!(response.body, ResponseBody::StreamList { .. }), "{response:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! Starts and ends: locks, restarts, orderly ends, and the admin port meanwhile.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::Write;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tidemill_server::boot::{Server, StartError};
@@ -11,7 +11,7 @@ use tidemill_wire::message::{
 use tidemill_wire::{ShardIndex, StreamId};
 
 use crate::client::{Client, append, from_oldest, keyless, name};
-use crate::fixture::{Fixture, config, cores, now};
+use crate::fixture::{Fixture, config, cores, http, now};
 
 #[test]
 fn a_second_server_on_a_directory_is_refused_with_the_process_that_holds_it() {
@@ -165,16 +165,6 @@ fn an_orderly_end_answers_those_who_wait() {
     drop(client);
     server.stop();
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-}
-
-fn http(address: SocketAddr, request: &str) -> String {
-    let mut socket = TcpStream::connect(address).expect("the admin port listens");
-    socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket option");
-    let head = format!("{request} HTTP/1.1\r\nhost: tidemill\r\nconnection: close\r\n\r\n");
-    socket.write_all(head.as_bytes()).expect("the server reads");
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).expect("a whole answer");
-    answer
 }
 
 #[test]

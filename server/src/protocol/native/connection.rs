@@ -22,10 +22,10 @@ use tidemill_wire::message::{DecodeReason, ErrorCode, Failure, Response, Respons
 use super::Native;
 use super::assembler::{Assembler, Cut, Input};
 use super::error::violation_failure;
-use super::limits::{FRAME_TIME_MAX, HELLO_TIME_MAX, LINGER, WRITE_TIME_MAX};
+use super::limits::{DESCRIPTIONS_MAX, FRAME_TIME_MAX, HELLO_TIME_MAX, LINGER, WRITE_TIME_MAX};
 use super::outbox::Outbox;
 use super::subscribe::Subscription;
-use crate::gate::budget::{Permit, Refused};
+use crate::gate::budget::{Budget, Permit, Refused};
 use crate::metrics::LatencyClass;
 use crate::net::Socket;
 use crate::shard::{Core, Courier, Event, Signal, Work, sleep, yield_if_needed};
@@ -40,6 +40,8 @@ pub(super) struct Connection {
     pub(super) greeted: Cell<bool>,
     in_flight: Cell<u32>,
     answered: Signal,
+    /// Bounds the stream descriptions that are made at a time.
+    pub(super) descriptions: Budget,
     pub(super) subscriptions: RefCell<BTreeMap<RequestId, Rc<Subscription>>>,
     /// The peer asks for nothing more: whoever waits for records on its behalf may stop.
     pub(super) ended: Event,
@@ -144,6 +146,7 @@ pub(super) async fn refuse(native: Rc<Native>, socket: Socket) {
 impl Connection {
     fn new(native: Rc<Native>, socket: Socket) -> Rc<Self> {
         let peer = socket.peer();
+        let requests_max = native.settings.connection_requests_max as usize;
         // A socket that has failed already shows so at the first read.
         let _ = socket.limit_write(Some(WRITE_TIME_MAX));
         Rc::new(Self {
@@ -154,6 +157,7 @@ impl Connection {
             greeted: Cell::new(false),
             in_flight: Cell::new(0),
             answered: Signal::default(),
+            descriptions: Budget::new(DESCRIPTIONS_MAX, requests_max),
             subscriptions: RefCell::default(),
             ended: Event::default(),
         })
@@ -272,13 +276,18 @@ impl Connection {
         }
     }
 
-    /// Waits for a place on the connection and for memory on the core. What was collected for other cores is sent off
-    /// before, for only its answers may make the room.
+    /// Waits for a place on the connection, for room for answers and for memory on the core. What was collected for other cores is sent
+    /// off before, for only its answers may make the room.
     async fn room_for(&self, bytes: usize, courier: &mut Courier) -> Result<Permit, Violation> {
         let requests_max = self.native.settings.connection_requests_max;
         if self.in_flight.get() >= requests_max {
             courier.deliver(self.core().post()).await;
             self.answered.until(|| (self.in_flight.get() < requests_max).then_some(())).await;
+        }
+        if !self.outbox.has_room() {
+            // One read may bring thousands of small requests with large answers.
+            courier.deliver(self.core().post()).await;
+            self.outbox.room().await;
         }
         let bytes = bytes as u64;
         let permit = match self.native.budget.try_take(bytes) {

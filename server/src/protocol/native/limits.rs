@@ -16,6 +16,8 @@ pub(super) const OUTBOX_BYTES_MAX: usize = 8 << 20;
 pub(super) const COPY_BYTES_MAX: usize = 16 << 10;
 /// Answers that are written together are collected in memory of this size at first.
 pub(super) const ANSWER_BYTES: usize = 4 << 10;
+/// Stream descriptions that one connection has made at a time; each may be as long as a message, for a request of a few bytes.
+pub(super) const DESCRIPTIONS_MAX: u64 = 8;
 /// Subscriptions of one connection.
 pub(super) const SUBSCRIPTIONS_MAX: usize = 4_096;
 /// Bytes that a subscription pushes at a time, so that several on one connection take turns.
