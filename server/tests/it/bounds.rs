@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tidemill_wire::message::{Ack, ErrorCode, ListStreams, RequestBody, ResponseBody, Settings};
+use tidemill_wire::message::{Ack, ErrorCode, Fetch, ListStreams, RequestBody, ResponseBody, Settings};
 
 use crate::client::{Client, append, from_oldest, keyless};
 use crate::fixture::{Fixture, http, now};
@@ -123,4 +123,31 @@ fn large_answers_to_small_requests_of_one_read_wait_for_their_reader() {
         let (response, _) = slow.receive();
         assert!(matches!(response.body, ResponseBody::StreamList { .. }), "{response:?}");
     }
+}
+
+#[test]
+fn a_fetch_that_waits_holds_no_memory_of_its_frame() {
+    let server = Fixture::start_with(|config| {
+        config.server.cores = Some(1);
+        config.limits.inflight_bytes = 2 << 20;
+    });
+    let mut waiting = server.client();
+    let stream = waiting.create("padded", 1, Settings::default()).id;
+    for _ in 0..2 {
+        let fetch = Fetch { wait_ms: 5_000, ..from_oldest(stream, 0) };
+        let (_, frame) = waiting.frame(RequestBody::Fetch(fetch), &[]);
+        let padding = 900_000 - frame.len();
+        let message = u32::try_from(frame.len() - 8 + padding).expect("a small frame");
+        let mut padded = BytesMut::from(&(message + 4).to_le_bytes()[..]);
+        padded.extend_from_slice(&message.to_le_bytes());
+        padded.extend_from_slice(&frame[8..]);
+        padded.resize(padded.len() + padding, 0);
+        waiting.send_raw(&padded);
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(begun(&server, "fetch"), 2);
+    let mut producer = server.client();
+    let asked = now();
+    producer.append(stream, 0, &keyless((0..9).map(|_| vec![7; 100_000]))).expect("stored");
+    assert!(asked.elapsed() < Duration::from_secs(3), "an append waited for fetches: {:?}", asked.elapsed());
 }

@@ -53,7 +53,8 @@ pub(super) struct Ticket {
     pub(super) id: RequestId,
     class: LatencyClass,
     began: Duration,
-    _permit: Permit,
+    /// The memory of its batch.
+    _permit: Option<Permit>,
     /// Keeps the core's heartbeat short.
     work: Option<Work>,
 }
@@ -303,7 +304,12 @@ impl Connection {
     }
 
     /// A place for a request that has to wait.
-    pub(super) fn ticket(self: &Rc<Self>, id: RequestId, class: LatencyClass, permit: Permit) -> Ticket {
+    pub(super) fn ticket(
+        self: &Rc<Self>,
+        id: RequestId,
+        class: LatencyClass,
+        permit: Option<Permit>,
+    ) -> Ticket {
         self.in_flight.set(self.in_flight.get() + 1);
         let (began, work) = (self.core().monotonic(), self.core().busy().begin());
         Ticket { connection: Rc::clone(self), id, class, began, _permit: permit, work: Some(work) }
