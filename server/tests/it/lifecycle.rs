@@ -168,6 +168,24 @@ fn an_orderly_end_answers_those_who_wait() {
 }
 
 #[test]
+fn a_peer_that_takes_no_answers_does_not_hold_up_the_end() {
+    let mut server = Fixture::start();
+    let mut client = server.client();
+    let stream = client.create("ignored", 1, Settings::default()).id;
+    for _ in 0..4 {
+        client.append(stream, 0, &keyless((0..9).map(|_| vec![7; 100_000]))).expect("stored");
+    }
+    for _ in 0..100 {
+        client.send(RequestBody::Fetch(from_oldest(stream, 0)));
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    let begun = now();
+    server.stop();
+    assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
+    drop(client);
+}
+
+#[test]
 fn the_admin_port_tells_health_readiness_and_numbers() {
     let server = Fixture::start();
     let mut client = server.client();

@@ -22,7 +22,7 @@ use tidemill_wire::message::{DecodeReason, ErrorCode, Failure, Response, Respons
 use super::Native;
 use super::assembler::{Assembler, Cut, Input};
 use super::error::violation_failure;
-use super::limits::{DESCRIPTIONS_MAX, FRAME_TIME_MAX, HELLO_TIME_MAX, LINGER, WRITE_TIME_MAX};
+use super::limits::{DESCRIPTIONS_MAX, FAREWELL, HELLO_TIME_MAX, LINGER, WRITE_TIME_MAX, frame_time_max};
 use super::outbox::Outbox;
 use super::subscribe::Subscription;
 use crate::gate::budget::{Budget, Permit, Refused};
@@ -54,7 +54,7 @@ pub(super) struct Ticket {
     class: LatencyClass,
     began: Duration,
     /// The memory of its batch.
-    _permit: Option<Permit>,
+    permit: Option<Permit>,
     /// Keeps the core's heartbeat short.
     work: Option<Work>,
 }
@@ -125,8 +125,11 @@ pub(super) async fn serve(native: Rc<Native>, socket: Socket, permit: Permit) {
             writing.socket.shut(Shutdown::Both);
         }
     });
-    let end = connection.read().await;
-    connection.finish(end).await;
+    let life = async {
+        let end = connection.read().await;
+        connection.finish(end).await;
+    };
+    or(life, connection.give_up_at_the_end()).await;
     core.metrics().open_connections.fall();
     drop(permit);
 }
@@ -201,16 +204,12 @@ impl Connection {
     /// The next bytes, as soon as there are any and there is room for requests and answers; `None` when the server goes down and
     /// everything is answered.
     async fn input(&self, assembler: &mut Assembler) -> io::Result<Option<Input>> {
-        let patience = match (self.greeted.get(), assembler.is_within_frame()) {
-            (false, _) => Some(HELLO_TIME_MAX),
-            (true, true) => Some(FRAME_TIME_MAX),
-            (true, false) => None,
-        };
-        self.socket.limit_read(patience)?;
         let stopping = self.core().stopping();
         let mut stop = std::pin::pin!(stopping.wait());
         let mut closed = std::pin::pin!(self.outbox.closed.wait());
         let scratch = &self.native.scratch;
+        // For all that is missing and not for each piece of it, so that a peer cannot hold a frame's memory with a byte now and then.
+        let mut time_out = None;
         poll_fn(|context| {
             if closed.as_mut().poll(context).is_ready() {
                 return Poll::Ready(Err(io::Error::from(io::ErrorKind::BrokenPipe)));
@@ -219,12 +218,31 @@ impl Connection {
                 return Poll::Ready(Ok(None));
             }
             if self.is_over_bounds(context) {
+                time_out = None;
                 return Poll::Pending;
             }
             let input = assembler.poll(context, &self.socket, &mut scratch.borrow_mut());
+            if input.is_pending()
+                && let Some(patience) = self.patience(assembler)
+            {
+                let time_out = time_out.get_or_insert_with(|| Box::pin(sleep(patience)));
+                return time_out
+                    .as_mut()
+                    .poll(context)
+                    .map(|()| Err(io::Error::from(io::ErrorKind::TimedOut)));
+            }
             input.map_ok(Some)
         })
         .await
+    }
+
+    /// How long the peer has for what it owes: its hello, or the rest of a frame.
+    fn patience(&self, assembler: &Assembler) -> Option<Duration> {
+        match assembler.missing() {
+            _ if !self.greeted.get() => Some(HELLO_TIME_MAX),
+            0 => None,
+            missing => Some(frame_time_max(missing)),
+        }
     }
 
     /// Whether the server goes down and nothing is left to be said.
@@ -312,7 +330,7 @@ impl Connection {
     ) -> Ticket {
         self.in_flight.set(self.in_flight.get() + 1);
         let (began, work) = (self.core().monotonic(), self.core().busy().begin());
-        Ticket { connection: Rc::clone(self), id, class, began, _permit: permit, work: Some(work) }
+        Ticket { connection: Rc::clone(self), id, class, began, permit, work: Some(work) }
     }
 
     /// Answers a request.
@@ -370,6 +388,20 @@ impl Connection {
         }
     }
 
+    /// When the server goes down: ends the connection of a peer that takes nothing of its answers, which would hold up the end until
+    /// it is too late for everybody. Never resolves.
+    async fn give_up_at_the_end(&self) {
+        self.core().stopping().wait().await;
+        loop {
+            let before = self.socket.written();
+            sleep(FAREWELL).await;
+            if self.socket.written() == before && !self.outbox.is_empty() {
+                tracing::debug!(peer = ?self.peer, "peer takes no answers and is given up");
+                self.socket.shut(Shutdown::Both);
+            }
+        }
+    }
+
     /// Tells those who wait for the connection's requests that there is one less.
     pub(super) fn one_less(&self) {
         self.answered.notify();
@@ -406,6 +438,8 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let us = u64::try_from(self.age().as_micros()).unwrap_or(u64::MAX);
         self.connection.core().metrics().observe_duration_us(self.class, us);
+        self.permit = None;
+        self.connection.core().metrics().inflight_bytes.set(self.connection.native.budget.used());
         self.connection.in_flight.set(self.connection.in_flight.get() - 1);
         self.connection.one_less();
     }

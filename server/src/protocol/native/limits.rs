@@ -24,12 +24,16 @@ pub(super) const SUBSCRIPTIONS_MAX: usize = 4_096;
 pub(super) const PUSH_BYTES_MAX: usize = 1 << 20;
 /// Room in a fetch's frame for its message.
 pub(super) const FETCH_MESSAGE_BYTES_MAX: usize = 4 << 10;
-/// A peer that has begun a frame and sends nothing more of it for this long is gone.
-pub(super) const FRAME_TIME_MAX: Duration = Duration::from_secs(30);
+/// Time that a peer has to finish a frame that it has begun, beside what its bytes take.
+const FRAME_TIME_MAX: Duration = Duration::from_secs(30);
+/// A frame's bytes come at least so fast, or their memory is not held any longer.
+const FRAME_BYTES_PER_SECOND_MIN: usize = 64 << 10;
 /// A peer that has not said hello after this long is gone.
 pub(super) const HELLO_TIME_MAX: Duration = Duration::from_secs(10);
 /// A peer that takes nothing of what waits for it for this long is gone.
 pub(super) const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
+/// When the server goes down, a peer that takes nothing of its answers for this long is gone.
+pub(super) const FAREWELL: Duration = Duration::from_secs(3);
 /// Once everything is said, a peer is given this time to end its side.
 pub(super) const LINGER: Duration = Duration::from_millis(500);
 /// After an accept failed.
@@ -41,3 +45,8 @@ pub(super) const PUSH_WAIT: Duration = Duration::from_secs(60);
 
 const _: () = assert!(SMALL_FRAME_BYTES_MAX <= READ_BYTES);
 const _: () = assert!(COPY_BYTES_MAX < OUTBOX_BYTES_MAX);
+
+/// Time that a peer has for the `missing` bytes of a frame.
+pub(super) fn frame_time_max(missing: usize) -> Duration {
+    FRAME_TIME_MAX + Duration::from_secs((missing / FRAME_BYTES_PER_SECOND_MIN) as u64)
+}
