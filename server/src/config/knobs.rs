@@ -100,13 +100,13 @@ knobs! {
     limits: Limits {
         /// Open connections per core; further ones are closed at once.
         connections: u32 = "10000", count("connections", 1, 1_000_000);
-        /// Bytes per core of requests and answers in flight; a connection over it is not read from until there is room.
+        /// Bytes per core of requests in flight; a connection over it is not read from until there is room.
         inflight_bytes: u64 = "256MiB", bytes(MIB, TIB);
         /// Largest frame of the native protocol. A record batch must fit into one.
         frame_bytes: u64 = "16MiB", bytes(64 * KIB, tidemill_wire::limits::FRAME_BYTES_MAX as u64);
         /// Requests of one connection in flight; further ones are not read until one is answered.
         connection_inflight_requests: u32 = "1024", count("requests", 1, 65_536);
-        /// Fetches and subscriptions per core that wait for data.
+        /// Fetches and subscriptions that wait for data on the core that owns their shard.
         waiting_fetches: u32 = "100000", count("waiters", 1, 10_000_000);
         /// Shards of one stream.
         shards_per_stream: u32 = "1024", count("shards", 1, 4_096);

@@ -186,6 +186,27 @@ fn a_peer_that_takes_no_answers_does_not_hold_up_the_end() {
 }
 
 #[test]
+fn a_server_may_open_as_many_files_as_the_hard_limit_allows() {
+    let _server = Fixture::start();
+    let limits = std::fs::read_to_string("/proc/self/limits").expect("this process's limits");
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("a limit of open files");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words[3], words[4], "{line}");
+}
+
+#[test]
+fn every_metric_that_the_operator_is_told_of_exists() {
+    let manual = include_str!("../../../docs/OPERATIONS.md");
+    let server = Fixture::start();
+    let metrics = http(server.addresses().admin, "GET /metrics");
+    let named: Vec<&str> =
+        manual.split(|symbol: char| symbol != '_' && !symbol.is_ascii_lowercase()).collect();
+    for name in named.into_iter().filter(|word| word.starts_with("tidemill_")) {
+        assert!(metrics.lines().any(|line| line.starts_with(name)), "{name} is not in /metrics");
+    }
+}
+
+#[test]
 fn the_admin_port_tells_health_readiness_and_numbers() {
     let server = Fixture::start();
     let mut client = server.client();
