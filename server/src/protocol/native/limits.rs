@@ -8,6 +8,8 @@ pub(super) const READ_BYTES: usize = 256 << 10;
 pub(super) const SMALL_FRAME_BYTES_MAX: usize = 64 << 10;
 /// Buffers of each size that a core keeps for later.
 pub(super) const IDLE_BUFFERS_MAX: usize = 8;
+/// Bytes of the buffers of one size that are kept, one buffer at least: the memory of a burst of the largest frames is given back.
+pub(super) const IDLE_BYTES_MAX: usize = 32 << 20;
 /// Smallest of the sizes in which buffers are kept.
 pub(super) const BUFFER_BYTES_MIN: usize = 128 << 10;
 /// Bytes of answers that may wait for their peer to take them. With more, nothing is read from it, and fetched entries wait.
