@@ -123,11 +123,18 @@ impl Pool {
         match self.dial(&mut state, Arc::from(address.to_string())).await {
             Ok(connection) => Ok(connection),
             Err(error) => {
-                tracing::warn!(%address, %error, "lane's port cannot be reached; the first address is used instead");
                 state.avoid_until = Some(Instant::now() + LANE_PORT_AVOIDED);
                 state.pause_until = None;
                 drop(state);
-                self.first().await
+                let first = self.first().await;
+                match first {
+                    Ok(_) => {
+                        tracing::warn!(%address, %error, "lane's port cannot be reached; the first address is used instead");
+                    }
+                    // It is not the port: the server is down, and may come back with all of them.
+                    Err(_) => slot.state.lock().await.avoid_until = None,
+                }
+                first
             }
         }
     }

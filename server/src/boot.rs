@@ -25,7 +25,7 @@ use self::supervisor::{Supervisor, Threads};
 use crate::config::Config;
 use crate::service::catalog::{Catalog, RedbCatalog};
 use crate::service::stream::Definition;
-use crate::shard::{CatalogThread, Clock, Executor, Post, Pulse, define};
+use crate::shard::{CatalogThread, Clock, Executor, Post, Pulse, define, raise_open_files};
 
 /// Starts servers.
 #[derive(Debug)]
@@ -54,6 +54,7 @@ impl Server {
     /// Starts a server and returns when it listens. Blocks the thread while the log is recovered.
     pub fn start(config: Config) -> Result<ServerHandle, StartError> {
         let plan = Plan::new(config)?;
+        raise_open_files();
         let directory =
             DataDirectory::open(&plan.config.data.directory, plan.config.data.lanes, plan.cores())?;
         let catalog = plan.open_catalog(&directory)?;

@@ -55,8 +55,8 @@ impl LaneConfig {
             flush_interval: Duration::from_secs(1),
             upkeep_interval: Duration::from_secs(10),
             space_retry_interval: Duration::from_secs(1),
-            recycled_segments_max: 64,
-            compaction_bytes_per_second: 32 << 20,
+            recycled_segments_max: 4,
+            compaction_bytes_per_second: 0,
             grouping_age: Duration::from_secs(3600),
         }
     }

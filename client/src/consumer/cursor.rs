@@ -101,7 +101,7 @@ impl Cursor {
         let mut pieces = Vec::new();
         let mut next = self.pass(start, fetched.from_sequence, &mut pieces);
         let damage = self.walk(&mut next, run, &mut pieces).err();
-        if pieces.is_empty() && damage.is_none() {
+        if pieces.is_empty() && damage.is_none() && self.end.is_none() {
             // Nothing came, and the server says that nothing is there up to this.
             next = self.pass(next, fetched.next_sequence, &mut pieces);
         }

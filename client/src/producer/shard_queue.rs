@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::batch::{Bounds, Entering, OpenBatch, SealedBatch};
 use super::delivery::Fate;
+use super::record::Record;
 use crate::retry::Retry;
 
 /// A shard's queue.
@@ -60,7 +61,7 @@ impl ShardQueue {
         due: impl FnOnce() -> Instant,
         serial: u64,
     ) -> Result<(Arc<Fate>, u32), BuildError> {
-        if self.open.as_ref().is_some_and(|open| !open.takes(&entering.record, bounds)) {
+        if !self.has_room_for(&entering.record, bounds) {
             self.seal();
         }
         let is_first = self.open.is_none();
@@ -80,6 +81,11 @@ impl ShardQueue {
     /// The name of the batch that takes records.
     pub(super) fn open_serial(&self) -> Option<u64> {
         self.open.as_ref().map(|open| open.serial)
+    }
+
+    /// Whether the open batch, if there is one, takes the record.
+    pub(super) fn has_room_for(&self, record: &Record<'_>, bounds: &Bounds) -> bool {
+        self.open.as_ref().is_none_or(|open| open.takes(record, bounds))
     }
 
     /// What to send, at `now`.

@@ -103,7 +103,7 @@ impl State {
         let key = entering.record.key;
         let shard = match shard {
             Some(shard) => shard,
-            None if key.is_empty() => self.keyless_shard(),
+            None if key.is_empty() => self.keyless_shard(&entering.record),
             None => self.route.shard_of(key),
         };
         let is_keyless = !entering.is_pinned && key.is_empty();
@@ -119,13 +119,17 @@ impl State {
         Ok((shard, fate, index))
     }
 
-    /// Records without a key fill one shard's batch before they go on to the next shard.
-    fn keyless_shard(&mut self) -> ShardIndex {
+    /// Records without a key fill one shard's batch before they go on to the next shard. A batch that has no room for the
+    /// record is full, too.
+    fn keyless_shard(&mut self, record: &Record<'_>) -> ShardIndex {
         let open = self.route.open_shards();
         let (serial, place) = self.keyless;
         let shard = open[place % open.len()];
         let queue = self.queues.get(shard.0 as usize);
-        if serial != 0 && queue.and_then(ShardQueue::open_serial) == Some(serial) {
+        let goes_on = |queue: &ShardQueue| {
+            queue.open_serial() == Some(serial) && queue.has_room_for(record, &self.bounds)
+        };
+        if serial != 0 && queue.is_some_and(goes_on) {
             return shard;
         }
         let next = (place + 1) % open.len();

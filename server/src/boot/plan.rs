@@ -104,6 +104,7 @@ impl Plan {
             flush_interval: storage.flush_interval,
             upkeep_interval: storage.upkeep_interval,
             recycled_segments_max: storage.spare_segments as usize,
+            compaction_bytes_per_second: storage.compaction_bytes_per_second,
             ..LaneConfig::production(directory.lane(lane), lane)
         });
         configs.collect()

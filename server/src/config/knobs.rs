@@ -100,13 +100,13 @@ knobs! {
     limits: Limits {
         /// Open connections per core; further ones are closed at once.
         connections: u32 = "10000", count("connections", 1, 1_000_000);
-        /// Bytes per core of requests and answers in flight; a connection over it is not read from until there is room.
+        /// Bytes per core of requests in flight; a connection over it is not read from until there is room.
         inflight_bytes: u64 = "256MiB", bytes(MIB, TIB);
         /// Largest frame of the native protocol. A record batch must fit into one.
         frame_bytes: u64 = "16MiB", bytes(64 * KIB, tidemill_wire::limits::FRAME_BYTES_MAX as u64);
         /// Requests of one connection in flight; further ones are not read until one is answered.
         connection_inflight_requests: u32 = "1024", count("requests", 1, 65_536);
-        /// Fetches and subscriptions per core that wait for data.
+        /// Fetches and subscriptions that wait for data on the core that owns their shard.
         waiting_fetches: u32 = "100000", count("waiters", 1, 10_000_000);
         /// Shards of one stream.
         shards_per_stream: u32 = "1024", count("shards", 1, 4_096);
@@ -122,9 +122,11 @@ knobs! {
         /// Bytes of one write; what is queued beyond them goes with the next. A larger batch is a write of its own.
         group_bytes: u64 = "8MiB", bytes(64 * KIB, 256 * MIB);
         /// Retired segments per lane that are kept to be used again at most; of these, as many as the last upkeep interval used up.
-        spare_segments: u32 = "64", count("segments", 0, 1_024);
+        spare_segments: u32 = "4", count("segments", 0, 1_024);
         /// Time between two looks for what retention may drop.
         upkeep_interval: Duration = "10s", time(Unit::Millisecond, Duration::from_millis(100), Duration::from_secs(3_600));
+        /// Bytes per second and lane that compaction may write to rewrite segments of which a part is dead; 0 leaves them until they are wholly dead.
+        compaction_bytes_per_second: u64 = "0B", bytes(0, TIB);
     }
     /// How long the records of a new stream are kept, unless its creator says otherwise.
     retention: Retention {

@@ -104,9 +104,9 @@ core_metrics! {
         waiting_fetches,
         /// Subscriptions that are open.
         open_subscriptions,
-        /// Bytes of requests and answers in flight.
+        /// Bytes of requests in flight.
         inflight_bytes,
-        /// Bytes of requests and answers that may be in flight.
+        /// Bytes of requests that may be in flight.
         inflight_limit_bytes,
     }
 }

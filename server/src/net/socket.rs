@@ -1,6 +1,6 @@
 //! One connection's socket, read and written at the same time by two tasks of its core.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -15,21 +15,17 @@ use glommio::net::TcpStream;
 pub struct Socket {
     /// Borrowed within a poll and never across one.
     stream: RefCell<TcpStream>,
+    written: Cell<u64>,
 }
 
 impl Socket {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream: RefCell::new(stream) }
+        Self { stream: RefCell::new(stream), written: Cell::new(0) }
     }
 
     /// Whoever is at the other end, for logs.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.stream.borrow().peer_addr().ok()
-    }
-
-    /// Fails reads with [`io::ErrorKind::TimedOut`] that wait for longer than this; `None` lets them wait.
-    pub fn limit_read(&self, time: Option<Duration>) -> io::Result<()> {
-        self.stream.borrow().set_read_timeout(time).map_err(io::Error::from)
     }
 
     /// Fails writes with [`io::ErrorKind::TimedOut`] whose peer takes nothing for longer than this.
@@ -44,7 +40,16 @@ impl Socket {
 
     /// Writes as much as the kernel takes.
     pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.stream.borrow_mut()).poll_write(context, bytes)
+        let written = Pin::new(&mut *self.stream.borrow_mut()).poll_write(context, bytes);
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.written.set(self.written.get() + bytes as u64);
+        }
+        written
+    }
+
+    /// Bytes that the kernel has taken so far.
+    pub fn written(&self) -> u64 {
+        self.written.get()
     }
 
     /// Writes everything.

@@ -152,6 +152,13 @@ impl ShardQuota {
         Ok(())
     }
 
+    /// Gives back what a batch took that was not stored after all. A bucket never holds more than its burst, so no window admits more
+    /// than if the batch had never come.
+    pub fn give_back_write(&mut self, bytes: u64, records: u64) {
+        give_back(&mut self.write_bytes, bytes);
+        give_back(&mut self.write_records, records);
+    }
+
     /// Takes the bytes of an answer.
     ///
     /// # Errors
@@ -188,6 +195,12 @@ fn affords(bucket: &mut Option<Bucket>, now_ns: u64, cost: u64) -> Result<(), Wa
 fn take(bucket: &mut Option<Bucket>, cost: u64) {
     if let Some(bucket) = bucket {
         bucket.level -= parts(cost);
+    }
+}
+
+fn give_back(bucket: &mut Option<Bucket>, cost: u64) {
+    if let Some(bucket) = bucket {
+        bucket.level = (bucket.level + parts(cost)).min(parts(bucket.burst.get()));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::sched_getaffinity;
 use tidemill_storage::ring::{Ring, Submission};
 
@@ -28,7 +28,7 @@ pub enum HostError {
         source: io::Error,
     },
     /// The kernel has no io_uring.
-    #[error("this kernel has no io_uring ({source}); Linux 5.14 or newer is needed")]
+    #[error("this kernel has no io_uring ({source}); Linux 5.15 or newer is needed")]
     Missing {
         /// What the kernel said.
         source: io::Error,
@@ -67,6 +67,19 @@ pub enum HostError {
 pub fn online_cpus() -> Result<Vec<usize>, HostError> {
     let set = sched_getaffinity(None).map_err(|error| HostError::Affinity { source: error.into() })?;
     Ok((0..rustix::thread::CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect())
+}
+
+/// Lets the process open as many files as the hard limit allows, for every segment and every connection holds one. Logs what came of it.
+pub fn raise_open_files() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        tracing::info!(limit = ?maximum, "open files are limited");
+        return;
+    }
+    match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        Ok(()) => tracing::info!(before = ?current, limit = ?maximum, "limit of open files raised"),
+        Err(error) => tracing::warn!(limit = ?current, %error, "limit of open files cannot be raised"),
+    }
 }
 
 /// Checks that an executor can be made: limits, settings, and a ring for a trial.

@@ -88,6 +88,14 @@ impl Mailbox {
     }
 }
 
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        // The channel would keep what was not read for as long as anybody can send, and with it the ways back of those who wait.
+        self.letters.close();
+        while self.letters.try_recv().is_ok() {}
+    }
+}
+
 /// Collects the requests that one sender has for other cores, so that those of one read cross in one letter per core.
 #[derive(Debug, Default)]
 pub struct Courier {

@@ -1,14 +1,16 @@
 //! From a request to the owner of its lane: on this core straight away, on another through its mailbox, with the same answer.
 
+use std::cell::RefCell;
 use std::future::Future;
 
 use futures_channel::oneshot;
 use futures_lite::future::or;
+use futures_util::future::join_all;
 use tidemill_storage::Appended;
 use tidemill_wire::{ShardIndex, StreamId};
 
 use super::core::Core;
-use super::mailbox::Courier;
+use super::mailbox::{Courier, Post};
 use super::request::{Letter, Request, Requests};
 use super::snapshot::CoreReport;
 use crate::service::stream::{Append, AppendError, Definition, Delivery, Fetch, FetchError, ShardBounds};
@@ -97,23 +99,10 @@ impl Core {
         found
     }
 
-    /// The numbers of every core, by core; those that do not answer before `enough` resolves are left out.
+    /// The numbers of every core, by core; those that do not answer before `enough` resolves are left out. All are asked at once, so one
+    /// that is stuck does not hide the others.
     pub async fn reports(&self, enough: impl Future<Output = ()>) -> Vec<CoreReport> {
-        let mut enough = std::pin::pin!(enough);
-        let mut reports = Vec::new();
-        for core in 0..self.placement.cores {
-            let (reply, answer) = oneshot::channel();
-            let report = async {
-                self.post.send(core, Letter::Report { reply }).await.ok()?;
-                answer.await.ok()
-            };
-            let too_late = async {
-                enough.as_mut().await;
-                None
-            };
-            reports.extend(or(report, too_late).await);
-        }
-        reports
+        ask_all(&self.post, enough).await
     }
 
     fn others(&self) -> impl Iterator<Item = u32> + use<> {
@@ -127,4 +116,27 @@ impl Core {
         let core = self.placement.core_of(shard.lane);
         Ok(if core == self.index { Home::Here } else { Home::Core(core) })
     }
+}
+
+/// Asks every core for its numbers and gathers what has come when `enough` resolves.
+pub(super) async fn ask_all(post: &Post, enough: impl Future<Output = ()>) -> Vec<CoreReport> {
+    let reports = RefCell::new(Vec::new());
+    let ask = |core: u32| {
+        let reports = &reports;
+        async move {
+            let (reply, answer) = oneshot::channel();
+            if post.send(core, Letter::Report { reply }).await.is_ok()
+                && let Ok(report) = answer.await
+            {
+                reports.borrow_mut().push(report);
+            }
+        }
+    };
+    let all = async {
+        join_all((0..post.cores()).map(ask)).await;
+    };
+    or(all, enough).await;
+    let mut reports = reports.into_inner();
+    reports.sort_unstable_by_key(|report: &CoreReport| report.core.core);
+    reports
 }

@@ -5,12 +5,13 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use futures_channel::oneshot;
-use futures_lite::future::{block_on, poll_once};
+use futures_lite::future::{block_on, poll_once, yield_now, zip};
 use tidemill_wire::{LaneId, StreamId};
 
 use super::heartbeat::beat;
 use super::mailbox::Mailbox;
 use super::request::{Letter, Request, Requests};
+use super::router::ask_all;
 use super::*;
 use crate::metrics::CoreMetrics;
 
@@ -126,6 +127,40 @@ fn a_full_mailbox_makes_its_senders_wait() {
     assert!(block_on(poll_once(&mut waiting)).is_none());
     assert!(mailboxes[0].try_receive().is_some());
     assert_eq!(block_on(waiting), Ok(()));
+}
+
+#[test]
+fn numbers_are_gathered_without_the_cores_that_do_not_answer() {
+    let (post, mailboxes) = Post::new(4);
+    let answer = async {
+        for core in [0, 3] {
+            let Some(Letter::Report { reply }) = mailboxes[core].receive().await else { panic!("no letter") };
+            let core = u32::try_from(core).expect("a small number");
+            let report = CoreReport { core: CoreMetrics::default().snapshot(core), lanes: Vec::new() };
+            reply.send(report).expect("somebody waits");
+        }
+    };
+    let enough = async {
+        for _ in 0..10 {
+            yield_now().await;
+        }
+    };
+    let (reports, ()) = block_on(zip(ask_all(&post, enough), answer));
+    let cores: Vec<u32> = reports.iter().map(|report| report.core.core).collect();
+    assert_eq!(cores, [0, 3]);
+}
+
+#[test]
+fn what_a_core_leaves_unread_is_answered_by_the_loss_of_its_way_back() {
+    let (post, mailboxes) = Post::new(1);
+    let (done, known) = async_channel::bounded(1);
+    block_on(post.send(0, Letter::Forget { stream: StreamId(0), done })).expect("room");
+    let (reply, answer) = oneshot::channel();
+    let requests = Requests(vec![Request::Bounds { stream: StreamId(0), reply }]);
+    block_on(post.send(0, Letter::Requests(requests))).expect("room");
+    drop(mailboxes);
+    assert_eq!(known.try_recv(), Err(async_channel::TryRecvError::Closed));
+    assert!(block_on(poll_once(answer)).is_some_and(|answer| answer.is_err()), "the sender waits for ever");
 }
 
 #[test]

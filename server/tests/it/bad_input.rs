@@ -1,11 +1,12 @@
 //! Bad input: each gets a typed refusal or a closed connection, and nobody else is disturbed.
 
 use std::io::Write;
+use std::time::Duration;
 
 use tidemill_wire::message::{Ack, ErrorCode, RequestBody, ResponseBody, Settings};
 
-use crate::client::{Client, append, keyless};
-use crate::fixture::Fixture;
+use crate::client::{Client, append, hello, keyless};
+use crate::fixture::{Fixture, now};
 
 /// A witness that was there before must be served after.
 fn with_witness(disturb: impl FnOnce(&Fixture)) {
@@ -171,4 +172,20 @@ fn a_request_of_an_unknown_type_is_refused_with_its_id() {
         assert_eq!((failure.code, failure.value), (ErrorCode::UnknownRequest, 200));
         assert_eq!(client.ask(RequestBody::Ping), ResponseBody::Done);
     });
+}
+
+#[test]
+fn a_hello_that_comes_in_drops_is_not_waited_for() {
+    let server = Fixture::start();
+    let mut client = Client::connect_silently(server.addresses().native);
+    let (_, frame) = client.frame(hello(), &[]);
+    let begun = now();
+    for byte in &frame {
+        if client.socket.write_all(&[*byte]).is_err() {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(15), "the connection goes on");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert!(begun.elapsed() > Duration::from_secs(8), "{:?}", begun.elapsed());
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use tidemill_wire::message::{Ack, ErrorCode, RequestBody, ResponseBody, Settings};
+use bytes::BytesMut;
+use tidemill_wire::message::{Ack, ErrorCode, Fetch, ListStreams, RequestBody, ResponseBody, Settings};
 
 use crate::client::{Client, append, from_oldest, keyless};
-use crate::fixture::{Fixture, now};
+use crate::fixture::{Fixture, http, now};
 
 #[test]
 fn connections_over_the_limit_are_told_so_and_closed() {
@@ -90,4 +91,63 @@ fn a_reader_that_takes_nothing_is_not_read_from_and_disturbs_nobody() {
         assert!(matches!(response.body, ResponseBody::Fetched(_)), "{response:?}");
         assert!(run.len() > 900_000, "{} bytes", run.len());
     }
+}
+
+/// Requests of one kind that the server has begun.
+fn begun(server: &Fixture, operation: &str) -> u64 {
+    let metrics = http(server.addresses().admin, "GET /metrics");
+    let label = format!("operation=\"{operation}\"");
+    let series =
+        metrics.lines().filter(|line| line.contains("tidemill_requests_total") && line.contains(&label));
+    series.map(|line| line.rsplit(' ').next().expect("a value").parse::<u64>().expect("a number")).sum()
+}
+
+#[test]
+fn large_answers_to_small_requests_of_one_read_wait_for_their_reader() {
+    let server = Fixture::start();
+    let mut client = server.client();
+    for number in 0..300 {
+        client.create(&format!("{number:0>128}"), 1, Settings::default());
+    }
+    let mut slow = server.client();
+    let (mut all, count) = (BytesMut::new(), 2_000);
+    for _ in 0..count {
+        let list = RequestBody::ListStreams(ListStreams { after: None, limit: 0 });
+        all.extend_from_slice(&slow.frame(list, &[]).1);
+    }
+    slow.send_raw(&all);
+    std::thread::sleep(Duration::from_millis(500));
+    let early = begun(&server, "list_streams");
+    assert!(early < 1_000, "{early} of {count} lists were made for a peer that takes none");
+    for _ in 0..count {
+        let (response, _) = slow.receive();
+        assert!(matches!(response.body, ResponseBody::StreamList { .. }), "{response:?}");
+    }
+}
+
+#[test]
+fn a_fetch_that_waits_holds_no_memory_of_its_frame() {
+    let server = Fixture::start_with(|config| {
+        config.server.cores = Some(1);
+        config.limits.inflight_bytes = 2 << 20;
+    });
+    let mut waiting = server.client();
+    let stream = waiting.create("padded", 1, Settings::default()).id;
+    for _ in 0..2 {
+        let fetch = Fetch { wait_ms: 5_000, ..from_oldest(stream, 0) };
+        let (_, frame) = waiting.frame(RequestBody::Fetch(fetch), &[]);
+        let padding = 900_000 - frame.len();
+        let message = u32::try_from(frame.len() - 8 + padding).expect("a small frame");
+        let mut padded = BytesMut::from(&(message + 4).to_le_bytes()[..]);
+        padded.extend_from_slice(&message.to_le_bytes());
+        padded.extend_from_slice(&frame[8..]);
+        padded.resize(padded.len() + padding, 0);
+        waiting.send_raw(&padded);
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(begun(&server, "fetch"), 2);
+    let mut producer = server.client();
+    let asked = now();
+    producer.append(stream, 0, &keyless((0..9).map(|_| vec![7; 100_000]))).expect("stored");
+    assert!(asked.elapsed() < Duration::from_secs(3), "an append waited for fetches: {:?}", asked.elapsed());
 }

@@ -1,6 +1,9 @@
 //! A server in this process, with small segments and any free ports.
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tidemill_server::boot::{Addresses, Server, ServerHandle};
@@ -98,4 +101,15 @@ pub(crate) fn cores() -> u32 {
 #[expect(clippy::disallowed_methods, reason = "a test measures the server from outside")]
 pub(crate) fn now() -> std::time::Instant {
     std::time::Instant::now()
+}
+
+/// Asks the admin port.
+pub(crate) fn http(address: SocketAddr, request: &str) -> String {
+    let mut socket = TcpStream::connect(address).expect("the admin port listens");
+    socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket option");
+    let head = format!("{request} HTTP/1.1\r\nhost: tidemill\r\nconnection: close\r\n\r\n");
+    socket.write_all(head.as_bytes()).expect("the server reads");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("a whole answer");
+    answer
 }

@@ -1,7 +1,7 @@
 //! Starts and ends: locks, restarts, orderly ends, and the admin port meanwhile.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::Write;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tidemill_server::boot::{Server, StartError};
@@ -11,7 +11,7 @@ use tidemill_wire::message::{
 use tidemill_wire::{ShardIndex, StreamId};
 
 use crate::client::{Client, append, from_oldest, keyless, name};
-use crate::fixture::{Fixture, config, cores, now};
+use crate::fixture::{Fixture, config, cores, http, now};
 
 #[test]
 fn a_second_server_on_a_directory_is_refused_with_the_process_that_holds_it() {
@@ -167,14 +167,43 @@ fn an_orderly_end_answers_those_who_wait() {
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
-fn http(address: SocketAddr, request: &str) -> String {
-    let mut socket = TcpStream::connect(address).expect("the admin port listens");
-    socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket option");
-    let head = format!("{request} HTTP/1.1\r\nhost: tidemill\r\nconnection: close\r\n\r\n");
-    socket.write_all(head.as_bytes()).expect("the server reads");
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).expect("a whole answer");
-    answer
+#[test]
+fn a_peer_that_takes_no_answers_does_not_hold_up_the_end() {
+    let mut server = Fixture::start();
+    let mut client = server.client();
+    let stream = client.create("ignored", 1, Settings::default()).id;
+    for _ in 0..4 {
+        client.append(stream, 0, &keyless((0..9).map(|_| vec![7; 100_000]))).expect("stored");
+    }
+    for _ in 0..100 {
+        client.send(RequestBody::Fetch(from_oldest(stream, 0)));
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    let begun = now();
+    server.stop();
+    assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
+    drop(client);
+}
+
+#[test]
+fn a_server_may_open_as_many_files_as_the_hard_limit_allows() {
+    let _server = Fixture::start();
+    let limits = std::fs::read_to_string("/proc/self/limits").expect("this process's limits");
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("a limit of open files");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words[3], words[4], "{line}");
+}
+
+#[test]
+fn every_metric_that_the_operator_is_told_of_exists() {
+    let manual = include_str!("../../../docs/OPERATIONS.md");
+    let server = Fixture::start();
+    let metrics = http(server.addresses().admin, "GET /metrics");
+    let named: Vec<&str> =
+        manual.split(|symbol: char| symbol != '_' && !symbol.is_ascii_lowercase()).collect();
+    for name in named.into_iter().filter(|word| word.starts_with("tidemill_")) {
+        assert!(metrics.lines().any(|line| line.starts_with(name)), "{name} is not in /metrics");
+    }
 }
 
 #[test]

@@ -112,3 +112,19 @@ fn subscriptions_end_with_their_stream_and_with_wrong_positions() {
     assert_eq!(server.client().ask(RequestBody::DeleteStream(name("ending"))), ResponseBody::Done);
     assert_eq!(ended(&mut client, id).code, ErrorCode::UnknownStream);
 }
+
+#[test]
+fn a_subscription_that_pushed_nothing_says_where_it_was() {
+    let server = Fixture::start();
+    let mut client = server.client();
+    let stream = client.create("quiet", 2, Settings::default()).id;
+    for shard in 0..2 {
+        client.append(stream, shard, &keyless(["a", "b"])).expect("stored");
+        for credit in [1 << 20, 0] {
+            let id = subscribe(&mut client, stream, shard, Position::Newest, credit);
+            expect_silence(&mut client);
+            client.send(RequestBody::Unsubscribe { subscription: id });
+            assert_eq!(ended(&mut client, id).next_sequence.0, 2);
+        }
+    }
+}

@@ -248,11 +248,7 @@ async fn settle<E: Env>(
         let keep_open = Some(piece.segment.id) == active_id;
         take_piece(&mut recovered, piece, keep_open, superseded).await?;
     }
-    // The trailer that a killed process was writing may be in the page cache only. Without it a segment that ends in a cut would look torn again.
-    let sealed = recovered.segments.values().rev().filter(|segment| segment.is_sealed());
-    for segment in sealed.take(SEALING_SEGMENTS_MAX + 1) {
-        rewrite(&segment.file, segment.bytes() - SEGMENT_TRAILER_BYTES, segment.bytes()).await?;
-    }
+    rewrite_trailers(&recovered).await?;
     report.files_removed += leftovers.len() as u64;
     for name in reserves.into_iter().chain(leftovers) {
         env.disk().remove(config.directory.join(name)).await?;
@@ -276,6 +272,15 @@ async fn settle<E: Env>(
     report.bytes = segments.map(|segment| segment.live_entry_bytes(0)).sum();
     recovered.report = report;
     Ok(recovered)
+}
+
+/// The trailer that a killed process was writing may be in the page cache only. Without it a segment that ends in a cut would look torn again.
+async fn rewrite_trailers<E: Env>(recovered: &Recovered<E>) -> Result<(), OpenError> {
+    let sealed = recovered.segments.values().rev().filter(|segment| segment.is_sealed());
+    for segment in sealed.take(SEALING_SEGMENTS_MAX + 1) {
+        rewrite(&segment.file, segment.bytes() - SEGMENT_TRAILER_BYTES, segment.bytes()).await?;
+    }
+    Ok(())
 }
 
 /// All segments in the order of their places in the log, each with whether another one took its place: that one comes before it.

@@ -38,7 +38,7 @@ fn no_seed_loses_or_repeats_what_was_acknowledged() {
     for seed in 0..seeds() {
         check(seed, &mut reached);
     }
-    println!("{reached:?}");
+
     if seeds() >= 100 {
         assert!(reached.counts().iter().all(|count| *count > 10), "the seeds miss something: {reached:?}");
     }
@@ -110,7 +110,7 @@ fn crashes_during_compaction_lose_and_repeat_nothing() {
     for seed in 5000..5000 + seeds() {
         check_changed(seed, compacts_always, &mut reached);
     }
-    println!("{reached:?}");
+
     if seeds() >= 100 {
         let Reached { compactions, given_up, unfinished, superseded, compacted, .. } = reached;
         let counts = [compactions, given_up, unfinished, superseded, compacted];

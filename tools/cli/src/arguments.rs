@@ -3,7 +3,7 @@
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::command::{bench, completions, config, demo, doctor, ingest, log, replay, serve, stream, tail};
-use crate::connection::SERVER_DEFAULT;
+use crate::connection::{SERVER_DEFAULT, parse_server};
 use crate::failure::EXIT_CODES;
 
 /// A log-structured streaming server: streams of records on one log per core.
@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// Address of the server's native port.
-    #[arg(long, global = true, env = "TIDEMILL_SERVER", value_name = "HOST:PORT", default_value = SERVER_DEFAULT)]
+    #[arg(long, global = true, env = "TIDEMILL_SERVER", value_name = "HOST[:PORT]", default_value = SERVER_DEFAULT, value_parser = parse_server)]
     pub(crate) server: String,
     /// Print JSON instead of text for people.
     #[arg(long, global = true)]

@@ -9,6 +9,29 @@ use crate::failure::{CommandError, Exit, Outcome, exit_of};
 /// Where the server is unless said otherwise.
 pub(crate) const SERVER_DEFAULT: &str = "127.0.0.1:7600";
 
+const PORT_DEFAULT: u16 = 7600;
+
+/// Reads `host`, `host:port`, `::1` or `[::1]:port`, and adds the usual port where none is named.
+pub(crate) fn parse_server(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let (host, port) = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+        Some((host, "")) => (host, None),
+        Some((host, rest)) => (host, Some(rest.strip_prefix(':').unwrap_or_default())),
+        // More than one colon without brackets is an IPv6 address.
+        None if text.bytes().filter(|byte| *byte == b':').count() > 1 => (text, None),
+        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
+    };
+    if host.is_empty() {
+        return Err(format!("{text:?} names no host: expected HOST or HOST:PORT"));
+    }
+    let port = match port.map(str::parse) {
+        None => PORT_DEFAULT,
+        Some(Ok(port @ 1..)) => port,
+        Some(_) => return Err(format!("{text:?} has no port from 1 to 65535 after its host")),
+    };
+    Ok(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+}
+
 /// Connects once: a person at a terminal would rather know at once than wait.
 pub(crate) async fn connect(address: &str) -> Outcome<Client> {
     connect_with(address, ClientOptions::default()).await
@@ -52,3 +75,6 @@ fn exit_of_request(error: &ClientError) -> Exit {
         ClientError::Batch { .. } => Exit::Damaged,
     }
 }
+
+#[cfg(test)]
+mod tests;

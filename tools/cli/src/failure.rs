@@ -124,8 +124,9 @@ pub(crate) fn exit_of(code: ErrorCode) -> Exit {
         | ErrorCode::ShardClosed
         | ErrorCode::RoutingRefused => Exit::Refused,
         ErrorCode::Damaged => Exit::Damaged,
+        // A value that the server does not allow came from the command line.
+        ErrorCode::InvalidRequest => Exit::Usage,
         ErrorCode::Internal
-        | ErrorCode::InvalidRequest
         | ErrorCode::UnknownRequest
         | ErrorCode::UnsupportedVersion
         | ErrorCode::HelloExpected

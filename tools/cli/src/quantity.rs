@@ -112,6 +112,11 @@ pub(crate) fn show_count(count: u64) -> String {
     shown
 }
 
+/// `1 record`, `1,234 records`.
+pub(crate) fn show_counted(count: u64, what: &str) -> String {
+    format!("{} {what}{}", show_count(count), if count == 1 { "" } else { "s" })
+}
+
 /// `850 µs`, `12.3 ms`, `4.20 s`, `3m 20s`, `2h 5m`, `7d`.
 pub(crate) fn show_span(span: Duration) -> String {
     let seconds = span.as_secs();

@@ -121,6 +121,11 @@ fn bounds_end_the_shard_and_are_told_from_its_close() {
     assert_eq!(show(accepted), "0..5");
     assert_eq!((timed.end(), timed.next()), (Some(End::Bound), Some(SequenceNumber(5))));
 
+    let mut late = Cursor::new(ShardIndex(0), Position::Timestamp(Timestamp(1)), None, Some(Timestamp(2)));
+    let accepted = late.accept(&answer(5, 10, 10), run(&[entry(5, 5, 2)]));
+    assert_eq!(show(accepted), "", "what lies behind the bound is not missing");
+    assert_eq!((late.end(), late.next()), (Some(End::Bound), Some(SequenceNumber(5))));
+
     let mut closed = at(0, None);
     closed.accept(&Fetched { closed: true, ..answer(0, 5, 5) }, run(&[entry(0, 5, 1)]));
     assert_eq!((closed.end(), closed.is_caught_up()), (Some(End::Closed), true));

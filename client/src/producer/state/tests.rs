@@ -278,3 +278,12 @@ fn a_dead_producer_ends_what_waits_and_takes_nothing() {
     let late = harness.state.enter(None, Record::new(b"x"), 1);
     assert!(matches!(late, Err(SendError::Refused(_))));
 }
+
+#[test]
+fn records_without_a_key_go_on_to_the_next_shard_when_a_batch_has_no_room_for_them() {
+    let mut harness = Harness::new();
+    // Two of these fit into a batch of 250 bytes, and neither fills it.
+    (0..8).for_each(|_| harness.send(Vec::new(), None, 70));
+    let batches = [0, 1].map(|shard| harness.state.queue(ShardIndex(shard)).fates().count());
+    assert_eq!(batches, [2, 2]);
+}

@@ -16,3 +16,5 @@ pub(super) const REPORT_TIME_MAX: Duration = Duration::from_secs(2);
 pub(super) const BEAT_AGE_MAX: Duration = Duration::from_secs(5);
 /// After an accept failed.
 pub(super) const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// A peer that takes nothing of its answer for this long is gone.
+pub(super) const WRITE_TIME_MAX: Duration = Duration::from_secs(10);

@@ -53,6 +53,8 @@ impl Admin {
             };
             // Over the bound the socket is closed without a word: scrapers come again.
             let Ok(permit) = self.connections.try_take(1) else { continue };
+            // A socket that has failed already shows so at the first read.
+            let _ = socket.limit_write(Some(limits::WRITE_TIME_MAX));
             let admin = Rc::clone(&self);
             self.core.spawn_upkeep(async move {
                 let http = HttpLimits {

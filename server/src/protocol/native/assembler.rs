@@ -58,9 +58,16 @@ impl Assembler {
         Self { frame_bytes_max, tail: Vec::new(), large: None }
     }
 
-    /// Whether a frame has begun and is not whole.
-    pub(super) fn is_within_frame(&self) -> bool {
-        self.large.is_some() || !self.tail.is_empty()
+    /// Bytes at least that are missing of a frame that has begun; 0 between frames.
+    pub(super) fn missing(&self) -> usize {
+        match &self.large {
+            Some(large) => large.total - large.filled,
+            None if self.tail.is_empty() => 0,
+            None => match frame::peek(&self.tail, self.frame_bytes_max) {
+                Ok(Some(lengths)) => lengths.total.saturating_sub(self.tail.len()).max(1),
+                Ok(None) | Err(_) => 1,
+            },
+        }
     }
 
     /// Reads until there is something to do.

@@ -3,7 +3,7 @@
 use async_channel::{Receiver, Sender};
 use bytes::Bytes;
 
-use super::limits::{BUFFER_BYTES_MIN, IDLE_BUFFERS_MAX};
+use super::limits::{BUFFER_BYTES_MIN, IDLE_BUFFERS_MAX, IDLE_BYTES_MAX};
 
 /// Sizes from `BUFFER_BYTES_MIN` on, each twice the one before.
 const SIZES: usize = 11;
@@ -33,11 +33,12 @@ pub(super) struct Buffer {
 
 impl BufferPool {
     pub(super) fn new() -> Self {
-        let shelf = || {
-            let (home, idle) = async_channel::bounded(IDLE_BUFFERS_MAX);
+        let shelf = |size: usize| {
+            let fitting = IDLE_BYTES_MAX / (BUFFER_BYTES_MIN << size);
+            let (home, idle) = async_channel::bounded(fitting.clamp(1, IDLE_BUFFERS_MAX));
             Shelf { home, idle }
         };
-        Self { sizes: std::array::from_fn(|_| shelf()) }
+        Self { sizes: std::array::from_fn(shelf) }
     }
 
     /// A buffer of at least `bytes` bytes, which is at most the largest frame.

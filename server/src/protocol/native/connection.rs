@@ -22,10 +22,10 @@ use tidemill_wire::message::{DecodeReason, ErrorCode, Failure, Response, Respons
 use super::Native;
 use super::assembler::{Assembler, Cut, Input};
 use super::error::violation_failure;
-use super::limits::{FRAME_TIME_MAX, HELLO_TIME_MAX, LINGER, WRITE_TIME_MAX};
+use super::limits::{DESCRIPTIONS_MAX, FAREWELL, HELLO_TIME_MAX, LINGER, WRITE_TIME_MAX, frame_time_max};
 use super::outbox::Outbox;
 use super::subscribe::Subscription;
-use crate::gate::budget::{Permit, Refused};
+use crate::gate::budget::{Budget, Permit, Refused};
 use crate::metrics::LatencyClass;
 use crate::net::Socket;
 use crate::shard::{Core, Courier, Event, Signal, Work, sleep, yield_if_needed};
@@ -40,6 +40,8 @@ pub(super) struct Connection {
     pub(super) greeted: Cell<bool>,
     in_flight: Cell<u32>,
     answered: Signal,
+    /// Bounds the stream descriptions that are made at a time.
+    pub(super) descriptions: Budget,
     pub(super) subscriptions: RefCell<BTreeMap<RequestId, Rc<Subscription>>>,
     /// The peer asks for nothing more: whoever waits for records on its behalf may stop.
     pub(super) ended: Event,
@@ -51,7 +53,8 @@ pub(super) struct Ticket {
     pub(super) id: RequestId,
     class: LatencyClass,
     began: Duration,
-    _permit: Permit,
+    /// The memory of its batch.
+    permit: Option<Permit>,
     /// Keeps the core's heartbeat short.
     work: Option<Work>,
 }
@@ -122,8 +125,11 @@ pub(super) async fn serve(native: Rc<Native>, socket: Socket, permit: Permit) {
             writing.socket.shut(Shutdown::Both);
         }
     });
-    let end = connection.read().await;
-    connection.finish(end).await;
+    let life = async {
+        let end = connection.read().await;
+        connection.finish(end).await;
+    };
+    or(life, connection.give_up_at_the_end()).await;
     core.metrics().open_connections.fall();
     drop(permit);
 }
@@ -144,6 +150,7 @@ pub(super) async fn refuse(native: Rc<Native>, socket: Socket) {
 impl Connection {
     fn new(native: Rc<Native>, socket: Socket) -> Rc<Self> {
         let peer = socket.peer();
+        let requests_max = native.settings.connection_requests_max as usize;
         // A socket that has failed already shows so at the first read.
         let _ = socket.limit_write(Some(WRITE_TIME_MAX));
         Rc::new(Self {
@@ -154,6 +161,7 @@ impl Connection {
             greeted: Cell::new(false),
             in_flight: Cell::new(0),
             answered: Signal::default(),
+            descriptions: Budget::new(DESCRIPTIONS_MAX, requests_max),
             subscriptions: RefCell::default(),
             ended: Event::default(),
         })
@@ -196,16 +204,12 @@ impl Connection {
     /// The next bytes, as soon as there are any and there is room for requests and answers; `None` when the server goes down and
     /// everything is answered.
     async fn input(&self, assembler: &mut Assembler) -> io::Result<Option<Input>> {
-        let patience = match (self.greeted.get(), assembler.is_within_frame()) {
-            (false, _) => Some(HELLO_TIME_MAX),
-            (true, true) => Some(FRAME_TIME_MAX),
-            (true, false) => None,
-        };
-        self.socket.limit_read(patience)?;
         let stopping = self.core().stopping();
         let mut stop = std::pin::pin!(stopping.wait());
         let mut closed = std::pin::pin!(self.outbox.closed.wait());
         let scratch = &self.native.scratch;
+        // For all that is missing and not for each piece of it, so that a peer cannot hold a frame's memory with a byte now and then.
+        let mut time_out = None;
         poll_fn(|context| {
             if closed.as_mut().poll(context).is_ready() {
                 return Poll::Ready(Err(io::Error::from(io::ErrorKind::BrokenPipe)));
@@ -214,12 +218,31 @@ impl Connection {
                 return Poll::Ready(Ok(None));
             }
             if self.is_over_bounds(context) {
+                time_out = None;
                 return Poll::Pending;
             }
             let input = assembler.poll(context, &self.socket, &mut scratch.borrow_mut());
+            if input.is_pending()
+                && let Some(patience) = self.patience(assembler)
+            {
+                let time_out = time_out.get_or_insert_with(|| Box::pin(sleep(patience)));
+                return time_out
+                    .as_mut()
+                    .poll(context)
+                    .map(|()| Err(io::Error::from(io::ErrorKind::TimedOut)));
+            }
             input.map_ok(Some)
         })
         .await
+    }
+
+    /// How long the peer has for what it owes: its hello, or the rest of a frame.
+    fn patience(&self, assembler: &Assembler) -> Option<Duration> {
+        match assembler.missing() {
+            _ if !self.greeted.get() => Some(HELLO_TIME_MAX),
+            0 => None,
+            missing => Some(frame_time_max(missing)),
+        }
     }
 
     /// Whether the server goes down and nothing is left to be said.
@@ -272,13 +295,18 @@ impl Connection {
         }
     }
 
-    /// Waits for a place on the connection and for memory on the core. What was collected for other cores is sent off
-    /// before, for only its answers may make the room.
+    /// Waits for a place on the connection, for room for answers and for memory on the core. What was collected for other cores is sent
+    /// off before, for only its answers may make the room.
     async fn room_for(&self, bytes: usize, courier: &mut Courier) -> Result<Permit, Violation> {
         let requests_max = self.native.settings.connection_requests_max;
         if self.in_flight.get() >= requests_max {
             courier.deliver(self.core().post()).await;
             self.answered.until(|| (self.in_flight.get() < requests_max).then_some(())).await;
+        }
+        if !self.outbox.has_room() {
+            // One read may bring thousands of small requests with large answers.
+            courier.deliver(self.core().post()).await;
+            self.outbox.room().await;
         }
         let bytes = bytes as u64;
         let permit = match self.native.budget.try_take(bytes) {
@@ -294,10 +322,15 @@ impl Connection {
     }
 
     /// A place for a request that has to wait.
-    pub(super) fn ticket(self: &Rc<Self>, id: RequestId, class: LatencyClass, permit: Permit) -> Ticket {
+    pub(super) fn ticket(
+        self: &Rc<Self>,
+        id: RequestId,
+        class: LatencyClass,
+        permit: Option<Permit>,
+    ) -> Ticket {
         self.in_flight.set(self.in_flight.get() + 1);
         let (began, work) = (self.core().monotonic(), self.core().busy().begin());
-        Ticket { connection: Rc::clone(self), id, class, began, _permit: permit, work: Some(work) }
+        Ticket { connection: Rc::clone(self), id, class, began, permit, work: Some(work) }
     }
 
     /// Answers a request.
@@ -355,6 +388,20 @@ impl Connection {
         }
     }
 
+    /// When the server goes down: ends the connection of a peer that takes nothing of its answers, which would hold up the end until
+    /// it is too late for everybody. Never resolves.
+    async fn give_up_at_the_end(&self) {
+        self.core().stopping().wait().await;
+        loop {
+            let before = self.socket.written();
+            sleep(FAREWELL).await;
+            if self.socket.written() == before && !self.outbox.is_empty() {
+                tracing::debug!(peer = ?self.peer, "peer takes no answers and is given up");
+                self.socket.shut(Shutdown::Both);
+            }
+        }
+    }
+
     /// Tells those who wait for the connection's requests that there is one less.
     pub(super) fn one_less(&self) {
         self.answered.notify();
@@ -391,6 +438,8 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let us = u64::try_from(self.age().as_micros()).unwrap_or(u64::MAX);
         self.connection.core().metrics().observe_duration_us(self.class, us);
+        self.permit = None;
+        self.connection.core().metrics().inflight_bytes.set(self.connection.native.budget.used());
         self.connection.in_flight.set(self.connection.in_flight.get() - 1);
         self.connection.one_less();
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use tidemill_wire::message::CreateStream;
 
 use super::connection::Ticket;
-use super::describe_stream::describe;
+use super::describe_stream;
 use super::error::create_failure;
 use crate::service::catalog::NewStream;
 
@@ -16,7 +16,7 @@ pub(super) fn begin(ticket: Ticket, asked: CreateStream) {
         let CreateStream { name, shards, settings } = asked;
         let created = core.catalog().create(NewStream { name, shards, settings }).await;
         match created {
-            Ok(definition) => ticket.settle(Ok(describe(&core, &definition).await)),
+            Ok(definition) => describe_stream::answer(ticket, &definition).await,
             Err(error) => ticket.settle(Err(create_failure(&error))),
         }
     });

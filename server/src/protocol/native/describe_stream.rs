@@ -19,14 +19,24 @@ pub(super) fn begin(ticket: Ticket, name: &StreamName) {
         return ticket.settle(Err(Failure::new(ErrorCode::UnknownStream, text)));
     };
     let definition = Arc::clone(stream.definition());
-    core.clone().spawn(async move {
-        let description = describe(&core, &definition).await;
-        ticket.answer(description);
-    });
+    core.spawn(async move { answer(ticket, &definition).await });
 }
 
-/// A stream's description as it is now.
-pub(super) async fn describe(core: &Core, definition: &Definition) -> ResponseBody {
+/// Answers with a stream's description as it is now. A peer that takes no answers has a few made for it and no more.
+pub(super) async fn answer(ticket: Ticket, definition: &Definition) {
+    let connection = Rc::clone(&ticket.connection);
+    let _turn = match connection.descriptions.take(1) {
+        Ok(turn) => turn.await,
+        Err(refused) => {
+            return ticket.settle(Err(Failure::new(ErrorCode::TooManyInFlight, refused.to_string())));
+        }
+    };
+    let description = describe(connection.core(), definition).await;
+    connection.room().await;
+    ticket.answer(description);
+}
+
+async fn describe(core: &Core, definition: &Definition) -> ResponseBody {
     let bounds = core.bounds(definition).await;
     let bounds: BTreeMap<_, _> = bounds.into_iter().map(|found| (found.shard, found.bounds)).collect();
     let shards = definition.shards().iter().map(|shard| {

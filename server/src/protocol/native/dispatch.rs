@@ -39,6 +39,8 @@ impl Connection {
             return Ok(());
         }
         let class = LatencyClass::of(&request);
+        // Only a batch is kept until the answer; of other requests nothing is left but their few decoded fields.
+        let permit = matches!(request, RequestBody::Append(_)).then_some(permit);
         let ticket = self.ticket(id, class, permit);
         match request {
             RequestBody::Hello(asked) => return hello::answer(ticket, &asked),

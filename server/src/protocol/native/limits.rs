@@ -8,6 +8,8 @@ pub(super) const READ_BYTES: usize = 256 << 10;
 pub(super) const SMALL_FRAME_BYTES_MAX: usize = 64 << 10;
 /// Buffers of each size that a core keeps for later.
 pub(super) const IDLE_BUFFERS_MAX: usize = 8;
+/// Bytes of the buffers of one size that are kept, one buffer at least: the memory of a burst of the largest frames is given back.
+pub(super) const IDLE_BYTES_MAX: usize = 32 << 20;
 /// Smallest of the sizes in which buffers are kept.
 pub(super) const BUFFER_BYTES_MIN: usize = 128 << 10;
 /// Bytes of answers that may wait for their peer to take them. With more, nothing is read from it, and fetched entries wait.
@@ -16,18 +18,24 @@ pub(super) const OUTBOX_BYTES_MAX: usize = 8 << 20;
 pub(super) const COPY_BYTES_MAX: usize = 16 << 10;
 /// Answers that are written together are collected in memory of this size at first.
 pub(super) const ANSWER_BYTES: usize = 4 << 10;
+/// Stream descriptions that one connection has made at a time; each may be as long as a message, for a request of a few bytes.
+pub(super) const DESCRIPTIONS_MAX: u64 = 8;
 /// Subscriptions of one connection.
 pub(super) const SUBSCRIPTIONS_MAX: usize = 4_096;
 /// Bytes that a subscription pushes at a time, so that several on one connection take turns.
 pub(super) const PUSH_BYTES_MAX: usize = 1 << 20;
 /// Room in a fetch's frame for its message.
 pub(super) const FETCH_MESSAGE_BYTES_MAX: usize = 4 << 10;
-/// A peer that has begun a frame and sends nothing more of it for this long is gone.
-pub(super) const FRAME_TIME_MAX: Duration = Duration::from_secs(30);
+/// Time that a peer has to finish a frame that it has begun, beside what its bytes take.
+const FRAME_TIME_MAX: Duration = Duration::from_secs(30);
+/// A frame's bytes come at least so fast, or their memory is not held any longer.
+const FRAME_BYTES_PER_SECOND_MIN: usize = 64 << 10;
 /// A peer that has not said hello after this long is gone.
 pub(super) const HELLO_TIME_MAX: Duration = Duration::from_secs(10);
 /// A peer that takes nothing of what waits for it for this long is gone.
 pub(super) const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
+/// When the server goes down, a peer that takes nothing of its answers for this long is gone.
+pub(super) const FAREWELL: Duration = Duration::from_secs(3);
 /// Once everything is said, a peer is given this time to end its side.
 pub(super) const LINGER: Duration = Duration::from_millis(500);
 /// After an accept failed.
@@ -39,3 +47,8 @@ pub(super) const PUSH_WAIT: Duration = Duration::from_secs(60);
 
 const _: () = assert!(SMALL_FRAME_BYTES_MAX <= READ_BYTES);
 const _: () = assert!(COPY_BYTES_MAX < OUTBOX_BYTES_MAX);
+
+/// Time that a peer has for the `missing` bytes of a frame.
+pub(super) fn frame_time_max(missing: usize) -> Duration {
+    FRAME_TIME_MAX + Duration::from_secs((missing / FRAME_BYTES_PER_SECOND_MIN) as u64)
+}

@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_lite::future::or;
 use tidemill_wire::message::{ErrorCode, Failure, Position, ResponseBody, Subscribe, SubscriptionEnded};
@@ -124,6 +125,14 @@ async fn push_all(
     next: &Cell<Option<SequenceNumber>>,
 ) -> Ending {
     let core = connection.core();
+    if asked.position == Position::Newest {
+        // Now, and not when there is credit.
+        let newest = step(&asked, asked.position, 1, Duration::ZERO);
+        match core.fetch(newest).await {
+            Ok(delivery) => next.set(Some(delivery.from)),
+            Err(error) => return Ending::Failed(error),
+        }
+    }
     loop {
         let credit = subscription.granted.until(|| match subscription.credit.get() {
             0 => None,
@@ -131,13 +140,10 @@ async fn push_all(
         });
         let bytes_max = credit.await.min(PUSH_BYTES_MAX);
         connection.room().await;
-        let fetch = stream::Fetch {
-            stream: asked.stream,
-            shard: asked.shard,
-            position: next.get().map_or(asked.position, Position::Sequence),
-            bytes_max,
-            wait: PUSH_WAIT,
-        };
+        // The first step does not wait: it tells where the position is, for an end that comes before any record.
+        let (position, wait) =
+            next.get().map_or((asked.position, Duration::ZERO), |next| (Position::Sequence(next), PUSH_WAIT));
+        let fetch = step(&asked, position, bytes_max, wait);
         match core.fetch(fetch).await {
             Ok(delivery) => {
                 next.set(Some(delivery.next));
@@ -158,4 +164,9 @@ async fn push_all(
             Err(error) => return Ending::Failed(error),
         }
     }
+}
+
+/// One of the fetches that a subscription is made of.
+fn step(asked: &Subscribe, position: Position, bytes_max: usize, wait: Duration) -> stream::Fetch {
+    stream::Fetch { stream: asked.stream, shard: asked.shard, position, bytes_max, wait }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use tidemill_wire::message::UpdateStream;
 
 use super::connection::Ticket;
-use super::describe_stream::describe;
+use super::describe_stream;
 use super::error::update_failure;
 
 /// Has the catalog change it and answers with its description.
@@ -13,7 +13,7 @@ pub(super) fn begin(ticket: Ticket, asked: UpdateStream) {
     let core = Rc::clone(ticket.connection.core());
     core.clone().spawn(async move {
         match core.catalog().update(asked.name, asked.settings).await {
-            Ok(definition) => ticket.settle(Ok(describe(&core, &definition).await)),
+            Ok(definition) => describe_stream::answer(ticket, &definition).await,
             Err(error) => ticket.settle(Err(update_failure(&error))),
         }
     });

@@ -28,7 +28,8 @@ pub struct Append {
 }
 
 impl<E: Env> Streams<E> {
-    /// Charges the shard's quota and queues the batch, both in the order of the calls; the future is the acknowledgement.
+    /// Charges the shard's quota and queues the batch, both in the order of the calls; the future is the acknowledgement. What the lane
+    /// refuses is not charged, so that trying it again does not cost it twice.
     pub fn append(
         &self,
         append: Append,
@@ -43,7 +44,11 @@ impl<E: Env> Streams<E> {
         admitted.map_err(|wait| AppendError::Throttled { shard, wait })?;
         let queued = local.lane.append(local.owner, batch, records, ack);
         Ok(async move {
-            match queued.await {
+            let outcome = queued.await;
+            if outcome.is_err() {
+                local.quota.borrow_mut().give_back_write(payload_bytes, u64::from(records));
+            }
+            match outcome {
                 Err(tidemill_storage::AppendError::UnknownOwner(_)) => {
                     Err(AppendError::UnknownStream { stream })
                 }

@@ -101,35 +101,35 @@ impl<E: Env> Reader<E> {
         let from = self.locate(fetch.position).await?;
         let mut over = false;
         loop {
-            let blocked = match self.attempt(from, fetch.bytes_max).await? {
-                Ok(delivery) if !delivery.entries.is_empty() || delivery.closed || over => {
+            let attempt = self.attempt(from, fetch.bytes_max).await?;
+            let left = deadline.saturating_sub(self.env.monotonic());
+            match attempt {
+                Ok(delivery) if !delivery.entries.is_empty() || delivery.closed || over || left.is_zero() => {
                     return Ok(delivery);
                 }
-                Ok(delivery) => {
-                    if self.env.monotonic() >= deadline {
-                        return Ok(delivery);
-                    }
-                    None
-                }
-                Err(wait) => Some(wait),
-            };
-            let left = deadline.saturating_sub(self.env.monotonic());
-            match blocked {
-                Some(wait) if over || Duration::from_nanos(wait.ns) > left => {
+                Err(wait) if over || wait.duration() > left => {
                     return Err(FetchError::Throttled { shard: self.local.index, wait });
                 }
-                Some(wait) => {
+                Err(wait) => {
                     let _waiting = self.wait_in_line()?;
-                    over = self
-                        .until(Duration::from_nanos(wait.ns), enough.as_mut(), std::future::pending())
-                        .await;
+                    over = self.until(wait.duration(), enough.as_mut(), std::future::pending()).await;
                 }
-                None => {
+                Ok(delivery) => {
                     let _waiting = self.wait_in_line()?;
-                    let appended = self.local.lane.watch(self.local.owner, from);
-                    over = self.until(left, enough.as_mut(), appended).await;
+                    // The end and not `from`, which lies below it when all that followed has expired.
+                    over = self.until(left, enough.as_mut(), self.appended(delivery.end)).await;
                 }
             }
+        }
+    }
+
+    /// Resolves when there are records from `end` on, or the shard is gone. Never on a lane that takes no appends any more: its watch
+    /// is over at once, and whoever looked again for each of these would never let the core go.
+    async fn appended(&self, end: SequenceNumber) {
+        let LocalShard { lane, owner, .. } = &*self.local;
+        lane.watch(*owner, end).await;
+        if lane.bounds(*owner).is_ok_and(|bounds| bounds.next <= end) {
+            std::future::pending::<()>().await;
         }
     }
 

@@ -1,13 +1,17 @@
-//! Tests of `service::stream`: what is decided without a lane.
+//! Tests of `service::stream`: what is decided without a lane, and waits and refusals over one in the simulator.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use tidemill_storage::Fetched;
+use tidemill_storage::sim::{Faults, Sim, SimEnv};
+use tidemill_storage::{Env, Fetched, Lane, LaneConfig, Retention};
 use tidemill_wire::batch::{BatchBuilder, BatchView, Compression, payload_bytes_of};
 use tidemill_wire::entry::{EntryHeader, EntryKind};
-use tidemill_wire::message::Quota;
+use tidemill_wire::message::{Ack, Position, Quota, ShardState};
 use tidemill_wire::routing::{HashKeyRange, RoutingTable};
-use tidemill_wire::{OwnerId, SequenceNumber, ShardIndex, Timestamp};
+use tidemill_wire::{LaneId, OwnerId, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
 
 use super::*;
 use crate::service::quota::ShardQuota;
@@ -139,4 +143,107 @@ fn without_a_quota_everything_passes_unchanged() {
     let before = all.clone();
     pace::admit(&mut quota, 0, &mut all).expect("no quota");
     assert_eq!((all.entries, all.bytes, all.next), (before.entries, before.bytes, before.next));
+}
+
+const STREAM: StreamId = StreamId(7);
+const SHARD: ShardIndex = ShardIndex(0);
+
+/// One stream of one shard over a lane of the simulator.
+async fn streams(env: &SimEnv, retention: Retention, quota: Quota) -> Streams<SimEnv> {
+    let config = LaneConfig::test_min("/lane".into(), LaneId(0));
+    let (lane, _) = Lane::open(env.clone(), config).await.expect("an empty lane");
+    let streams = Streams::new(env.clone(), [(LaneId(0), lane)], 10);
+    let name = StreamName::new("one").expect("a name");
+    let attributes = Attributes { id: STREAM, name, created: Timestamp(0), retention, quota, map_version: 0 };
+    let shard = Shard {
+        index: SHARD,
+        owner: OwnerId(1),
+        lane: LaneId(0),
+        range: HashKeyRange::split_evenly(1)[0],
+        state: ShardState::Open,
+        parent: None,
+        adjacent_parent: None,
+    };
+    streams.publish(&Arc::new(Definition::new(attributes, vec![shard]).expect("one shard has all keys")));
+    streams
+}
+
+async fn append(
+    streams: &Streams<SimEnv>,
+    bytes: usize,
+    records: u32,
+) -> Result<SequenceNumber, AppendError> {
+    let batch = Bytes::from(vec![7; bytes]);
+    let payload_bytes = bytes as u64;
+    let append = Append { stream: STREAM, shard: SHARD, ack: Ack::Durable, batch, records, payload_bytes };
+    Ok(streams.append(append)?.await?.base_sequence)
+}
+
+/// Reads from a number on and tells how long it took.
+async fn fetch(env: &SimEnv, streams: &Streams<SimEnv>, from: u64, wait: Duration) -> (Delivery, Duration) {
+    let position = Position::Sequence(SequenceNumber(from));
+    let fetch = Fetch { stream: STREAM, shard: SHARD, position, bytes_max: 1 << 20, wait };
+    let begun = env.monotonic();
+    let delivery = streams.fetch(fetch, std::future::pending()).await.expect("a readable shard");
+    (delivery, env.monotonic().saturating_sub(begun))
+}
+
+#[test]
+fn a_reader_below_the_oldest_record_of_an_empty_shard_waits_for_the_next() {
+    let sim = Sim::new(1);
+    let env = sim.env();
+    let done = sim.run(async {
+        let retention = Retention { age: Duration::from_secs(60), bytes: None };
+        let streams = streams(&env, retention, Quota::OFF).await;
+        append(&streams, 100, 3).await.expect("stored");
+        env.sleep(Duration::from_secs(120)).await;
+        let wait = Duration::from_secs(5);
+        let (delivery, took) = fetch(&env, &streams, 1, wait).await;
+        assert_eq!((delivery.bytes, delivery.from.0, delivery.next.0), (0, 3, 3));
+        assert!(took >= wait, "an answer without records after {took:?}");
+        let later = async {
+            env.sleep(Duration::from_secs(1)).await;
+            append(&streams, 100, 1).await.expect("stored");
+        };
+        let ((delivery, took), ()) = futures_lite::future::zip(fetch(&env, &streams, 1, wait), later).await;
+        assert_eq!((delivery.from.0, delivery.next.0), (3, 4));
+        assert!(took < wait, "the append did not wake the reader: {took:?}");
+    });
+    assert!(done.is_some());
+}
+
+#[test]
+fn a_reader_at_the_end_of_a_poisoned_lane_waits_as_elsewhere() {
+    let sim = Sim::new(2);
+    let env = sim.env();
+    let done = sim.run(async {
+        let streams = streams(&env, Retention::FOREVER, Quota::OFF).await;
+        append(&streams, 100, 1).await.expect("stored");
+        sim.set_faults(Faults { flush_failures: 1_000_000, ..Faults::default() });
+        append(&streams, 100, 1).await.expect_err("the flush fails");
+        sim.set_faults(Faults::default());
+        let (delivery, _) = fetch(&env, &streams, 0, Duration::ZERO).await;
+        assert!(delivery.bytes > 0, "what was stored is still read");
+        let wait = Duration::from_secs(5);
+        let (delivery, took) = fetch(&env, &streams, delivery.end.0, wait).await;
+        assert_eq!(delivery.bytes, 0);
+        assert!(took >= wait, "an answer without records after {took:?}");
+    });
+    assert!(done.is_some());
+}
+
+#[test]
+fn what_the_lane_refuses_costs_no_quota() {
+    let sim = Sim::new(3);
+    let env = sim.env();
+    let done = sim.run(async {
+        let quota = Quota { write_records_per_second: 10, write_bytes_per_second: 10_000, ..Quota::OFF };
+        let streams = streams(&env, Retention::FOREVER, quota).await;
+        let refused = append(&streams, 8_000, 8).await.expect_err("larger than the lane takes");
+        assert!(matches!(refused, AppendError::Lane(_)), "{refused}");
+        assert_eq!(append(&streams, 1_000, 10).await, Ok(SequenceNumber(0)));
+        let refused = append(&streams, 1_000, 10).await.expect_err("the bucket is empty");
+        assert!(matches!(refused, AppendError::Throttled { .. }), "{refused}");
+    });
+    assert!(done.is_some());
 }

@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use crate::arguments::Arguments;
 use crate::failure::{CommandError, Outcome};
 
-/// Print a script that teaches a shell to complete tidemill's command lines.
+/// Print a script that teaches a shell to complete tidemill's command lines
 ///
 /// For bash: `tidemill completions bash > ~/.local/share/bash-completion/completions/tidemill`
 /// For fish: `tidemill completions fish > ~/.config/fish/completions/tidemill.fish`

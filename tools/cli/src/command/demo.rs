@@ -25,8 +25,8 @@ Examples:
   tidemill demo /var/log/syslog --exit
   tidemill demo access.log --key field:1 --data ./demo-data
 
-Starts a server in this process, creates a stream of 4 shards without quotas, ingests the logs as fast as it can, replays a range by
-sequence number and then everything, checks that each line came back once and in the order of its key, and leaves the
+Starts a server in this process, creates a stream of 4 shards without quotas, ingests the logs as fast as it can, replays a range by \
+sequence number and then everything, checks that each line came back once and in the order of its key, and leaves the \
 server running until Ctrl-C. Without --data everything is removed at the end. Exit code 5 if the check fails.";
 
 /// Show the server at work with real logs, and check that every line comes back once and in order.
@@ -78,14 +78,21 @@ impl Demo {
         let temporary = tempfile::Builder::new().prefix("tidemill-demo-").tempdir();
         let temporary = temporary
             .map_err(|error| CommandError::because(Exit::Failure, "no temporary directory", &error))?;
-        let mut source = choose(&self.files, self.size, temporary.path())?;
-        if let Some(key) = self.key {
-            source.key = key;
-        }
         let data = self.data.clone().unwrap_or_else(|| temporary.path().join("data"));
         let is_kept = self.data.is_some();
         block_on(async move {
             let signals = Signals::catch()?;
+            let (files, size, folder) = (self.files, self.size, temporary.path().to_owned());
+            let chosen = tokio::task::spawn_blocking(move || choose(&files, size, &folder));
+            let mut source = tokio::select! {
+                chosen = chosen => {
+                    chosen.map_err(|error| CommandError::because(Exit::Failure, "choosing the logs", &error))??
+                }
+                () = signals.received(1) => return Err(CommandError::new(Exit::Interrupted, "interrupted")),
+            };
+            if let Some(key) = self.key {
+                source.key = key;
+            }
             let server = hosting::start(configuration(&data)?).await?;
             let outcome = self::run::run(&server, source, &data, is_kept, output, &signals).await;
             let outcome = match outcome {

@@ -15,7 +15,7 @@ use crate::ingest::checkpoint::Checkpoint;
 use crate::ingest::input::Input;
 use crate::ingest::key::KeyRule;
 use crate::ingest::lines::LongLines;
-use crate::ingest::{Counts, Ending, IngestOptions, run, show_progress};
+use crate::ingest::{Counts, Ending, IngestOptions, Summary, run, show_progress};
 use crate::output::{Output, is_watched};
 use crate::quantity::parse_bytes;
 use crate::signal::Signals;
@@ -34,16 +34,16 @@ Examples:
   tidemill ingest logs /var/log/nginx/access.log --follow --checkpoint /var/lib/tidemill/nginx.state
 
 Lines:
-  A line ends with a newline, or where the file ends; a carriage return before the newline is not part of it. Empty
+  A line ends with a newline, or where the file ends; a carriage return before the newline is not part of it. Empty \
   lines are records too. With --follow, an unfinished last line waits for its end.
 
 Checkpoint:
-  The file holds, for each input file (by device and inode), where its last acknowledged line ends. A file that was rotated
-  meanwhile is found under its new name. After Ctrl-C, SIGTERM or an error nothing is sent twice; after `kill -9` or
+  The file holds, for each input file (by device and inode), where its last acknowledged line ends. A file that was rotated \
+  meanwhile is found under its new name. After Ctrl-C, SIGTERM or an error nothing is sent twice; after `kill -9` or \
   a power cut, lines of the last 0.2 s before it may be. Standard input and pipes cannot be resumed.
 
 Lost answers:
-  When a connection breaks before the answer to a batch, the batch may be stored or not. Without --follow the ingest then
+  When a connection breaks before the answer to a batch, the batch may be stored or not. Without --follow the ingest then \
   stops; with --follow (or --resend) it sends the batch again, so its lines may be stored twice, but never not at all.";
 
 /// Append the lines of files, or of standard input, to a stream.
@@ -52,7 +52,8 @@ Lost answers:
 pub(crate) struct Ingest {
     /// The stream, which must exist.
     stream: StreamName,
-    /// Files, patterns (`*`, `?`, `[…]`, `**`) and `-` for standard input, which is also the default.
+    /// Files, patterns (`*`, `?`, `[…]`, `**`) and `-` for standard input, which is also the default. A file that is
+    /// named twice is read once.
     #[arg(value_name = "FILE")]
     inputs: Vec<String>,
     /// Go on with what is appended to the files, as `tail -F` does: across rotation and truncation, and with files
@@ -79,7 +80,7 @@ pub(crate) struct Ingest {
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = parse_line_bytes)]
     line_bytes_max: usize,
     /// What becomes of a longer line: records of at most that size, or the end of the ingest.
-    #[arg(long, value_enum, default_value_t = LongLines::Split)]
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = LongLines::Split)]
     long_lines: LongLines,
     /// Send a batch again when its answer was lost.
     #[arg(long)]
@@ -121,7 +122,10 @@ impl Ingest {
                 // The bar is wiped before the result is printed.
                 _ = progress.await;
             }
-            let printed = output.print(&counts.summary(), |summary| summary.describe());
+            let summary = counts.summary();
+            // Of an ingest that failed before its first record there is only the reason to tell.
+            let is_told = outcome.is_ok() || summary.records > 0 || output.is_json();
+            let printed = if is_told { output.print(&summary, Summary::describe) } else { Ok(()) };
             match outcome? {
                 Ending::Stopped if !self.follow => {
                     Err(CommandError::new(Exit::Interrupted, "interrupted; what is counted above is stored"))

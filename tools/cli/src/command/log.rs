@@ -108,13 +108,16 @@ impl Place {
         if is_lane(&self.directory) {
             lanes = vec![self.directory.clone()];
         }
+        let absent =
+            |what: String| CommandError::new(Exit::NotFound, format!("{}: {what}", self.directory.display()));
+        if lanes.is_empty() {
+            return Err(absent("is no data directory: there is no lane-* in it".to_owned()));
+        }
         if let Some(wanted) = self.lane {
             lanes.retain(|path| lane_number(path) == Some(wanted));
-        }
-        if lanes.is_empty() {
-            let reason =
-                format!("{}: is no data directory: there is no lane-* in it", self.directory.display());
-            return Err(CommandError::new(Exit::NotFound, reason));
+            if lanes.is_empty() {
+                return Err(absent(format!("has no lane {wanted}")));
+            }
         }
         Ok(lanes)
     }

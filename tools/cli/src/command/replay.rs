@@ -4,7 +4,10 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 use std::str::FromStr;
 
 use clap::Args;
-use tidemill_client::{Consumer, ConsumerOptions, Event, Gap, ShardIndex, Start, StreamName, Until};
+use tidemill_client::{
+    ClientError, Consumer, ConsumerOptions, ErrorCode, Event, Gap, SequenceNumber, ShardDescription,
+    ShardIndex, Start, StreamDescription, StreamName, Until,
+};
 
 use super::block_on;
 use super::tail::shard_choice;
@@ -23,12 +26,13 @@ Examples:
   tidemill replay logs --json | jq -r 'select(.key==\"10.0.0.1\").data'
 
 Points:
-  A sequence number (1000), a time (2026-01-31, 2026-01-31T12:00:00Z, 2026-01-31T12:00:00+02:00; UTC without an offset), a
-  span before now (15m, 2h30m), `oldest`, or `end`, which is where each shard ends when the command starts. A sequence
-  number counts in each shard by itself. --from is included, --to is not.
+  A sequence number (1000), a time (2026-01-31, 2026-01-31T12:00:00Z, 2026-01-31T12:00:00+02:00; UTC without an \
+  offset), a span before now (15m, 2h30m), `oldest`, or `end`, which is where each shard ends when the command starts. \
+  A sequence number counts in each shard by itself: a shard that ends before it has nothing to give, and if all do, \
+  that is an error (exit code 3). --from is included, --to is not.
 
 Output:
-  The data of each record and a newline; with --json one object on a line: shard, sequence, time (of the append), key and
+  The data of each record and a newline; with --json one object on a line: shard, sequence, time (of the append), key and \
   data, or key_base64 and data_base64 where they are not UTF-8. Records of one shard come in order; shards are mixed.";
 
 /// Print the stored records of a stream, from one point to another.
@@ -68,18 +72,22 @@ impl FromStr for ShardNumber {
 
 impl Replay {
     pub(crate) fn run(&self, server: &str, output: Output) -> Outcome {
+        let until = self.until()?;
         block_on(async {
             let signals = Signals::catch()?;
             let client = connect(server).await?;
             let options = ConsumerOptions {
                 shards: shard_choice(&self.shards),
                 start: start_of(self.from),
-                until: self.until()?,
+                until,
                 count: self.count,
                 ..ConsumerOptions::default()
             };
             let consumer = client.consumer(&self.stream, options).await;
             let mut consumer = consumer.map_err(|error| request_failed(&error))?;
+            if let Point::Sequence(from) = self.from {
+                check_reach(consumer.stream(), &self.shards, from)?;
+            }
             let mut printer = Printer::new(output, self.count);
             tokio::select! {
                 printed = printer.run(&mut consumer) => printed,
@@ -93,6 +101,14 @@ impl Replay {
 
     /// A replay ends where the shard ends at the latest, whatever else bounds it.
     fn until(&self) -> Outcome<Until> {
+        let is_backwards = match (self.from, self.to) {
+            (Point::Sequence(from), Point::Sequence(to)) => to < from,
+            (Point::Time(from), Point::Time(to)) => to < from,
+            _ => false,
+        };
+        if is_backwards {
+            return Err(CommandError::new(Exit::Usage, "--to lies before --from"));
+        }
         let end = Until { end: true, ..Until::default() };
         match self.to {
             Point::Newest => Ok(end),
@@ -100,6 +116,25 @@ impl Replay {
             Point::Time(time) => Ok(Until { timestamp: Some(time), ..end }),
             Point::Oldest => Err(CommandError::new(Exit::Usage, "--to oldest leaves nothing to replay")),
         }
+    }
+}
+
+/// Refuses a sequence number that no shard has come to: whoever names one means a record, or the next one.
+pub(super) fn check_reach(
+    stream: &StreamDescription,
+    shards: &[ShardNumber],
+    from: SequenceNumber,
+) -> Outcome {
+    let is_chosen =
+        |shard: &&ShardDescription| shards.is_empty() || shards.iter().any(|chosen| chosen.0 == shard.index);
+    let ends = stream.shards.iter().filter(is_chosen).map(|shard| shard.next_sequence);
+    match ends.max() {
+        Some(end) if end < from => {
+            let reason =
+                format!("sequence number {from} lies beyond the end of stream {}: {end}", stream.name);
+            Err(CommandError::new(Exit::NotFound, reason))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -143,7 +178,7 @@ impl Printer {
                 None => break,
                 Some(Err(error)) => {
                     self.finish()?;
-                    return Err(request_failed(&error));
+                    return Err(reading_failed(consumer, &error));
                 }
                 Some(Ok(Event::Gap(gap))) => report_gap(&gap),
                 Some(Ok(Event::Records(batch))) => {
@@ -177,6 +212,15 @@ impl Printer {
     pub(super) fn finish(&mut self) -> Outcome {
         self.out.flush().map_err(|error| CommandError::output(&error))
     }
+}
+
+fn reading_failed(consumer: &Consumer, error: &ClientError) -> CommandError {
+    if error.code() == Some(ErrorCode::UnknownStream) {
+        // It was there when the reading began.
+        let reason = format!("stream {} was deleted", consumer.stream().name);
+        return CommandError::new(Exit::NotFound, reason);
+    }
+    request_failed(error)
 }
 
 fn report_gap(gap: &Gap) {

@@ -16,9 +16,9 @@ const EXAMPLES: &str = "\
 Examples:
   tidemill serve --data /var/lib/tidemill
   tidemill serve --data ./data --listen 0.0.0.0:7600 --set quota.enabled=false
-  tidemill serve --data ./data --listen 127.0.0.1:0 --admin-port 0 --json    free ports, printed as JSON
+  tidemill serve --listen 127.0.0.1:0 --admin-port 0 --json      free ports, printed as JSON
 
-SIGTERM or Ctrl-C stops it: requests in flight are finished, everything is flushed, the exit code is 0. A second signal
+SIGTERM or Ctrl-C stops it: requests in flight are finished, everything is flushed, the exit code is 0. A second signal \
 stops it at once; then the next start recovers from the log, and nothing that was acknowledged is lost.";
 
 /// Run a server.
@@ -50,7 +50,14 @@ impl Serve {
         let data = config.data.directory.display().to_string();
         block_on(async move {
             let signals = Signals::catch()?;
-            let server = hosting::start(config).await?;
+            let server = tokio::select! {
+                server = hosting::start(config) => server?,
+                // Nothing was promised to anybody yet, and a recovery that is cut off begins anew.
+                () = signals.received(1) => {
+                    note("tidemill: stopped before it listened");
+                    return Ok(());
+                }
+            };
             output.print(&describe(server.addresses(), data), Started::text)?;
 
             signals.received(1).await;

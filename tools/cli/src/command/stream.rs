@@ -7,7 +7,7 @@ mod tests;
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
 use tidemill_client::{Admin, ErrorCode, Settings, StreamName};
 
@@ -60,6 +60,7 @@ enum Action {
         name: StreamName,
     },
     /// Change a stream's settings.
+    #[command(group = ArgGroup::new("change").args(["retention", "retention_bytes", "quota"]).multiple(true).required(true))]
     #[command(after_help = "Examples:
   tidemill stream update logs --retention 48h
   tidemill stream update logs --quota write=5MB        the other rates stay as they are")]
@@ -189,14 +190,21 @@ async fn list(admin: &Admin, output: Output) -> Outcome {
 }
 
 async fn delete(admin: &Admin, names: &[StreamName], if_present: bool, output: Output) -> Outcome {
+    let mut deleted = Vec::new();
+    let mut outcome = Ok(());
     for name in names {
         match admin.delete_stream(name).await {
+            Ok(()) => deleted.push(name.as_str()),
             Err(error) if if_present && error.code() == Some(ErrorCode::UnknownStream) => {}
-            outcome => outcome.map_err(|error| request_failed(&error).while_doing(name))?,
+            Err(error) => {
+                outcome = Err(request_failed(&error));
+                break;
+            }
         }
     }
-    let deleted: Vec<&str> = names.iter().map(StreamName::as_str).collect();
-    output.print(&serde_json::json!({ "deleted": deleted }), |_| format!("deleted {}", deleted.join(" ")))
+    // What is gone is told also when another one could not be deleted.
+    let text = if deleted.is_empty() { String::new() } else { format!("deleted {}", deleted.join(" ")) };
+    outcome.and(output.print(&serde_json::json!({ "deleted": deleted }), |_| text))
 }
 
 fn milliseconds(span: Duration) -> u64 {

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use tidemill_client::{
-    Client, Consumer, ConsumerOptions, DeliveryMode, SequenceNumber, ShardChoice, Start, StreamName,
+    Client, Consumer, ConsumerOptions, DeliveryMode, SequenceNumber, ShardChoice, ShardDescription,
+    ShardIndex, Start, StreamDescription, StreamName,
 };
 
 use super::block_on;
-use super::replay::{Printer, ShardNumber, start_of};
+use super::replay::{Printer, ShardNumber, check_reach, start_of};
 use crate::connection::{connect_patiently, request_failed};
 use crate::failure::Outcome;
 use crate::output::Output;
@@ -21,8 +22,10 @@ Examples:
   tidemill tail logs -n 10                 and the last ten records of each shard first
   tidemill tail logs --from 15m --json | jq .data
 
-Records of one shard come in order; shards are mixed. A lost connection is made again, and no record is left out or printed
+Records of one shard come in order; shards are mixed. A lost connection is made again, and no record is left out or printed \
 twice. Ctrl-C ends it, with exit code 0.";
+
+type Positions = BTreeMap<ShardIndex, SequenceNumber>;
 
 /// Print the records of a stream as they come.
 #[derive(Debug, Args)]
@@ -30,7 +33,8 @@ twice. Ctrl-C ends it, with exit code 0.";
 pub(crate) struct Tail {
     /// The stream.
     stream: StreamName,
-    /// Begin here: a sequence number, a time, a span before now, oldest or newest.
+    /// Begin here: a sequence number (a shard that has not come to it begins at its end), a time, a span before now,
+    /// oldest or newest.
     #[arg(long, value_name = "POINT", default_value = "newest", conflicts_with = "last")]
     from: Point,
     /// Begin so many records before the end of each shard.
@@ -59,9 +63,10 @@ impl Tail {
     }
 
     async fn consumer(&self, client: &Client) -> Outcome<Consumer> {
-        let start = match self.last {
-            Some(last) => Start::Positions(self.last_positions(client, last).await?),
-            None => start_of(self.from),
+        let start = match (self.last, self.from) {
+            (Some(last), _) => Start::Positions(self.last_positions(client, last).await?),
+            (None, Point::Sequence(from)) => Start::Positions(self.positions_from(client, from).await?),
+            (None, from) => start_of(from),
         };
         let options = ConsumerOptions {
             shards: shard_choice(&self.shards),
@@ -73,18 +78,24 @@ impl Tail {
         client.consumer(&self.stream, options).await.map_err(|error| request_failed(&error))
     }
 
-    async fn last_positions(
-        &self,
-        client: &Client,
-        last: u64,
-    ) -> Outcome<BTreeMap<tidemill_client::ShardIndex, SequenceNumber>> {
-        let stream =
-            client.admin().describe_stream(&self.stream).await.map_err(|error| request_failed(&error))?;
-        let position = |shard: &tidemill_client::ShardDescription| {
+    async fn last_positions(&self, client: &Client, last: u64) -> Outcome<Positions> {
+        let stream = self.describe(client).await?;
+        let position = |shard: &ShardDescription| {
             let wanted = shard.next_sequence.get().saturating_sub(last);
             SequenceNumber(wanted.max(shard.oldest_sequence.get()))
         };
         Ok(stream.shards.iter().map(|shard| (shard.index, position(shard))).collect())
+    }
+
+    /// A shard that has not come to the number yet begins at its end.
+    async fn positions_from(&self, client: &Client, from: SequenceNumber) -> Outcome<Positions> {
+        let stream = self.describe(client).await?;
+        check_reach(&stream, &self.shards, from)?;
+        Ok(stream.shards.iter().map(|shard| (shard.index, from.min(shard.next_sequence))).collect())
+    }
+
+    async fn describe(&self, client: &Client) -> Outcome<StreamDescription> {
+        client.admin().describe_stream(&self.stream).await.map_err(|error| request_failed(&error))
     }
 }
 

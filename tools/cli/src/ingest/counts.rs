@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::quantity::{per_second, show_bytes, show_count, show_rate, show_span};
+use crate::quantity::{per_second, show_bytes, show_count, show_counted, show_rate, show_span};
 
 /// Counters of a running ingest.
 #[derive(Debug)]
@@ -124,21 +124,23 @@ impl Summary {
     pub(crate) fn describe(&self) -> String {
         let elapsed = Duration::from_millis(self.elapsed_ms);
         let mut text = format!(
-            "{} records, {} from {} {} in {} ({}, {} records/s)",
-            show_count(self.records),
+            "{}, {} from {} in {} ({}, {} records/s)",
+            show_counted(self.records, "record"),
             show_bytes(self.bytes),
-            self.files,
-            if self.files == 1 { "file" } else { "files" },
+            show_counted(self.files, "file"),
             show_span(elapsed),
             show_rate(self.bytes_per_second, Duration::from_secs(1)),
             show_count(self.records_per_second),
         );
         if self.lines_without_key > 0 {
-            text +=
-                &format!("\n{} lines had no key and went to any shard", show_count(self.lines_without_key));
+            text += &format!(
+                "\n{} without a key went to any shard",
+                show_counted(self.lines_without_key, "line")
+            );
         }
         if self.split_pieces > 0 {
-            text += &format!("\nlines over the bound made {} more records", show_count(self.split_pieces));
+            text +=
+                &format!("\nlines over the bound made {} more", show_counted(self.split_pieces, "record"));
         }
         text
     }

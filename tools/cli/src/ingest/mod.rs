@@ -82,6 +82,8 @@ pub(crate) async fn run(
     stop: impl Future<Output = ()>,
     abandon: impl Future<Output = ()>,
 ) -> Outcome<Ending> {
+    let mut positions = options.checkpoint.map(|(checkpoint, path)| Positions::new(checkpoint, path));
+    positions.as_mut().map_or(Ok(()), Positions::save)?;
     let stop_reading = Arc::new(AtomicBool::new(false));
     let (chunk_sender, mut messages) = mpsc::channel(CHUNKS_WAITING_MAX);
     let reader_options = ReaderOptions {
@@ -89,11 +91,7 @@ pub(crate) async fn run(
         follow: options.follow,
         line_bytes_max: options.line_bytes_max,
         long_lines: options.long_lines,
-        marks: options
-            .checkpoint
-            .as_ref()
-            .map(|(checkpoint, _)| checkpoint.marks().to_vec())
-            .unwrap_or_default(),
+        marks: positions.as_ref().map(|positions| positions.marks().to_vec()).unwrap_or_default(),
         stop: stop_reading.clone(),
     };
     // A read from a terminal or a pipe cannot be interrupted, so the thread is left to itself and ends with the process.
@@ -103,7 +101,6 @@ pub(crate) async fn run(
         .map_err(|error| CommandError::because(Exit::Failure, "cannot start a thread", &error))?;
 
     let (sent_sender, sent) = mpsc::channel(CHUNKS_UNACKNOWLEDGED_MAX);
-    let positions = options.checkpoint.map(|(checkpoint, path)| Positions::new(checkpoint, path));
     let acknowledging =
         tokio::spawn(Acknowledger { positions, counts: counts.clone(), saved: Instant::now() }.run(sent));
 

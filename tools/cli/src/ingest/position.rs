@@ -19,9 +19,15 @@ pub(crate) struct Positions {
 }
 
 impl Positions {
-    /// Goes on from a checkpoint, which is kept in a file.
+    /// Goes on from a checkpoint, which is kept in a file. It counts as changed, so that a file that cannot be written is
+    /// found before anything is sent.
     pub(crate) fn new(checkpoint: Checkpoint, path: PathBuf) -> Self {
-        Self { checkpoint, path, sources: Vec::new(), is_dirty: false }
+        Self { checkpoint, path, sources: Vec::new(), is_dirty: true }
+    }
+
+    /// How far each file was ingested.
+    pub(crate) fn marks(&self) -> &[Mark] {
+        self.checkpoint.marks()
     }
 
     /// A source, in the order of their numbers.

@@ -16,8 +16,8 @@ pub(crate) async fn show_progress(counts: Arc<Counts>, latencies: Option<Arc<Lat
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     let style = |template: &str| ProgressStyle::with_template(template).expect("the template is well formed");
     bar.set_style(match counts.progress() {
-        Some(_) => style("{bar:30} {percent:>3}%  {msg}  {eta} left"),
-        None => style("{spinner} {msg}"),
+        Some(_) => style("{bar:10} {percent:>3}%  {eta} left  {wide_msg}"),
+        None => style("{spinner} {wide_msg}"),
     });
     let mut before = (0, 0, Duration::ZERO);
     let _clear = Clear(bar.clone());

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::Sender;
 
-use super::checkpoint::{Head, Mark};
+use super::checkpoint::{Head, Identity, Mark};
 use super::input::Input;
 use super::lines::{Chunk, LineTooLong, LongLines, Splitter};
 use crate::failure::{CommandError, Exit, Outcome};
@@ -88,6 +88,8 @@ struct Reader {
     sources: usize,
     /// Files that were closed, or read before this run.
     known: Vec<Mark>,
+    /// Files that were read to their end in this run.
+    read: BTreeSet<Identity>,
     /// Files that could not be opened, and were named in a warning.
     unopened: BTreeSet<PathBuf>,
 }
@@ -117,8 +119,15 @@ impl From<CommandError> for Stop {
 /// Reads until the inputs end, or until stopped; runs on a thread that may block.
 pub(crate) fn read(options: ReaderOptions, sender: Sender<Message>) {
     let known = options.marks.clone();
-    let mut reader =
-        Reader { options, sender, open: Vec::new(), sources: 0, known, unopened: BTreeSet::new() };
+    let mut reader = Reader {
+        options,
+        sender,
+        open: Vec::new(),
+        sources: 0,
+        known,
+        read: BTreeSet::new(),
+        unopened: BTreeSet::new(),
+    };
     if let Err(Stop::Failed(error)) = reader.run() {
         // If nobody listens any more, nobody misses the reason.
         _ = reader.sender.blocking_send(Message::Failed(error));
@@ -263,7 +272,8 @@ impl Reader {
             return Err(CommandError::new(Exit::Usage, format!("{}: is a directory", path.display())).into());
         }
         let identity = identity_of(&metadata);
-        if self.open.iter().any(|open| open.identity() == identity) {
+        let is_read = !self.options.follow && self.read.contains(&identity);
+        if is_read || self.open.iter().any(|open| open.identity() == identity) {
             return Ok(());
         }
         let known = self.known.iter().find(|mark| mark.identity == identity);
@@ -299,6 +309,7 @@ impl Reader {
         self.send_lines(file.source, rest, head)?;
         let (source, mark, is_gone) = (file.source, file.mark(), file.is_gone());
         self.known.retain(|known| Some(known.identity) != mark.as_ref().map(|mark| mark.identity));
+        self.read.extend(mark.as_ref().map(|mark| mark.identity));
         self.known.extend(mark.filter(|_| !is_gone));
         self.send(Message::Closed { source, is_gone })
     }

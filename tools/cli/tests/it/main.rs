@@ -7,6 +7,7 @@ mod crash;
 mod disk_full;
 mod following;
 mod lifecycle;
+mod mistakes;
 mod offline;
 mod process;
 mod quota;

@@ -37,3 +37,12 @@ fn no_more_buffers_are_kept_than_may_idle() {
     drop(held);
     assert_eq!(pool.sizes[0].idle.len(), IDLE_BUFFERS_MAX);
 }
+
+#[test]
+fn a_burst_of_the_largest_frames_gives_its_memory_back() {
+    let (pool, bytes) = (BufferPool::new(), 16 << 20);
+    let burst: Vec<Buffer> = (0..5).map(|_| pool.take(bytes)).collect();
+    drop(burst);
+    let kept = pool.sizes.iter().flat_map(|shelf| std::iter::from_fn(|| shelf.idle.try_recv().ok()));
+    assert_eq!(kept.map(|buffer| buffer.len()).sum::<usize>(), IDLE_BYTES_MAX);
+}

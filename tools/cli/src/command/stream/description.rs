@@ -7,7 +7,7 @@ use tidemill_client::{Quota, ShardDescription, ShardState, StreamDescription};
 
 use super::quota::show_quota;
 use crate::output::Table;
-use crate::quantity::{show_bytes, show_count, show_span};
+use crate::quantity::{show_bytes, show_count, show_counted, show_span};
 use crate::time::show_time;
 
 /// The JSON form.
@@ -90,11 +90,10 @@ impl From<&ShardDescription> for Shard {
 impl Description {
     /// One line.
     pub(super) fn summary(&self) -> String {
-        let shards = if self.shards.len() == 1 { "shard" } else { "shards" };
         format!(
-            "stream {}: {} {shards}, kept {}, quota {}",
+            "stream {}: {}, kept {}, quota {}",
             self.name,
-            self.shards.len(),
+            show_counted(self.shards.len() as u64, "shard"),
             self.retention(),
             self.quota_text()
         )
@@ -127,13 +126,13 @@ impl Description {
             ]);
         }
         format!(
-            "name       {}\nid         {}\ncreated    {}\nretention  {}\nquota      {}\ncontent    {} records, {}\n\n{}",
+            "name       {}\nid         {}\ncreated    {}\nretention  {}\nquota      {}\ncontent    {}, {}\n\n{}",
             self.name,
             self.id,
             self.created,
             self.retention(),
             self.quota_text(),
-            show_count(records),
+            show_counted(records, "record"),
             show_bytes(bytes),
             table.render()
         )

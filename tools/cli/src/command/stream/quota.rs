@@ -61,10 +61,11 @@ pub(super) fn show_quota(quota: &Quota) -> String {
         return "off".to_owned();
     }
     let bytes = |rate: u64| if rate == 0 { "off".to_owned() } else { format!("{}/s", show_bytes(rate)) };
-    let records = match quota.write_records_per_second {
-        0 => "off".to_owned(),
-        rate => format!("{} records/s", show_count(rate)),
+    let records = |rate: u64| format!("{} records/s", show_count(rate));
+    let write = match (quota.write_bytes_per_second, quota.write_records_per_second) {
+        (rate, 0) => bytes(rate),
+        (0, rate) => records(rate),
+        (rate, record_rate) => format!("{} and {}", bytes(rate), records(record_rate)),
     };
-    let (write, read) = (bytes(quota.write_bytes_per_second), bytes(quota.read_bytes_per_second));
-    format!("in {write} and {records}, out {read}, each shard")
+    format!("in {write}, out {}, each shard", bytes(quota.read_bytes_per_second))
 }

@@ -37,4 +37,11 @@ fn malformed_rates_are_refused() {
 fn rates_are_shown_in_words() {
     assert_eq!(show_quota(&Quota::OFF), "off");
     assert_eq!(show_quota(&KINESIS), "in 1.00 MB/s and 1,000 records/s, out 2.00 MB/s, each shard");
+    let check = |rule: &str, expected| {
+        let rule: QuotaRule = rule.parse().expect("the rule is well formed");
+        assert_eq!(show_quota(&rule.over(Quota::OFF)), expected);
+    };
+    check("write=5MB", "in 5.00 MB/s, out off, each shard");
+    check("records=10", "in 10 records/s, out off, each shard");
+    check("read=1MB", "in off, out 1.00 MB/s, each shard");
 }
