@@ -76,3 +76,8 @@ pub use tidemill_wire::message::{
     Welcome,
 };
 pub use tidemill_wire::{LaneId, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
+
+/// The program in the README is compiled with the tests, so that it cannot fall behind.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

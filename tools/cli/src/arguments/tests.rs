@@ -27,3 +27,17 @@ fn every_command_says_what_it_does_and_shows_examples() {
         }
     }
 }
+
+/// Prose is wrapped to the terminal; an example that is wrapped can neither be read nor copied.
+#[test]
+fn examples_fit_a_terminal_of_80_columns() {
+    const COLUMNS: usize = 80;
+    let mut commands = vec![Arguments::command()];
+    while let Some(command) = commands.pop() {
+        let help = command.get_after_long_help().or(command.get_after_help()).map(ToString::to_string);
+        for line in help.unwrap_or_default().lines().filter(|line| line.starts_with("  tidemill ")) {
+            assert!(line.chars().count() <= COLUMNS, "{line}");
+        }
+        commands.extend(command.get_subcommands().cloned());
+    }
+}

@@ -10,8 +10,8 @@ use crate::settings::SettingsArguments;
 
 const EXAMPLES: &str = "\
 Examples:
-  tidemill config                                   every knob with its default, range and doc
-  tidemill config --config tidemill.toml > new.toml the effective configuration as a file
+  tidemill config                                    every knob and its default
+  tidemill config --config tidemill.toml > new.toml  what holds, as a file
   tidemill config --set quota.enabled=false --json";
 
 /// Print the server's effective configuration, and where each value comes from.

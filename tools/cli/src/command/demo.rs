@@ -21,7 +21,7 @@ use crate::signal::Signals;
 
 const EXAMPLES: &str = "\
 Examples:
-  tidemill demo                              this machine's logs, or a made-up access log
+  tidemill demo                             this machine's logs, or made-up ones
   tidemill demo /var/log/syslog --exit
   tidemill demo access.log --key field:1 --data ./demo-data
 

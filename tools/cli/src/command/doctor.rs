@@ -18,7 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   tidemill doctor --data /var/lib/tidemill
   tidemill doctor --json | jq '.findings[] | select(.verdict != \"ok\")'
-  tidemill doctor --pid $(pidof tidemill)      the threads of a running server and their cores
+  tidemill doctor --pid $(pidof tidemill)   a server's threads and their cores
 
 Takes the same flags as `serve` and looks at what that would use. The disk is timed by a few small durable writes to a file \
 in the data directory, which is removed again. Exit code 1 if something would keep the server from starting.";

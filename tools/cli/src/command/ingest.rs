@@ -28,10 +28,10 @@ const THROTTLED_AT_MOST: Duration = Duration::from_secs(86_400);
 const EXAMPLES: &str = "\
 Examples:
   tidemill ingest logs /var/log/*.log
-  tidemill ingest logs access.log --key field:1            all lines of an address stay in order
+  tidemill ingest logs access.log --key field:1     an address's lines in order
   tidemill ingest logs 'app/**/*.log' --key 'regex:user=(\\w+)'
   journalctl -f -o json | tidemill ingest logs
-  tidemill ingest logs /var/log/nginx/access.log --follow --checkpoint /var/lib/tidemill/nginx.state
+  tidemill ingest logs /var/log/syslog --follow --checkpoint ./syslog.state
 
 Lines:
   A line ends with a newline, or where the file ends; a carriage return before the newline is not part of it. Empty \
@@ -40,7 +40,7 @@ Lines:
 Checkpoint:
   The file holds, for each input file (by device and inode), where its last acknowledged line ends. A file that was rotated \
   meanwhile is found under its new name. After Ctrl-C, SIGTERM or an error nothing is sent twice; after `kill -9` or \
-  a power cut, lines of the last 0.2 s before it may be. Standard input and pipes cannot be resumed.
+  a power cut, the lines that were stored in the last 0.2 s before it, or on their way, may be. Standard input and pipes cannot be resumed.
 
 Lost answers:
   When a connection breaks before the answer to a batch, the batch may be stored or not. Without --follow the ingest then \

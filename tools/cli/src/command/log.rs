@@ -43,7 +43,7 @@ enum Action {
     /// the last segment is what a crash leaves and no damage: it was never acknowledged.
     #[command(after_help = "Examples:
   tidemill log verify /var/lib/tidemill
-  tidemill log verify /var/lib/tidemill --json | jq '.lanes[].segments[].findings[]'")]
+  tidemill log verify ./data --json | jq '.lanes[].segments[].findings[]'")]
     Verify {
         #[command(flatten)]
         place: Place,

@@ -20,9 +20,9 @@ use crate::time::Point;
 
 const EXAMPLES: &str = "\
 Examples:
-  tidemill replay logs                                        everything that is kept
-  tidemill replay logs --shard 2 --from 1000 --count 10       ten records by their numbers
-  tidemill replay logs --from 2026-01-31T12:00:00Z --to 1h    a span of time
+  tidemill replay logs                                     everything kept
+  tidemill replay logs --shard 2 --from 1000 --count 10    ten records by number
+  tidemill replay logs --from 2026-01-31T12:00:00Z --to 1h
   tidemill replay logs --json | jq -r 'select(.key==\"10.0.0.1\").data'
 
 Points:

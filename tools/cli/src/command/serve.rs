@@ -16,7 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   tidemill serve --data /var/lib/tidemill
   tidemill serve --data ./data --listen 0.0.0.0:7600 --set quota.enabled=false
-  tidemill serve --listen 127.0.0.1:0 --admin-port 0 --json      free ports, printed as JSON
+  tidemill serve --listen 127.0.0.1:0 --admin-port 0 --json   any free ports
 
 SIGTERM or Ctrl-C stops it: requests in flight are finished, everything is flushed, the exit code is 0. A second signal \
 stops it at once; then the next start recovers from the log, and nothing that was acknowledged is lost.";

@@ -33,7 +33,7 @@ enum Action {
     /// Create a stream.
     #[command(after_help = "Examples:
   tidemill stream create logs --shards 4
-  tidemill stream create logs --shards 4 --quota off --retention 7d --retention-bytes 10GiB")]
+  tidemill stream create logs --quota off --retention 7d --retention-bytes 10GiB")]
     Create {
         /// Its name: 1 to 128 letters, digits, '_', '.' and '-'.
         name: StreamName,
@@ -63,7 +63,7 @@ enum Action {
     #[command(group = ArgGroup::new("change").args(["retention", "retention_bytes", "quota"]).multiple(true).required(true))]
     #[command(after_help = "Examples:
   tidemill stream update logs --retention 48h
-  tidemill stream update logs --quota write=5MB        the other rates stay as they are")]
+  tidemill stream update logs --quota write=5MB       other rates stay")]
     Update {
         /// The stream.
         name: StreamName,

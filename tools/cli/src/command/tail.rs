@@ -19,7 +19,7 @@ use crate::time::Point;
 const EXAMPLES: &str = "\
 Examples:
   tidemill tail logs                       what comes from now on
-  tidemill tail logs -n 10                 and the last ten records of each shard first
+  tidemill tail logs -n 10                 the last ten of each shard first
   tidemill tail logs --from 15m --json | jq .data
 
 Records of one shard come in order; shards are mixed. A lost connection is made again, and no record is left out or printed \
