@@ -101,8 +101,8 @@ fn room(config: &Config, directory: &Path) -> Option<Finding> {
         .data
         .lanes
         .map_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get() as u64), u64::from);
-    // Each lane begins with one segment that it fills and those that it keeps ready.
-    let needed = lanes * config.storage.segment_size * (1 + u64::from(config.storage.spare_segments));
+    // Each lane begins with the segment that it fills and the one that comes next.
+    let needed = lanes * config.storage.segment_size * 2;
     let found = format!("{} of {} free", show_bytes(free), show_bytes(whole));
     if free < needed {
         let advice = format!(
