@@ -22,6 +22,7 @@ use bytes::{Buf, Bytes};
 use crate::{
     env::{Access, Disk, File, WriteMode},
     error::{Cause, DiskError, Operation},
+    failpoint::{Step, enter},
     limits::{CHUNK_BYTES, WRITE_BUFFERS_MAX},
     ring::Ring,
 };
@@ -73,12 +74,14 @@ impl Disk for RingDisk {
     type File = RingFile;
 
     async fn create(&self, path: PathBuf, bytes: u64) -> Result<RingFile, DiskError> {
+        let passage = enter(Step::Create, &path);
         let result =
             self.open_mapped(path.clone(), libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, Some(bytes)).await;
         if matches!(&result, Err(error) if error.is_full()) {
             // What was allocated before the disk was full would keep others from the rest.
             self.remove(path).await?;
         }
+        passage.leave();
         result
     }
 
@@ -115,21 +118,29 @@ impl Disk for RingDisk {
 
     async fn rename(&self, file: &RingFile, to: PathBuf) -> Result<(), DiskError> {
         let from = file.0.path.borrow().clone();
+        let passage = enter(Step::Rename, &from);
         let result = self.ring.rename(c_path(&from)?, c_path(&to)?).await;
         result.map_err(|e| failure(Operation::Rename, &from, 0, &e))?;
         file.0.path.replace(to);
+        passage.leave();
         Ok(())
     }
 
     async fn remove(&self, path: PathBuf) -> Result<(), DiskError> {
-        self.ring.unlink(c_path(&path)?).await.map_err(|e| failure(Operation::Remove, &path, 0, &e))
+        let passage = enter(Step::Remove, &path);
+        self.ring.unlink(c_path(&path)?).await.map_err(|e| failure(Operation::Remove, &path, 0, &e))?;
+        passage.leave();
+        Ok(())
     }
 
     async fn sync_directory(&self, directory: PathBuf) -> Result<(), DiskError> {
         let fail = |error| failure(Operation::SyncDirectory, &directory, 0, &error);
+        let passage = enter(Step::SyncDirectory, &directory);
         let flags = libc::O_RDONLY | libc::O_DIRECTORY;
         let descriptor = self.ring.open(c_path(&directory)?, flags, 0).await.map_err(fail)?;
-        self.ring.flush(&Rc::new(descriptor), false).await.map_err(fail)
+        self.ring.flush(&Rc::new(descriptor), false).await.map_err(fail)?;
+        passage.leave();
+        Ok(())
     }
 }
 
@@ -170,14 +181,28 @@ impl RingFile {
             cause: Cause::Short { wanted, moved },
         }
     }
+
+    /// What a write is, for failpoints.
+    fn step(&self, position: u64, bytes: u64, mode: WriteMode) -> Step {
+        let is_page = mode == WriteMode::Durable && bytes == PAGE_BYTES;
+        match position {
+            0 if is_page => Step::WriteHeader,
+            last if is_page && last.checked_add(PAGE_BYTES) == Some(self.0.bytes) => Step::WriteTrailer,
+            _ => Step::Write,
+        }
+    }
 }
 
 impl File for RingFile {
     async fn write(&self, position: u64, mut buffers: Vec<Bytes>, mode: WriteMode) -> Result<(), DiskError> {
-        let wanted: u64 = buffers.iter().map(|buffer| buffer.len() as u64).sum();
+        let mut wanted: u64 = buffers.iter().map(|buffer| buffer.len() as u64).sum();
         assert!(position.checked_add(wanted).is_some_and(|end| end <= self.0.bytes), "a file never grows");
         let several = buffers.len() > WRITE_BUFFERS_MAX;
         let durable = mode == WriteMode::Durable && !several;
+        let passage = enter(self.step(position, wanted, mode), &self.0.path.borrow());
+        if passage.ends_amid() {
+            buffers = first_half(buffers, &mut wanted);
+        }
         let mut moved = 0;
         while moved < wanted {
             let at = position + moved;
@@ -192,12 +217,19 @@ impl File for RingFile {
                 Err(error) => return Err(self.failure(Operation::Write, at, &error)),
             }
         }
-        if mode == WriteMode::Durable && several { self.flush().await } else { Ok(()) }
+        if mode == WriteMode::Durable && several {
+            self.flush().await?;
+        }
+        passage.leave();
+        Ok(())
     }
 
     async fn flush(&self) -> Result<(), DiskError> {
+        let passage = enter(Step::Flush, &self.0.path.borrow());
         let result = self.0.ring.flush(&self.0.descriptor, true).await;
-        result.map_err(|e| self.failure(Operation::Flush, 0, &e))
+        result.map_err(|e| self.failure(Operation::Flush, 0, &e))?;
+        passage.leave();
+        Ok(())
     }
 
     async fn read(&self, position: u64, bytes: usize) -> Result<Bytes, DiskError> {
@@ -244,6 +276,18 @@ impl File for RingFile {
     fn bytes(&self) -> u64 {
         self.0.bytes
     }
+}
+
+/// The first half of what is to be written, whose bytes are `wanted` then.
+fn first_half(mut buffers: Vec<Bytes>, wanted: &mut u64) -> Vec<Bytes> {
+    *wanted /= 2;
+    let mut left = usize::try_from(*wanted).unwrap_or(usize::MAX);
+    for buffer in &mut buffers {
+        buffer.truncate(left);
+        left -= buffer.len();
+    }
+    buffers.retain(|buffer| !buffer.is_empty());
+    buffers
 }
 
 /// What is left of the buffers after their first `bytes` bytes.

@@ -10,6 +10,7 @@ pub mod config;
 pub mod disk;
 pub mod env;
 pub mod error;
+pub mod failpoint;
 pub mod fuzz;
 pub mod inspect;
 pub mod lane;

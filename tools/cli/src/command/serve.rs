@@ -3,6 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 use tidemill_server::boot::Addresses;
+use tidemill_storage::failpoint;
 
 use super::block_on;
 use crate::failure::{CommandError, Exit, Outcome};
@@ -11,6 +12,9 @@ use crate::logging;
 use crate::output::{Output, note};
 use crate::settings::SettingsArguments;
 use crate::signal::Signals;
+
+/// Where a debug build is told the failpoint at which it kills itself.
+const FAILPOINT_VARIABLE: &str = "TIDEMILL_FAILPOINT";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,6 +50,7 @@ struct Started {
 impl Serve {
     pub(crate) fn run(&self, output: Output, verbose: u8) -> Outcome {
         let config = self.settings.load()?.config;
+        arm_failpoint()?;
         logging::start_server(config.log.format, config.log.level, verbose);
         let data = config.data.directory.display().to_string();
         block_on(async move {
@@ -68,6 +73,13 @@ impl Serve {
             }
         })
     }
+}
+
+/// Debug builds kill themselves at a step that tests ask for; a release build that is asked to does not start.
+fn arm_failpoint() -> Outcome {
+    let Some(text) = std::env::var_os(FAILPOINT_VARIABLE) else { return Ok(()) };
+    failpoint::arm(&text.to_string_lossy())
+        .map_err(|error| CommandError::because(Exit::Usage, FAILPOINT_VARIABLE, &error))
 }
 
 fn describe(addresses: &Addresses, data: String) -> Started {

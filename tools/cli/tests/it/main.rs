@@ -5,6 +5,7 @@
 
 mod crash;
 mod disk_full;
+mod failpoint;
 mod following;
 mod lifecycle;
 mod mistakes;
@@ -13,3 +14,4 @@ mod process;
 mod quota;
 mod roundtrip;
 mod tools;
+mod traffic;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -103,6 +104,13 @@ impl Drop for Running {
     }
 }
 
+/// How a start with a failpoint ended.
+pub(crate) enum Start {
+    Listening(Server),
+    /// The failpoint was met on the way.
+    Killed,
+}
+
 /// A running server.
 pub(crate) struct Server {
     pub(crate) process: Running,
@@ -120,17 +128,36 @@ impl Server {
     }
 
     pub(crate) fn start_fallibly(data: &Path, flags: &[&str]) -> Result<Self, String> {
+        Self::begin(data, flags, None).map_err(|(log, _)| log)
+    }
+
+    /// Starts with a failpoint, at which it may be killed before it listens.
+    #[track_caller]
+    pub(crate) fn start_armed(data: &Path, flags: &[&str], failpoint: &str) -> Start {
+        match Self::begin(data, flags, Some(failpoint)) {
+            Ok(server) => Start::Listening(server),
+            Err((_, status)) if status.signal() == Some(9) => Start::Killed,
+            Err((log, status)) => panic!("the server does not start with {failpoint}: {status}: {log}"),
+        }
+    }
+
+    /// Starts and waits until it listens, or returns what it wrote and how it ended.
+    fn begin(data: &Path, flags: &[&str], failpoint: Option<&str>) -> Result<Self, (String, ExitStatus)> {
         let log = data.with_extension("server.log");
         let data = data.display().to_string();
         let fixed = ["serve", "--json", "--data", &data, "--listen", "127.0.0.1:0", "--admin-port", "0"];
         let mut command = tidemill(&fixed);
         // A segment is written once before its use, which at the usual size is most of the time of a short test.
         command.args(["--set", "storage.segment_size=16MiB"]);
+        if let Some(failpoint) = failpoint {
+            command.env("TIDEMILL_FAILPOINT", failpoint);
+        }
         let errors = File::create(&log).expect("the directory is writable");
         let mut process = Running::start(command.args(flags).stdout(Stdio::piped()).stderr(errors));
         let line = first_line(&mut process.child);
         let Some(started) = line.and_then(|line| serde_json::from_str::<Value>(&line).ok()) else {
-            return Err(std::fs::read_to_string(&log).unwrap_or_default());
+            let status = process.wait();
+            return Err((std::fs::read_to_string(&log).unwrap_or_default(), status));
         };
         let text = |name: &str| started[name].as_str().unwrap_or_default().to_owned();
         Ok(Self { process, address: text("native"), admin: text("admin"), log })
