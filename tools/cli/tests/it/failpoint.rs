@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 use crate::process::{Finished, Server, Start, finish, run, tidemill};
 use crate::traffic::{Acknowledged, Flow, runtime};
 
-/// Every step between two states of the files of a lane. What a start does is a step as well: leftovers are removed, torn segments sealed.
+/// Steps of making a file. They are forced by segments of another size than those that could be used again.
+const MAKING: &[&str] = &["before:create:preparing:1", "after:create:preparing:1", "amid:write:preparing:1"];
+/// Every other step between two states of the files of a lane. What a start does is a step as well: leftovers are removed, torn segments sealed.
 const FAILPOINTS: &[&str] = &[
-    // A segment is made.
-    "before:create:preparing:1",
-    "after:create:preparing:1",
-    "amid:write:preparing:2",
+    // A segment is made ready.
     "before:write_header:preparing:2",
     "amid:write_header:preparing:2",
     "after:write_header:preparing:2",
@@ -97,12 +96,13 @@ fn wait_for_the_end(server: &mut Server, point: &str) {
 
 fn crash_at(
     point: &str,
+    flags: &[&str],
     data: &Path,
     round: u64,
     acknowledged: &mut [Acknowledged; 2],
     runtime: &tokio::runtime::Runtime,
 ) {
-    let mut server = match Server::start_armed(data, FLAGS, point) {
+    let mut server = match Server::start_armed(data, flags, point) {
         Start::Listening(server) => server,
         Start::Killed => return,
     };
@@ -134,8 +134,10 @@ fn a_crash_at_any_step_of_roll_recycle_and_compaction_loses_nothing() {
         runtime.block_on(flow.create(&server.address));
     }
     server.stop();
-    for (round, point) in (0..).zip(FAILPOINTS) {
-        crash_at(point, &data, round, &mut acknowledged, &runtime);
+    for (round, point) in (0..).zip(MAKING.iter().chain(FAILPOINTS)) {
+        let size = format!("storage.segment_size={}KiB", 4096 + 256 * (round + 1));
+        let flags = if MAKING.contains(point) { [FLAGS, &["--set", &size]].concat() } else { FLAGS.to_vec() };
+        crash_at(point, &flags, &data, round, &mut acknowledged, &runtime);
         let server = Server::start(&data, FLAGS);
         for (flow, acknowledged) in FLOWS.iter().zip(&acknowledged) {
             runtime.block_on(flow.check(&server.address, acknowledged));
