@@ -18,8 +18,14 @@ use rand_chacha::{
 use tidemill_wire::Timestamp;
 
 mod disk;
+mod faults;
+mod file;
+mod forge;
+mod image;
 
-pub use disk::{Faults, SimDisk, SimFile};
+pub use disk::SimDisk;
+pub use faults::{Fault, Faults, Injected, Lie};
+pub use file::SimFile;
 
 use crate::{env::Env, tasks::Tasks};
 
@@ -46,10 +52,11 @@ struct World {
     tasks: Tasks,
     now: Cell<Duration>,
     random: RefCell<ChaCha8Rng>,
-    disk: RefCell<disk::DiskState>,
+    disk: RefCell<image::DiskState>,
     steps: Cell<u64>,
     crash_at: Cell<u64>,
     history: RefCell<crc32fast::Hasher>,
+    injected: faults::Counter,
 }
 
 /// Wall clock at the beginning of each world: 2026-01-01.
@@ -63,10 +70,11 @@ impl Sim {
             tasks: Tasks::default(),
             now: Cell::new(Duration::ZERO),
             random: RefCell::new(ChaCha8Rng::seed_from_u64(seed)),
-            disk: RefCell::new(disk::DiskState::default()),
+            disk: RefCell::new(image::DiskState::default()),
             steps: Cell::new(0),
             crash_at: Cell::new(u64::MAX),
             history: RefCell::new(crc32fast::Hasher::new()),
+            injected: faults::Counter::default(),
         }))
     }
 
@@ -113,7 +121,7 @@ impl Sim {
     pub fn crash(&self, crash: Crash) {
         self.0.tasks.clear();
         let mut random = self.0.random.borrow_mut();
-        self.0.disk.borrow_mut().crash(crash, &mut random);
+        self.0.disk.borrow_mut().crash(crash, &mut random, &self.0.injected);
         drop(random);
         self.0.note(&[crash as u8]);
         self.0.now.set(self.0.now.get() + Duration::from_millis(self.draw(3000)));
@@ -122,6 +130,12 @@ impl Sim {
     /// Changes what may fail from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.0.disk.borrow_mut().faults = faults;
+    }
+
+    /// How often each kind of fault happened so far.
+    #[must_use]
+    pub fn injected(&self) -> Injected {
+        self.0.injected.counts()
     }
 
     /// A sum over everything that was done so far.
@@ -151,6 +165,22 @@ impl World {
         // Mostly as fast as a disk with a cache; now and then something else comes first.
         let micros = if self.draw(50) == 0 { self.draw(40_000) } else { 10 + self.draw(400) };
         self.tasks.sleep_until(self.now.get() + Duration::from_micros(micros)).await;
+    }
+
+    /// Waits for at most so many microseconds.
+    async fn pause(&self, micros_max: u64) {
+        let micros = self.draw(micros_max);
+        self.tasks.sleep_until(self.now.get() + Duration::from_micros(micros)).await;
+    }
+
+    /// Draws whether something happens that has `rate` cases in a million.
+    fn happens(&self, rate: u32) -> bool {
+        rate > 0 && self.draw(1_000_000) < u64::from(rate)
+    }
+
+    fn inject(&self, fault: Fault) {
+        self.injected.count(fault, 1);
+        self.note(&[b'!', fault as u8]);
     }
 }
 

@@ -6,5 +6,6 @@ mod inspect;
 mod lane;
 mod model;
 mod record;
+mod seeds;
 mod simulate;
 mod workload;

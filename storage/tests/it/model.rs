@@ -12,7 +12,6 @@ use crate::record::{Seen, payload};
 /// An entry that was handed to the lane.
 #[derive(Clone, Debug)]
 struct Sent {
-    label: u64,
     bytes: usize,
     record_count: u32,
     ack: Ack,
@@ -22,7 +21,8 @@ struct Sent {
 /// One owner's entries in the order of the calls.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OwnerModel {
-    sent: Vec<Sent>,
+    /// By label: labels rise with the calls.
+    sent: BTreeMap<u64, Sent>,
     /// Labels by base number: from acknowledgements, or as first read.
     placed: BTreeMap<u64, u64>,
 }
@@ -39,8 +39,8 @@ impl Model {
     pub(crate) fn send(&mut self, owner: OwnerId, bytes: usize, record_count: u32, ack: Ack) -> u64 {
         self.next_label += 1;
         let label = self.next_label;
-        let sent = Sent { label, bytes, record_count, ack, answer: None };
-        self.owners.entry(owner).or_default().sent.push(sent);
+        let sent = Sent { bytes, record_count, ack, answer: None };
+        self.owners.entry(owner).or_default().sent.insert(label, sent);
         label
     }
 
@@ -49,8 +49,7 @@ impl Model {
         if let Ok(appended) = &answer {
             owner.place(appended.base_sequence.0, label);
         }
-        let sent = owner.sent.iter_mut().find(|sent| sent.label == label).expect("it was sent");
-        sent.answer = Some(answer);
+        owner.sent.get_mut(&label).expect("it was sent").answer = Some(answer);
     }
 
     /// Checks what a fetch showed while the lane was open.
@@ -73,33 +72,28 @@ impl Model {
             _ => None,
         };
         let present: BTreeMap<u64, u64> = seen.iter().map(|entry| (entry.base.0, label_of(entry))).collect();
-        for sent in &owner.sent {
+        let places: BTreeMap<u64, u64> = present.iter().map(|(base, label)| (*label, *base)).collect();
+        let refused = |sent: &Sent| matches!(&sent.answer, Some(Err(error)) if !matches!(error, AppendError::Poisoned { .. }));
+        for (label, sent) in &owner.sent {
+            let there = places.contains_key(label);
+            assert!(!there || !refused(sent), "{label} {sent:?} was refused and is there");
             let Some(base) = kept(sent) else { continue };
-            assert!(
-                base + u64::from(sent.record_count) <= next,
-                "numbers do not go on behind {sent:?}: {next}"
-            );
+            let end = base + u64::from(sent.record_count);
+            assert!(end <= next, "numbers do not go on behind {label} {sent:?}: {next}");
             if base >= oldest {
-                assert_eq!(present.get(&base), Some(&sent.label), "{sent:?} is lost after {crash:?}");
+                assert_eq!(present.get(&base), Some(label), "{sent:?} is lost after {crash:?}");
             }
         }
-        let refused = |sent: &Sent| matches!(&sent.answer, Some(Err(error)) if !matches!(error, AppendError::Poisoned { .. }));
-        let refused = owner.sent.iter().filter(|sent| refused(sent));
-        for sent in refused {
-            assert!(!present.values().any(|label| *label == sent.label), "{sent:?} was refused and is there");
-        }
         // What did not survive never existed: its numbers may be given out again.
-        let there = |sent: &Sent| match &sent.answer {
+        owner.sent.retain(|label, sent| match &sent.answer {
             Some(Ok(appended)) => appended.base_sequence.0 < next,
-            _ => present.values().any(|label| *label == sent.label),
-        };
-        owner.sent.retain(there);
-        for sent in &mut owner.sent {
+            _ => places.contains_key(label),
+        });
+        for (label, sent) in &mut owner.sent {
             // Whatever was recovered is stable from now on.
             sent.ack = Ack::Durable;
             if !matches!(sent.answer, Some(Ok(_))) {
-                let base = present.iter().find(|(_, label)| **label == sent.label).expect("just found").0;
-                let base_sequence = (*base).into();
+                let base_sequence = places[label].into();
                 sent.answer = Some(Ok(Appended { base_sequence, append_time: 0.into() }));
             }
         }
@@ -116,8 +110,9 @@ impl OwnerModel {
 
     fn check_entry(&self, entry: &Seen) -> u64 {
         let label = label_of(entry);
-        let sent = self.sent.iter().find(|sent| sent.label == label);
-        let sent = sent
+        let sent = self
+            .sent
+            .get(&label)
             .unwrap_or_else(|| panic!("entry {label} at {} was never sent or was lost before", entry.base));
         assert_eq!(entry.payload, payload(label, sent.bytes), "entry {label} is not what was sent");
         assert_eq!(entry.record_count, sent.record_count);

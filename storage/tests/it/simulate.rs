@@ -4,44 +4,49 @@ use std::time::Duration;
 
 use tidemill_storage::{
     AppendError, Env, LaneHealth, Retention,
-    sim::{Faults, Sim},
+    sim::{Fault, Faults, Lie, Sim},
 };
 use tidemill_wire::{OwnerId, message::Ack};
 
 use crate::{
     record::{payload, read_all},
-    workload::{Crashes, Reached, Scenario, open, run},
+    seeds::{Tally, check, fails},
+    workload::{Crashes, Scenario, open, run},
 };
 
-fn seeds() -> u64 {
-    std::env::var("TIDEMILL_SIM_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(150)
-}
+/// Faults that a run with everything must inject.
+const ALL_FAULTS: [Fault; Fault::NAMES.len()] = {
+    let mut all = [Fault::Kill; Fault::NAMES.len()];
+    let mut index = 0;
+    while index < all.len() {
+        all[index] = Fault::NAMES[index].0;
+        index += 1;
+    }
+    all
+};
 
-/// Runs a seed and tells which one it was if it fails.
-fn check(seed: u64, reached: &mut Reached) -> u32 {
-    check_changed(seed, |_| {}, reached)
-}
-
-fn check_changed(seed: u64, change: impl Fn(&mut Scenario), reached: &mut Reached) -> u32 {
-    let run = std::panic::AssertUnwindSafe(|| run(seed, change, reached));
-    std::panic::catch_unwind(run)
-        .unwrap_or_else(|_| panic!("seed {seed} fails; run it alone with TIDEMILL_SIM_SEED={seed}"))
-}
+/// Situations that a run with everything must reach.
+const ALL_REACHED: [&str; 13] = [
+    "torn tail cut",
+    "entry behind a cut dropped",
+    "entry scanned",
+    "segment sealed",
+    "segment retired",
+    "segment used again",
+    "life ended with a full disk",
+    "life ended poisoned",
+    "compaction done",
+    "compaction given up",
+    "unfinished compaction found",
+    "superseded segment found",
+    "compacted segment found",
+];
 
 #[test]
 fn no_seed_loses_or_repeats_what_was_acknowledged() {
-    let mut reached = Reached::default();
-    if let Some(seed) = std::env::var("TIDEMILL_SIM_SEED").ok().and_then(|seed| seed.parse().ok()) {
-        check(seed, &mut reached);
-        return;
-    }
-    for seed in 0..seeds() {
-        check(seed, &mut reached);
-    }
-
-    if seeds() >= 100 {
-        assert!(reached.counts().iter().all(|count| *count > 10), "the seeds miss something: {reached:?}");
-    }
+    let tally = check("mixed", 0, 450, |_| {});
+    tally.assert_reached(&ALL_REACHED);
+    tally.assert_injected(&ALL_FAULTS);
 }
 
 /// In half of the seeds segments fill within a few entries; lives are over within a few hundred steps.
@@ -66,14 +71,20 @@ fn what_a_killed_process_left_half_done_survives_a_power_cut() {
             crashes: if scenario.one_size { Crashes::KillThenPower } else { Crashes::Drawn },
         };
     };
-    for seed in 0..4 * seeds() {
-        check_changed(seed, change, &mut Reached::default());
-    }
+    let tally = check("killed, then cut", 0, 800, change);
+    tally.assert_reached(&["torn tail cut", "entry scanned"]);
+    tally.assert_injected(&[
+        Fault::Kill,
+        Fault::PowerCut,
+        Fault::TornWrite,
+        Fault::LostSector,
+        Fault::LostName,
+    ]);
 }
 
 #[test]
 fn one_seed_has_one_history() {
-    let history = |seed| check(seed, &mut Reached::default());
+    let history = |seed| run(seed, |_| {}, &mut Tally::default());
     for seed in 1000..1010 {
         assert_eq!(history(seed), history(seed), "seed {seed}");
     }
@@ -84,10 +95,12 @@ fn one_seed_has_one_history() {
 fn a_flush_that_lies_is_noticed() {
     let caught = (0..20).filter(|seed| {
         let lie = |scenario: &mut Scenario| {
-            scenario.faults = Faults { lying_flushes: true, ..Faults::default() };
+            scenario.faults = Faults { lie: Some(Lie::Flush), ..Faults::default() };
             scenario.crashes = Crashes::Power;
         };
-        std::panic::catch_unwind(|| run(*seed, lie, &mut Reached::default())).is_err()
+        fails(|| {
+            run(*seed, lie, &mut Tally::default());
+        })
     });
     assert!(caught.count() > 10);
 }
@@ -95,7 +108,6 @@ fn a_flush_that_lies_is_noticed() {
 /// Slow compactions, so that most crashes come during one; owners of all kinds of retention in each segment.
 fn compacts_always(scenario: &mut Scenario) {
     *scenario = Scenario {
-        faults: Faults { lying_flushes: false, ..scenario.faults },
         mixed: true,
         owners: 2 + scenario.owners,
         compaction_bytes_per_second: 100_000 + scenario.compaction_bytes_per_second / 8,
@@ -106,16 +118,14 @@ fn compacts_always(scenario: &mut Scenario) {
 
 #[test]
 fn crashes_during_compaction_lose_and_repeat_nothing() {
-    let mut reached = Reached::default();
-    for seed in 5000..5000 + seeds() {
-        check_changed(seed, compacts_always, &mut reached);
-    }
-
-    if seeds() >= 100 {
-        let Reached { compactions, given_up, unfinished, superseded, compacted, .. } = reached;
-        let counts = [compactions, given_up, unfinished, superseded, compacted];
-        assert!(counts.iter().all(|count| *count > 20), "the seeds miss something: {reached:?}");
-    }
+    let tally = check("compacting", 5000, 300, compacts_always);
+    tally.assert_reached(&[
+        "compaction done",
+        "compaction given up",
+        "unfinished compaction found",
+        "superseded segment found",
+        "compacted segment found",
+    ]);
 }
 
 #[test]
@@ -123,10 +133,12 @@ fn sources_that_go_before_their_copy_is_stable_are_noticed() {
     let caught = (5000..5040).filter(|seed| {
         let lie = |scenario: &mut Scenario| {
             compacts_always(scenario);
-            scenario.faults = Faults { lying_compaction: true, ..Faults::default() };
+            scenario.faults = Faults { lie: Some(Lie::CompactionFlush), ..Faults::default() };
             scenario.crashes = Crashes::Power;
         };
-        std::panic::catch_unwind(|| run(*seed, lie, &mut Reached::default())).is_err()
+        fails(|| {
+            run(*seed, lie, &mut Tally::default());
+        })
     });
     assert!(caught.count() > 10);
 }

@@ -11,6 +11,7 @@ use tidemill_wire::{LaneId, OwnerId, SequenceNumber, message::Ack};
 use crate::{
     model::Model,
     record::{payload, read_all, seen},
+    seeds::Tally,
 };
 
 /// What a seed does beside the crashes.
@@ -68,14 +69,19 @@ impl Crashes {
 }
 
 pub(crate) fn scenario(sim: &Sim) -> Scenario {
-    let faults = match sim.draw(4) {
-        0 => Faults {
-            flush_failures: 20_000,
-            write_failures: 10_000,
-            read_failures: 5_000,
-            ..Faults::default()
-        },
-        1 => Faults { capacity_bytes: Some(32 * 1024 * (3 + sim.draw(5))), ..Faults::default() },
+    let failures = Faults {
+        flush_failures: 10_000 << sim.draw(2),
+        write_failures: 5_000 << sim.draw(2),
+        read_failures: 5_000,
+        name_failures: 5_000 << sim.draw(4),
+        ..Faults::default()
+    };
+    let capacity_bytes = Some(32 * 1024 * (3 + sim.draw(5)));
+    let faults = match sim.draw(6) {
+        0 => failures,
+        1 => Faults { capacity_bytes, ..Faults::default() },
+        2 => Faults { flush_delays: 50_000, ..Faults::default() },
+        3 => Faults { capacity_bytes, flush_delays: 20_000, ..failures },
         _ => Faults::default(),
     };
     let bytes = (sim.draw(2) == 0).then(|| 1 + sim.draw(60_000));
@@ -255,47 +261,42 @@ impl Reached {
         self.poisoned += u64::from(matches!(lane.health(), LaneHealth::Poisoned { .. }));
     }
 
-    pub(crate) fn counts(&self) -> [u64; 13] {
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 13] {
         let Self { torn_tails, dropped_entries, scanned_entries, sealed, retired, recycled, .. } = *self;
         let Self { refused, poisoned, compactions, given_up, unfinished, superseded, compacted, .. } = *self;
         [
-            torn_tails,
-            dropped_entries,
-            scanned_entries,
-            sealed,
-            retired,
-            recycled,
-            refused,
-            poisoned,
-            compactions,
-            given_up,
-            unfinished,
-            superseded,
-            compacted,
+            ("torn tail cut", torn_tails),
+            ("entry behind a cut dropped", dropped_entries),
+            ("entry scanned", scanned_entries),
+            ("segment sealed", sealed),
+            ("segment retired", retired),
+            ("segment used again", recycled),
+            ("life ended with a full disk", refused),
+            ("life ended poisoned", poisoned),
+            ("compaction done", compactions),
+            ("compaction given up", given_up),
+            ("unfinished compaction found", unfinished),
+            ("superseded segment found", superseded),
+            ("compacted segment found", compacted),
         ]
     }
 }
 
 /// Runs one seed to its end and returns the sum over its history.
-pub(crate) fn run(seed: u64, change: impl Fn(&mut Scenario), reached: &mut Reached) -> u32 {
+pub(crate) fn run(seed: u64, change: impl Fn(&mut Scenario), tally: &mut Tally) -> u32 {
     let sim = Sim::new(seed);
     let mut scenario = scenario(&sim);
     change(&mut scenario);
     let model = Rc::new(RefCell::new(Model::default()));
     let mut crash = Crash::Process;
     for life in 0..scenario.lives {
+        tally.count("life", 1);
         let env = sim.env();
         // The check after a crash must see what is there, so nothing fails and nothing expires by age meanwhile.
-        sim.set_faults(Faults {
-            read_failures: 0,
-            flush_failures: 0,
-            write_failures: 0,
-            capacity_bytes: None,
-            ..scenario.faults
-        });
+        sim.set_faults(Faults { lie: scenario.faults.lie, ..Faults::default() });
         let lane = sim.run(async {
             let (lane, report) = open(&env, &scenario).await;
-            reached.open(&report);
+            tally.reached.open(&report);
             if life > 0 {
                 inspect(&lane, &model, &scenario, crash).await;
             }
@@ -325,7 +326,7 @@ pub(crate) fn run(seed: u64, change: impl Fn(&mut Scenario), reached: &mut Reach
             }
             env.sleep(Duration::from_secs(10)).await;
         });
-        reached.end(&lane);
+        tally.reached.end(&lane);
         drop((ended, lane));
         crash = scenario.crashes.end_of(life, &sim);
         sim.crash(crash);
@@ -341,5 +342,6 @@ pub(crate) fn run(seed: u64, change: impl Fn(&mut Scenario), reached: &mut Reach
     }
     let next: u64 = model.borrow().owners.len() as u64;
     sim.note(&next.to_le_bytes());
+    tally.end(&sim);
     sim.history()
 }

@@ -7,13 +7,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::fs;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
+use std::{fmt, fs};
 
 use clap::Args;
 
-use crate::process::{capture, cargo, run};
+use crate::process::{capture, cargo, relay};
 
 /// The packages that have fuzz targets, and the file where each lists them.
 const FUZZ_LISTS: &[(&str, &str)] =
@@ -25,9 +26,15 @@ pub(crate) struct SimArguments {
     /// Number of seeds.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     seeds: u64,
-    /// First seed; a failing run prints the seed to give here.
+    /// First seed.
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     from: u64,
+    /// One seed alone; a failing run prints it.
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["seeds", "from"])]
+    seed: Option<u64>,
+    /// Only scenarios whose test has this in its name.
+    #[arg(long, value_name = "PART", default_value = "simulate")]
+    only: String,
     /// Run with optimisation: slower to build, faster from some thousand seeds on.
     #[arg(long)]
     release: bool,
@@ -46,17 +53,45 @@ pub(crate) struct FuzzArguments {
     release: bool,
 }
 
-/// Runs the simulator.
+/// Runs the simulator: each scenario with so many seeds. Prints how often each fault was injected and each situation reached, over all of them.
 ///
 /// # Errors
 /// A seed failed, or there is no simulator test.
 pub(crate) fn simulate(root: &Path, arguments: &SimArguments) -> Result<(), String> {
-    let test = ["test", "--package", "tidemill-storage", "--test", "it", "sim"];
-    let variables = [
-        ("TIDEMILL_SIM_SEEDS", arguments.seeds.to_string()),
-        ("TIDEMILL_SIM_FROM", arguments.from.to_string()),
-    ];
-    run_tests(root, &test, arguments.release, &variables)
+    let test = ["test", "--package", "tidemill-storage", "--test", "it", &arguments.only];
+    let variables = match arguments.seed {
+        Some(seed) => vec![("TIDEMILL_SIM_SEED", seed.to_string())],
+        None => vec![
+            ("TIDEMILL_SIM_SEEDS", arguments.seeds.to_string()),
+            ("TIDEMILL_SIM_FROM", arguments.from.to_string()),
+        ],
+    };
+    let mut counts = Counts::default();
+    let outcome = run_tests(root, &test, arguments.release, &variables, |line| counts.take(line));
+    print!("{counts}");
+    outcome
+}
+
+/// How often something happened, by name, over all tests of a run.
+#[derive(Default)]
+struct Counts(BTreeMap<String, u64>);
+
+impl Counts {
+    /// Takes in a line of a test. Returns whether it was a count.
+    fn take(&mut self, line: &str) -> bool {
+        let count = line.strip_prefix("sim-count ").and_then(|rest| rest.split_once(' '));
+        let Some((Ok(count), name)) = count.map(|(count, name)| (count.parse::<u64>(), name)) else {
+            return false;
+        };
+        *self.0.entry(name.to_owned()).or_default() += count;
+        true
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|(name, count)| writeln!(f, "{count:>12} {name}"))
+    }
 }
 
 /// Runs the fuzz targets.
@@ -80,7 +115,7 @@ pub(crate) fn fuzz(root: &Path, arguments: &FuzzArguments) -> Result<(), String>
     let test = [&["test", "--lib", "--tests"], chosen.as_slice(), &["fuzz_smoke"]].concat();
     let mut variables = vec![("TIDEMILL_FUZZ_SECONDS", arguments.seconds.to_string())];
     variables.extend(arguments.target.clone().map(|target| ("TIDEMILL_FUZZ_TARGET", target)));
-    run_tests(root, &test, arguments.release, &variables)
+    run_tests(root, &test, arguments.release, &variables, |_| false)
 }
 
 /// The names in the list of targets, which this program reads rather than link every package that has
@@ -91,7 +126,14 @@ fn targets(text: &str) -> Vec<String> {
     list.split("(\"").skip(1).filter_map(|entry| Some(entry.split_once('"')?.0.to_owned())).collect()
 }
 
-fn run_tests(root: &Path, test: &[&str], release: bool, variables: &[(&str, String)]) -> Result<(), String> {
+/// Runs tests and passes on what they write, but for the lines that `take` takes.
+fn run_tests(
+    root: &Path,
+    test: &[&str],
+    release: bool,
+    variables: &[(&str, String)],
+    take: impl FnMut(&str) -> bool,
+) -> Result<(), String> {
     let command = |after: &str| {
         let mut command = cargo(root, test);
         command.args(release.then_some("--release")).args(["--", after]).envs(variables.iter().cloned());
@@ -101,5 +143,5 @@ fn run_tests(root: &Path, test: &[&str], release: bool, variables: &[(&str, Stri
     if !capture(command("--list").stderr(Stdio::inherit()))?.lines().any(|line| line.ends_with(": test")) {
         return Err(format!("`cargo {}` selects no test", test.join(" ")));
     }
-    run(&mut command("--nocapture"))
+    relay(&mut command("--nocapture"), take)
 }

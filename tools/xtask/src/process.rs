@@ -3,8 +3,9 @@
 //! Promises that a failure names the command line and how it ended, so that a reader can run it again by
 //! hand.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// The root of the tree, two folders above this package.
 pub(crate) fn root() -> PathBuf {
@@ -47,6 +48,25 @@ pub(crate) fn capture(command: &mut Command) -> Result<String, String> {
             .trim_end()
             .to_owned())
     }
+}
+
+/// Runs a command with this program's terminal, but for the lines of standard error that `take` takes.
+///
+/// # Errors
+/// The command line, and how it ended or why it could not be started.
+pub(crate) fn relay(command: &mut Command, mut take: impl FnMut(&str) -> bool) -> Result<(), String> {
+    let name = line(command);
+    let failed = |error| format!("`{name}`: {error}");
+    let mut child = command.stderr(Stdio::piped()).spawn().map_err(failed)?;
+    if let Some(output) = child.stderr.take() {
+        for text in BufReader::new(output).lines().map_while(Result::ok) {
+            if !take(&text) {
+                eprintln!("{text}");
+            }
+        }
+    }
+    let status = child.wait().map_err(failed)?;
+    if status.success() { Ok(()) } else { Err(format!("`{name}` ended with {status}")) }
 }
 
 fn line(command: &Command) -> String {

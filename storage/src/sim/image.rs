@@ -1,0 +1,233 @@
+//! What is on the simulated device and what is in its page cache.
+//!
+//! Owns the files and names of a simulated disk as they are now and as they would be after a power cut. Leaves out when something happens and what
+//! fails: that is the disk's.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    path::PathBuf,
+    sync::{Arc, Weak},
+};
+
+use bytes::Bytes;
+use rand_chacha::{ChaCha8Rng, rand_core::Rng};
+
+use super::{
+    Crash,
+    faults::{Counter, Fault, Faults},
+};
+
+pub(super) const SECTOR_BYTES: usize = 512;
+
+pub(super) type InodeId = u64;
+
+#[derive(Default)]
+pub(super) struct DiskState {
+    pub(super) faults: Faults,
+    pub(super) inodes: BTreeMap<InodeId, Inode>,
+    pub(super) names: BTreeMap<PathBuf, InodeId>,
+    stable_names: BTreeMap<PathBuf, InodeId>,
+    name_changes: Vec<NameChange>,
+    /// How many changes of names came to the disk before those.
+    names_settled: u64,
+    /// Writes that were begun and have not completed.
+    pub(super) writes: BTreeMap<u64, (InodeId, u64, Vec<Bytes>)>,
+    next: u64,
+}
+
+/// One file.
+pub(super) struct Inode {
+    /// The page cache.
+    cached: Vec<u8>,
+    /// The device.
+    stable: Vec<u8>,
+    /// Sectors that differ, with the number of the write that made them so.
+    pub(super) dirty: BTreeMap<usize, u64>,
+    /// The page cache as the last view saw it, until it is written.
+    snapshot: Option<Bytes>,
+    /// What somebody may still look at.
+    views: Vec<(Range<u64>, Weak<Bytes>)>,
+}
+
+#[derive(Clone)]
+pub(super) enum NameChange {
+    Create(PathBuf, InodeId),
+    Rename(PathBuf, PathBuf),
+    Remove(PathBuf),
+}
+
+impl NameChange {
+    fn apply(self, names: &mut BTreeMap<PathBuf, InodeId>) {
+        match self {
+            Self::Create(path, inode) => {
+                names.insert(path, inode);
+            }
+            Self::Rename(from, to) => {
+                if let Some(inode) = names.remove(&from) {
+                    names.insert(to, inode);
+                }
+            }
+            Self::Remove(path) => {
+                names.remove(&path);
+            }
+        }
+    }
+}
+
+/// Holds the bytes of a view, so that the file knows whether any is left.
+struct View(Arc<Bytes>);
+
+impl AsRef<[u8]> for View {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Inode {
+    fn new(bytes: usize) -> Self {
+        Self {
+            cached: vec![0; bytes],
+            stable: vec![0; bytes],
+            dirty: BTreeMap::new(),
+            snapshot: None,
+            views: Vec::new(),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.cached.len() as u64
+    }
+
+    /// Changes what is in the page cache and on the device, as no write does.
+    pub(super) fn forge(&mut self, change: impl FnOnce(&mut [u8])) {
+        change(&mut self.cached);
+        self.stable.copy_from_slice(&self.cached);
+        self.snapshot = None;
+    }
+
+    /// Writes the sectors that `take` chooses.
+    pub(super) fn put(
+        &mut self,
+        position: u64,
+        buffers: &[Bytes],
+        number: u64,
+        mut take: impl FnMut() -> bool,
+    ) {
+        let bytes = buffers.concat();
+        let start = position as usize;
+        let written = position..position + bytes.len() as u64;
+        let viewed = self.held().any(|held| held.start < written.end && written.start < held.end);
+        assert!(!viewed, "bytes {written:?} are written while a view of them is held");
+        self.snapshot = None;
+        let mut at = start;
+        while at < start + bytes.len() {
+            let sector = at / SECTOR_BYTES;
+            let end = ((sector + 1) * SECTOR_BYTES).min(start + bytes.len());
+            if take() {
+                self.cached[at..end].copy_from_slice(&bytes[at - start..end - start]);
+                self.dirty.insert(sector, number);
+            }
+            at = end;
+        }
+    }
+
+    pub(super) fn settle(&mut self, sector: usize) {
+        let range = sector * SECTOR_BYTES..((sector + 1) * SECTOR_BYTES).min(self.cached.len());
+        self.stable[range.clone()].copy_from_slice(&self.cached[range]);
+    }
+
+    pub(super) fn view(&mut self, window: Range<u64>) -> Bytes {
+        let end = window.end.min(self.bytes());
+        let start = window.start.min(end);
+        let whole = self.snapshot.get_or_insert_with(|| Bytes::copy_from_slice(&self.cached));
+        let part = Arc::new(whole.slice(start as usize..end as usize));
+        self.views.retain(|(_, view)| view.strong_count() > 0);
+        self.views.push((start..end, Arc::downgrade(&part)));
+        Bytes::from_owner(View(part))
+    }
+
+    /// Windows that somebody holds a view of.
+    pub(super) fn held(&self) -> impl Iterator<Item = &Range<u64>> {
+        self.views.iter().filter(|(_, view)| view.strong_count() > 0).map(|(window, _)| window)
+    }
+}
+
+impl DiskState {
+    pub(super) fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    pub(super) fn create(&mut self, path: PathBuf, bytes: u64) -> InodeId {
+        let inode = self.number();
+        self.inodes.insert(inode, Inode::new(bytes as usize));
+        self.change_name(NameChange::Create(path, inode));
+        inode
+    }
+
+    pub(super) fn change_name(&mut self, change: NameChange) {
+        change.clone().apply(&mut self.names);
+        self.name_changes.push(change);
+    }
+
+    /// Changes of names so far.
+    pub(super) fn names_changed(&self) -> u64 {
+        self.names_settled + self.name_changes.len() as u64
+    }
+
+    /// Makes the first so many changes of names stable, of all that ever were.
+    pub(super) fn settle_names(&mut self, changes: u64) {
+        let count = changes.saturating_sub(self.names_settled) as usize;
+        for change in self.name_changes.drain(..count) {
+            change.apply(&mut self.stable_names);
+        }
+        self.names_settled += count as u64;
+    }
+
+    pub(super) fn used_bytes(&self) -> u64 {
+        let inodes: BTreeSet<InodeId> = self.names.values().copied().collect();
+        inodes.iter().map(|inode| self.inodes[inode].bytes()).sum()
+    }
+
+    pub(super) fn crash(&mut self, crash: Crash, random: &mut ChaCha8Rng, counter: &Counter) {
+        for (number, (inode, position, buffers)) in std::mem::take(&mut self.writes) {
+            if let Some(inode) = self.inodes.get_mut(&inode) {
+                let whole = random.next_u64().is_multiple_of(3);
+                counter.count(Fault::TornWrite, u64::from(!whole));
+                inode.put(position, &buffers, number, || whole || random.next_u64().is_multiple_of(2));
+            }
+        }
+        match crash {
+            Crash::Process => counter.count(Fault::Kill, 1),
+            Crash::Power => {
+                counter.count(Fault::PowerCut, 1);
+                self.cut_power(random, counter);
+            }
+        }
+    }
+
+    fn cut_power(&mut self, random: &mut ChaCha8Rng, counter: &Counter) {
+        let changes = self.name_changes.len() as u64;
+        let kept = random.next_u64() % (changes + 1);
+        self.settle_names(self.names_settled + kept);
+        counter.count(Fault::LostName, changes - kept);
+        self.name_changes.clear();
+        self.names = self.stable_names.clone();
+        let named: BTreeSet<InodeId> = self.names.values().copied().collect();
+        self.inodes.retain(|id, _| named.contains(id));
+        for inode in self.inodes.values_mut() {
+            // How much was written back before the cut differs from file to file.
+            let odds = 1 + random.next_u64() % 4;
+            for sector in std::mem::take(&mut inode.dirty).into_keys() {
+                if random.next_u64().is_multiple_of(odds) {
+                    inode.settle(sector);
+                } else {
+                    counter.count(Fault::LostSector, 1);
+                }
+            }
+            inode.cached.copy_from_slice(&inode.stable);
+            inode.snapshot = None;
+        }
+    }
+}
