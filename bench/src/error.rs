@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tidemill_wire::SequenceNumber;
-use tidemill_wire::batch::{BatchError, BuildError};
+use tidemill_wire::batch::BuildError;
 use tidemill_wire::entry::EntryError;
 use tidemill_wire::frame::FrameError;
 use tidemill_wire::message::{DecodeError, Failure};
+use tidemill_wire::numbered::NumberedError;
 
 use crate::cpu::CpuError;
 
@@ -154,7 +155,7 @@ pub enum BenchError {
         /// The entry's first record.
         base: SequenceNumber,
         /// What is wrong.
-        source: BatchError,
+        source: NumberedError,
     },
     /// A fetched run leaves out or repeats records.
     #[error("fetched run has records from {found} where {expected} is due")]

@@ -6,10 +6,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidemill_wire::batch::{BatchError, BuildError, CompressionError};
+use tidemill_wire::batch::{BuildError, CompressionError};
 use tidemill_wire::entry::EntryError;
 use tidemill_wire::frame::FrameError;
 use tidemill_wire::message::{DecodeError, ErrorCode, Failure};
+use tidemill_wire::numbered::NumberedError;
 use tidemill_wire::routing::RoutingError;
 use tidemill_wire::{SequenceNumber, ShardIndex};
 
@@ -125,20 +126,12 @@ pub enum DamageError {
     /// An entry is damaged.
     #[error(transparent)]
     Entry(#[from] EntryError),
-    /// A batch is damaged.
+    /// A batch is damaged, or does not hold the records that its entry numbers.
     #[error(transparent)]
-    Batch(#[from] BatchError),
+    Batch(#[from] NumberedError),
     /// Compressed data is damaged.
     #[error(transparent)]
     Compression(#[from] CompressionError),
-    /// The batch does not hold as many records as its entry numbers.
-    #[error("entry numbers {entry} records, its batch has {batch}")]
-    Count {
-        /// Records by the entry's header.
-        entry: u32,
-        /// Records by the batch.
-        batch: u32,
-    },
     /// The payload is encrypted, which this version does not read.
     #[error("entry is encrypted with key {key_id}")]
     Encrypted {

@@ -3,11 +3,12 @@
 //! Every entry's header is read, so a record that is missing or comes twice is an error; its data is received and not looked at.
 
 use bytes::{Bytes, BytesMut};
-use tidemill_wire::batch::{BATCH_HEADER_BYTES, BatchView};
+use tidemill_wire::batch::BATCH_HEADER_BYTES;
 use tidemill_wire::entry::{ENTRY_HEADER_BYTES, EntryError, EntryHeader, EntryKind};
 use tidemill_wire::message::{
     Encoder, Fetch, Fetched, Position, Request, RequestBody, ResponseBody, StreamDescription,
 };
+use tidemill_wire::numbered::NumberedBatch;
 use tidemill_wire::{RequestId, SequenceNumber, ShardIndex, StreamId};
 
 use super::Place;
@@ -111,7 +112,7 @@ impl Shape {
             let payload = rest.get(ENTRY_HEADER_BYTES..header.length as usize).ok_or_else(|| {
                 fault(EntryError::Truncated { needed: header.length as usize, found: rest.len() })
             })?;
-            if header.kind != EntryKind::Batch {
+            if header.kind == EntryKind::Watermarks {
                 return Err(fault(EntryError::Kind { kind: header.kind as u8 }));
             }
             // The first entry may begin before the record that was asked for.
@@ -120,7 +121,7 @@ impl Shape {
                 return Err(BenchError::Gap { expected, found: header.base_sequence });
             }
             due = Some(header.next_sequence());
-            bytes += self.payload_bytes(header.base_sequence, payload)?;
+            bytes += self.payload_bytes(&header, payload)?;
             offset += header.stride();
         }
         let end = due.unwrap_or(fetched.from_sequence);
@@ -130,13 +131,14 @@ impl Shape {
         Ok(bytes)
     }
 
-    fn payload_bytes(&mut self, base: SequenceNumber, batch: &[u8]) -> Result<u64, BenchError> {
-        let header = batch.first_chunk();
-        if header.is_none() || header != self.header.as_ref() || batch.len() != self.batch_bytes {
-            let view = BatchView::parse(Bytes::copy_from_slice(batch))
-                .map_err(|source| BenchError::StoredBatch { base, source })?;
-            self.payload_bytes = view.payload_bytes() as u64;
-            (self.header, self.batch_bytes) = (header.copied(), batch.len());
+    fn payload_bytes(&mut self, entry: &EntryHeader, payload: &[u8]) -> Result<u64, BenchError> {
+        let header = payload.first_chunk().filter(|_| entry.kind == EntryKind::Batch);
+        if header.is_none() || header != self.header.as_ref() || payload.len() != self.batch_bytes {
+            let numbered = NumberedBatch::parse(entry, Bytes::copy_from_slice(payload))
+                .map_err(|source| BenchError::StoredBatch { base: entry.base_sequence, source })?;
+            let batch = numbered.as_ref().and_then(NumberedBatch::batch);
+            self.payload_bytes = batch.map_or(0, |batch| batch.payload_bytes() as u64);
+            (self.header, self.batch_bytes) = (header.copied(), payload.len());
         }
         Ok(self.payload_bytes)
     }

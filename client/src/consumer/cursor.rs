@@ -1,14 +1,14 @@
 //! Where a consumer is in one shard: takes answers, checks them, and says what is new in them.
 //!
-//! Invariant: the pieces that a cursor gives follow each other without overlap, and what lies between them is given as a
-//! gap. Guarded by the tests beside this file.
+//! Invariant: the pieces that a cursor gives follow each other without overlap, and what lies between them is given as a gap, unless an
+//! entry says that key compaction took it. Guarded by the tests beside this file.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidemill_wire::batch::BatchView;
 use tidemill_wire::entry::{EntryHeader, EntryKind, EntryRun};
 use tidemill_wire::message::{Fetched, Position};
+use tidemill_wire::numbered::NumberedBatch;
 use tidemill_wire::{SequenceNumber, ShardIndex, Timestamp};
 
 use super::event::{Entry, Gap};
@@ -101,7 +101,7 @@ impl Cursor {
         let mut pieces = Vec::new();
         let mut next = self.pass(start, fetched.from_sequence, &mut pieces);
         let damage = self.walk(&mut next, run, &mut pieces).err();
-        if pieces.is_empty() && damage.is_none() && self.end.is_none() {
+        if next == start && pieces.is_empty() && damage.is_none() && self.end.is_none() {
             // Nothing came, and the server says that nothing is there up to this.
             next = self.pass(next, fetched.next_sequence, &mut pieces);
         }
@@ -125,7 +125,7 @@ impl Cursor {
                 break;
             }
             let (header, payload) = entry.map_err(|error| self.damaged(*next, error))?;
-            if header.kind == EntryKind::Batch && header.next_sequence() > *next {
+            if header.kind != EntryKind::Watermarks && header.next_sequence() > *next {
                 self.take(next, &header, payload, pieces)?;
             }
         }
@@ -150,15 +150,12 @@ impl Cursor {
         if header.key_id != 0 {
             return Err(self.damaged(*next, DamageError::Encrypted { key_id: header.key_id }));
         }
-        let batch = BatchView::parse(payload).map_err(|error| self.damaged(*next, error))?;
-        if batch.count() != header.record_count {
-            let error = DamageError::Count { entry: header.record_count, batch: batch.count() };
-            return Err(self.damaged(*next, error));
-        }
-        let end = header.next_sequence();
-        let (append_time, base, first) = (header.append_time, header.base_sequence, *next);
+        let batch = NumberedBatch::parse(header, payload).map_err(|error| self.damaged(*next, error))?;
+        let (append_time, first, end) = (header.append_time, *next, header.next_sequence());
         *next = self.until_sequence.map_or(end, |until| until.min(end));
-        pieces.push(Piece::Entry(Entry { append_time, base, first, next: *next, batch }));
+        if let Some(batch) = batch.filter(|batch| batch.records_before(first) < batch.records_before(*next)) {
+            pieces.push(Piece::Entry(Entry { append_time, first, next: *next, batch }));
+        }
         self.stop_at_bound(*next);
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! What a consumer yields.
 
 use bytes::Bytes;
-use tidemill_wire::batch::{BatchView, CompressionError, Records};
+use tidemill_wire::batch::CompressionError;
+use tidemill_wire::numbered::{NumberedBatch, NumberedRecords};
 use tidemill_wire::{SequenceNumber, ShardIndex, Timestamp};
 
 /// What a consumer yields.
@@ -24,14 +25,14 @@ pub struct Gap {
     pub to: SequenceNumber,
 }
 
-/// Consecutive records of one shard, appended together. Iterate it for the records.
+/// Records of one shard in order, appended together. Iterate it for the records. Their numbers follow each other without a gap unless
+/// key compaction took some of them.
 #[derive(Debug)]
 pub struct ConsumedBatch {
     shard: ShardIndex,
     append_time: Timestamp,
-    first: SequenceNumber,
     next: SequenceNumber,
-    records: Records<'static>,
+    records: NumberedRecords,
 }
 
 /// A record as it was stored. Key and data share the memory of what they were fetched with: copy what is kept for long.
@@ -55,24 +56,21 @@ pub struct ConsumedRecord {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) append_time: Timestamp,
-    pub(super) base: SequenceNumber,
-    /// The first record that is wanted.
+    /// The first number that is wanted; at least one record is.
     pub(super) first: SequenceNumber,
     /// The number after the last one that is wanted.
     pub(super) next: SequenceNumber,
-    pub(super) batch: BatchView,
+    pub(super) batch: NumberedBatch,
 }
 
 impl Entry {
     /// Inflates the data if it is compressed.
     pub(super) fn into_batch(self, shard: ShardIndex) -> Result<ConsumedBatch, CompressionError> {
-        let Self { append_time, base, first, next, batch } = self;
+        let Self { append_time, first, next, batch } = self;
         let mut records = batch.into_records()?;
-        let skip = usize::try_from(first.since(base)).unwrap_or(usize::MAX);
-        if let Some(last_skipped) = skip.checked_sub(1) {
-            records.nth(last_skipped);
-        }
-        Ok(ConsumedBatch { shard, append_time, first, next, records })
+        records.skip_to(first);
+        records.end_at(next);
+        Ok(ConsumedBatch { shard, append_time, next, records })
     }
 }
 
@@ -86,10 +84,10 @@ impl ConsumedBatch {
     /// The number of the record that the iterator gives next.
     #[must_use]
     pub fn first_sequence(&self) -> SequenceNumber {
-        self.first
+        self.records.sequence().min(self.next)
     }
 
-    /// The number after the last record.
+    /// The number to go on from behind the last record.
     #[must_use]
     pub fn next_sequence(&self) -> SequenceNumber {
         self.next
@@ -103,7 +101,7 @@ impl ConsumedBatch {
 
     /// Leaves out all but the first `count` records.
     pub(super) fn truncate(&mut self, count: u64) {
-        self.next = self.next.min(SequenceNumber(self.first.0.saturating_add(count)));
+        self.next = self.records.truncate(count).unwrap_or(self.next).min(self.next);
     }
 }
 
@@ -111,12 +109,7 @@ impl Iterator for ConsumedBatch {
     type Item = ConsumedRecord;
 
     fn next(&mut self) -> Option<ConsumedRecord> {
-        if self.first >= self.next {
-            return None;
-        }
-        let record = self.records.next()?;
-        let sequence = self.first;
-        self.first = SequenceNumber(sequence.0.saturating_add(1));
+        let (sequence, record) = self.records.next()?;
         Some(ConsumedRecord {
             shard: self.shard,
             sequence,
@@ -128,9 +121,7 @@ impl Iterator for ConsumedBatch {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = usize::try_from(self.next.since(self.first)).unwrap_or(usize::MAX);
-        let left = left.min(self.records.len());
-        (left, Some(left))
+        self.records.size_hint()
     }
 }
 

@@ -6,10 +6,12 @@
 
 mod builder;
 mod compression;
+mod select;
 mod view;
 
 pub use builder::{BatchBuilder, BuildError};
 pub use compression::{Compression, CompressionError, UnknownCompression};
+pub use select::SelectError;
 pub use view::{BatchError, BatchView, Record, Records};
 
 /// Bytes of the fixed part.

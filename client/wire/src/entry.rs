@@ -5,7 +5,7 @@
 //! 0       4     crc32             of bytes 4..length (CRC-32/ISO-HDLC)
 //! 4       4     length            header and payload, without the padding
 //! 8       1     version           1
-//! 9       1     kind              1 record batch, 2 watermarks
+//! 9       1     kind              1 record batch, 2 watermarks, 3 sparse batch
 //! 10      2     key id            0: not encrypted
 //! 12      4     record count      sequence numbers the entry takes
 //! 16      8     owner             shard or queue partition
@@ -36,6 +36,8 @@ pub enum EntryKind {
     Batch = 1,
     /// The next sequence numbers of owners whose data is gone.
     Watermarks = 2,
+    /// What key compaction has left of one or more record batches.
+    Sparse = 3,
 }
 
 /// An entry's header, without its checksum.
@@ -47,7 +49,7 @@ pub struct EntryHeader {
     pub kind: EntryKind,
     /// The key that encrypts the payload, 0 for none.
     pub key_id: u16,
-    /// How many sequence numbers the entry takes.
+    /// How many sequence numbers the entry takes; a sparse batch holds fewer records.
     pub record_count: u32,
     /// Shard or queue partition.
     pub owner: OwnerId,
@@ -121,7 +123,7 @@ impl EntryHeader {
         (self.length as usize).saturating_sub(ENTRY_HEADER_BYTES)
     }
 
-    /// The number after the last record.
+    /// The number after the last one that the entry takes.
     #[must_use]
     pub fn next_sequence(&self) -> SequenceNumber {
         SequenceNumber(self.base_sequence.0.saturating_add(u64::from(self.record_count)))
@@ -167,6 +169,7 @@ impl EntryHeader {
         let kind = match header[9] {
             1 => EntryKind::Batch,
             2 => EntryKind::Watermarks,
+            3 => EntryKind::Sparse,
             kind => return Err(EntryError::Kind { kind }),
         };
         let base_sequence = SequenceNumber(u64_at(header, 24));

@@ -6,10 +6,12 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::batch::{BatchBuilder, BatchView, Compression};
-use crate::entry::{EntryHeader, EntryRun};
+use crate::entry::{ENTRY_HEADER_BYTES, EntryHeader, EntryKind, EntryRun};
 use crate::frame;
+use crate::ids::{OwnerId, SequenceNumber, Timestamp};
 use crate::limits::{FRAME_BYTES_MAX_DEFAULT, LIST_STREAMS_MAX};
 use crate::message::{Encoder, Request, Response, ResponseBody};
+use crate::numbered::{NumberedBatch, encode_sparse, stored_bytes_of};
 use crate::routing::{HashKey, RoutingTable};
 
 /// A target: its name and what it does with arbitrary bytes.
@@ -20,6 +22,7 @@ pub const TARGETS: &[Target] = &[
     ("frame", cut_frames),
     ("batch", read_batch),
     ("entry", walk_entries),
+    ("numbered", number_records),
     ("request", decode_request),
     ("response", decode_response),
 ];
@@ -59,6 +62,47 @@ fn walk_entries(input: &[u8]) {
     }
     let run = EntryRun::new(Bytes::copy_from_slice(input));
     assert!(run.count() <= input.len());
+}
+
+/// The first bytes stand for the entry's kind and numbers, the others for its payload.
+fn number_records(input: &[u8]) {
+    let Some((numbers, payload)) = input.split_first_chunk::<5>() else { return };
+    let span = u32::from_le_bytes([numbers[1], numbers[2], numbers[3], numbers[4]]);
+    let kind = if numbers[0] & 1 == 0 { EntryKind::Sparse } else { EntryKind::Batch };
+    let header = EntryHeader {
+        length: (ENTRY_HEADER_BYTES + payload.len()) as u32,
+        kind,
+        key_id: 0,
+        record_count: span,
+        owner: OwnerId(1),
+        base_sequence: SequenceNumber(u64::MAX - u64::from(u32::MAX)),
+        append_time: Timestamp(0),
+        segment_epoch: 0,
+        durable_before: 0,
+    };
+    let entry = [header.encode(payload).as_slice(), payload].concat();
+    let stored = stored_bytes_of(&header, &entry);
+    let Ok(Some(batch)) = NumberedBatch::parse(&header, Bytes::copy_from_slice(payload)) else { return };
+    assert!(stored.is_some_and(|bytes| bytes <= payload.len() as u64));
+    let numbers: Vec<u64> = (0..batch.count()).map(|index| batch.sequence(index).0).collect();
+    assert!(numbers.is_sorted_by(|left, right| left < right));
+    let within = header.base_sequence.0..header.next_sequence().0;
+    assert!(numbers.iter().all(|number| within.contains(number)));
+    for (before, number) in (0..).zip(&numbers) {
+        assert_eq!(batch.records_before(SequenceNumber(*number)), before);
+    }
+    if kind == EntryKind::Sparse {
+        let offsets: Vec<u32> = numbers.iter().map(|number| (number - within.start) as u32).collect();
+        let bytes = batch.batch().map(|batch| batch.bytes().clone()).unwrap_or_default();
+        assert_eq!(encode_sparse(&offsets, &bytes), payload, "what decodes is what would be encoded");
+    }
+    let every_other: Vec<u32> = (0..batch.count()).step_by(2).collect();
+    if let Some(Ok(Some(selected))) = batch.batch().map(|batch| batch.select(&every_other)) {
+        let selected = BatchView::parse(selected).expect("a selection is a batch");
+        assert_eq!(selected.count() as usize, every_other.len());
+    }
+    let Ok(records) = batch.into_records() else { return };
+    assert!(records.map(|(number, _)| number.0).eq(numbers));
 }
 
 fn decode_request(input: &[u8]) {

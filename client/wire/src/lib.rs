@@ -1,7 +1,7 @@
 //! The bytes that Tidemill's clients, server and disk agree on.
 //!
-//! Owns the native protocol's frames and messages, the columnar record batch, the log entry and the
-//! routing of partition keys to shards. Promises that no sequence of bytes makes it panic or allocate more than a
+//! Owns the native protocol's frames and messages, the columnar record batch, the log entry, the
+//! sequence numbers of its records, and the routing of partition keys to shards. Promises that no sequence of bytes makes it panic or allocate more than a
 //! stated multiple of the input. Leaves out all I/O, clocks and state.
 
 pub mod batch;
@@ -12,6 +12,7 @@ mod generated;
 pub mod ids;
 pub mod limits;
 pub mod message;
+pub mod numbered;
 pub mod routing;
 #[cfg(test)]
 mod samples;

@@ -1,7 +1,9 @@
 //! The bounds of everything that crosses the wire.
 
 /// Version of the native protocol that this crate speaks.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
+/// Oldest version that a server still speaks.
+pub const PROTOCOL_VERSION_MIN: u16 = 1;
 
 /// Bytes of a frame after its length field, by default; a server may be configured for less or more.
 pub const FRAME_BYTES_MAX_DEFAULT: u32 = 16 << 20;
@@ -38,6 +40,7 @@ pub const STREAM_SHARDS_MAX: u32 = 4_096;
 /// Bytes of an error's text.
 pub const FAILURE_TEXT_BYTES_MAX: usize = 1_024;
 
+const _: () = assert!(PROTOCOL_VERSION_MIN <= PROTOCOL_VERSION);
 const _: () = assert!(BATCH_BYTES_MAX < FRAME_BYTES_MAX_DEFAULT);
 const _: () = assert!(RECORD_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () = assert!(FRAME_BYTES_MAX_DEFAULT <= FRAME_BYTES_MAX);

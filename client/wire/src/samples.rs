@@ -2,12 +2,13 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::batch::{BatchBuilder, Compression};
+use crate::batch::{BatchBuilder, BatchView, Compression};
 use crate::entry::{ENTRY_HEADER_BYTES, EntryHeader, EntryKind, stride};
 use crate::frame;
 use crate::ids::*;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::message::*;
+use crate::numbered::encode_sparse;
 use crate::routing::HashKeyRange;
 
 /// Bytes from hexadecimal digits; spaces and line ends are for the reader.
@@ -195,11 +196,37 @@ pub(crate) fn batches() -> Vec<Bytes> {
     batches
 }
 
+/// Sparse batches that are left of these batches, for entries of 100 numbers.
+pub(crate) fn sparse_batches() -> Vec<Bytes> {
+    let mut sparse = vec![encode_sparse(&[], &[])];
+    for batch in batches() {
+        sparse.push(encode_sparse(&[0, 1, 2, 3, 4, 5, 6, 7, 99], &batch));
+        let view = BatchView::parse(batch).expect("a batch");
+        let left = view.select(&[2, 7]).expect("valid data").expect("two records");
+        sparse.push(encode_sparse(&[50, 98], &left));
+    }
+    sparse
+}
+
+/// Payloads of both kinds behind the kind and the numbers of their entries, as the fuzz target takes them.
+pub(crate) fn numbered_payloads() -> Vec<Vec<u8>> {
+    let numbered = |kind: u8, span: u32| {
+        move |payload: Bytes| [&[kind], span.to_le_bytes().as_slice(), &payload].concat()
+    };
+    let full = batches().into_iter().map(numbered(1, 9));
+    full.chain(sparse_batches().into_iter().map(numbered(0, 100))).collect()
+}
+
 /// An entry around a payload, padded.
 pub(crate) fn entry(payload: &[u8], base: u64, record_count: u32) -> Vec<u8> {
+    entry_of(EntryKind::Batch, payload, base, record_count)
+}
+
+/// As [`entry`], of any kind.
+pub(crate) fn entry_of(kind: EntryKind, payload: &[u8], base: u64, record_count: u32) -> Vec<u8> {
     let header = EntryHeader {
         length: (ENTRY_HEADER_BYTES + payload.len()) as u32,
-        kind: EntryKind::Batch,
+        kind,
         key_id: 0,
         record_count,
         owner: OwnerId(5),
@@ -216,7 +243,10 @@ pub(crate) fn entry(payload: &[u8], base: u64, record_count: u32) -> Vec<u8> {
 
 /// A run of entries, as the body of a fetch's answer.
 pub(crate) fn run() -> Vec<u8> {
-    (0..).zip(batches()).flat_map(|(index, batch)| entry(&batch, index * 9, 9)).collect()
+    let full = (0..).zip(batches()).flat_map(|(index, batch)| entry(&batch, index * 9, 9));
+    let sparse = (10..).zip(sparse_batches());
+    full.chain(sparse.flat_map(|(index, batch)| entry_of(EntryKind::Sparse, &batch, index * 100, 100)))
+        .collect()
 }
 
 /// Frames one behind the other, with and without bodies.

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tidemill_wire::batch::{BatchBuilder, BatchView, Compression};
+use tidemill_wire::batch::{BatchBuilder, Compression};
 use tidemill_wire::entry::EntryRun;
 use tidemill_wire::frame;
 use tidemill_wire::limits::{FRAME_BYTES_MAX, PROTOCOL_VERSION};
@@ -13,6 +13,7 @@ use tidemill_wire::message::{
     Ack, Append, CreateStream, Encoder, ErrorCode, Failure, Fetch, Fetched, Hello, Position, Request,
     RequestBody, Response, ResponseBody, Settings, StreamDescription, Welcome,
 };
+use tidemill_wire::numbered::NumberedBatch;
 use tidemill_wire::{RequestId, SequenceNumber, ShardIndex, StreamId, StreamName};
 
 /// No test waits for longer.
@@ -226,10 +227,11 @@ pub(crate) fn records(fetched: &Fetched, run: Bytes) -> Vec<Record> {
     let mut all = Vec::new();
     for entry in EntryRun::new(run) {
         let (header, payload) = entry.expect("a whole entry");
-        let batch = BatchView::parse(payload).expect("a batch as it was sent");
-        let numbered = (header.base_sequence.0..).zip(batch.into_records().expect("readable data"));
+        let batch =
+            NumberedBatch::parse(&header, payload).expect("a valid batch").expect("an entry with records");
+        let numbered = batch.into_records().expect("readable data");
         all.extend(numbered.map(|(sequence, record)| Record {
-            sequence,
+            sequence: sequence.0,
             key: record.key,
             data: record.data,
         }));

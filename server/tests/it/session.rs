@@ -52,6 +52,20 @@ fn a_foreign_version_is_told_which_one_is_spoken_and_sent_away() {
 }
 
 #[test]
+fn the_newest_version_that_both_speak_is_spoken() {
+    let server = Fixture::start();
+    for (version_min, version_max, expected) in [(1, 1, 1), (0, 9, PROTOCOL_VERSION), (1, 2, 2), (2, 2, 2)] {
+        let mut client = Client::connect_silently(server.addresses().native);
+        let range = Hello { version_min, version_max, client: "some".to_owned() };
+        let ResponseBody::Welcome(welcome) = client.ask(RequestBody::Hello(range)) else {
+            panic!("versions {version_min} to {version_max} are not welcome")
+        };
+        assert_eq!(welcome.version, expected);
+        assert_eq!(client.ask(RequestBody::Ping), ResponseBody::Done);
+    }
+}
+
+#[test]
 fn requests_sent_in_one_write_are_all_answered() {
     let server = Fixture::start();
     let mut client = server.client();

@@ -45,7 +45,11 @@ fn valid() -> Vec<Vec<u8>> {
             if n == 3 { watermarks::encode(&[(OwnerId(1), SequenceNumber(9))]) } else { vec![7; 24] };
         let header = EntryHeader {
             length: (ENTRY_HEADER_BYTES + payload.len()) as u32,
-            kind: if n == 3 { EntryKind::Watermarks } else { EntryKind::Batch },
+            kind: match n {
+                3 => EntryKind::Watermarks,
+                4 => EntryKind::Sparse,
+                _ => EntryKind::Batch,
+            },
             key_id: 0,
             record_count: 2,
             owner: OwnerId(n % 2),

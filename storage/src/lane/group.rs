@@ -159,7 +159,7 @@ impl Room {
         let contents = contents.as_ref().expect("the active segment has its contents in memory");
         let part = contents.owner(request.owner);
         let (owners, points, kept) = match request.kind {
-            EntryKind::Batch => (u64::from(part.is_none()), 1, self.watermark_reserve),
+            EntryKind::Batch | EntryKind::Sparse => (u64::from(part.is_none()), 1, self.watermark_reserve),
             EntryKind::Watermarks => ((request.payload.len() / WATERMARK_BYTES) as u64, 0, 0),
         };
         let footer = contents.footer_bytes(self.more_owners + owners, self.more_points + points);

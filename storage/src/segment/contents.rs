@@ -75,7 +75,7 @@ impl Contents {
         self.entry_count += 1;
         self.last_time = self.last_time.max(header.append_time);
         match header.kind {
-            EntryKind::Batch => self.add_batch(position, header),
+            EntryKind::Batch | EntryKind::Sparse => self.add_batch(position, header),
             EntryKind::Watermarks => {
                 for (owner, next) in watermarks::decode(payload) {
                     self.add_watermark(owner, next);

@@ -3,6 +3,7 @@
 use tidemill_wire::batch::{BatchBuilder, Compression};
 use tidemill_wire::entry::{ENTRY_HEADER_BYTES, EntryHeader, EntryKind};
 use tidemill_wire::message::Fetched;
+use tidemill_wire::numbered::encode_sparse;
 use tidemill_wire::{OwnerId, SequenceNumber, Timestamp};
 
 use super::Shape;
@@ -14,20 +15,23 @@ fn entry(base: u64, records: u32, bytes: usize) -> Vec<u8> {
     for _ in 0..records {
         builder.push(b"key", &vec![7; bytes], None).unwrap();
     }
-    let payload = builder.build(Compression::None).unwrap();
+    framed(EntryKind::Batch, base, records, &builder.build(Compression::None).unwrap())
+}
+
+fn framed(kind: EntryKind, base: u64, numbers: u32, payload: &[u8]) -> Vec<u8> {
     let header = EntryHeader {
         length: u32::try_from(ENTRY_HEADER_BYTES + payload.len()).unwrap(),
-        kind: EntryKind::Batch,
+        kind,
         key_id: 0,
-        record_count: records,
+        record_count: numbers,
         owner: OwnerId(1),
         base_sequence: SequenceNumber(base),
         append_time: Timestamp(0),
         segment_epoch: 1,
         durable_before: 0,
     };
-    let mut bytes = header.encode(&payload).to_vec();
-    bytes.extend_from_slice(&payload);
+    let mut bytes = header.encode(payload).to_vec();
+    bytes.extend_from_slice(payload);
     bytes.resize(header.stride(), 0);
     bytes
 }
@@ -66,6 +70,15 @@ fn records_that_are_missing_or_come_twice_are_refused() {
     check(&fetched(0, 3), &[entry(1, 2, 1)], Err(late));
     let short = "fetched run has records from 2 where 3 is due";
     check(&fetched(0, 3), &[entry(0, 2, 1)], Err(short));
+}
+
+#[test]
+fn what_compaction_took_is_not_missing() {
+    let payload =
+        encode_sparse(&[1, 4], &entry(0, 2, 10)[ENTRY_HEADER_BYTES..ENTRY_HEADER_BYTES + 24 + 8 + 23]);
+    let sparse = framed(EntryKind::Sparse, 2, 5, &payload);
+    let empty = framed(EntryKind::Sparse, 7, 93, &encode_sparse(&[], &[]));
+    check(&fetched(0, 100), &[entry(0, 2, 10), sparse, empty], Ok(23 + 23));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use bytes::{BufMut, BytesMut};
 use tidemill_wire::OwnerId;
 use tidemill_wire::batch::{BatchBuilder, Compression};
 use tidemill_wire::entry::{ENTRY_HEADER_BYTES, stride};
+use tidemill_wire::numbered::encode_sparse;
 
 use super::*;
 
@@ -30,10 +31,36 @@ fn entry_with(base: u64, count: u64, time: u64, change: impl FnOnce(&mut EntryHe
         durable_before: 0,
     };
     change(&mut header);
-    let mut bytes = BytesMut::from(&header.encode(&payload)[..]);
-    bytes.put_slice(&payload);
+    whole(&header, &payload)
+}
+
+fn whole(header: &EntryHeader, payload: &[u8]) -> Bytes {
+    let mut bytes = BytesMut::from(&header.encode(payload)[..]);
+    bytes.put_slice(payload);
     bytes.resize(stride(bytes.len()), 0);
     bytes.freeze()
+}
+
+/// What compaction has left of `count` numbers from `base`: the records with these, each its own number.
+fn sparse(base: u64, count: u32, left: &[u64]) -> Bytes {
+    let mut builder = BatchBuilder::new();
+    for number in left {
+        builder.push(b"", number.to_string().as_bytes(), None).expect("small");
+    }
+    let offsets: Vec<u32> = left.iter().map(|number| (number - base) as u32).collect();
+    let payload = encode_sparse(&offsets, &builder.build(Compression::None).unwrap_or_default());
+    let header = EntryHeader {
+        length: u32::try_from(ENTRY_HEADER_BYTES + payload.len()).expect("small"),
+        kind: EntryKind::Sparse,
+        key_id: 0,
+        record_count: count,
+        owner: OwnerId(1),
+        base_sequence: SequenceNumber(base),
+        append_time: Timestamp(1),
+        segment_epoch: 0,
+        durable_before: 0,
+    };
+    whole(&header, &payload)
 }
 
 fn run(entries: &[Bytes]) -> Bytes {
@@ -60,11 +87,19 @@ fn show(accepted: Accepted) -> String {
         Piece::Entry(entry) => {
             let (first, next) = (entry.first.0, entry.next.0);
             let batch = entry.into_batch(ShardIndex(0)).expect("not compressed");
-            assert_eq!(batch.len() as u64, next - first);
-            for (number, record) in (first..next).zip(batch) {
-                assert_eq!((record.sequence.0, record.data), (number, Bytes::from(number.to_string())));
+            assert_eq!(batch.next_sequence().0, next);
+            let lowest = batch.first_sequence().0;
+            let records: Vec<_> = batch.collect();
+            for record in &records {
+                assert_eq!(record.data, record.sequence.to_string());
             }
-            format!("{first}..{next}")
+            let numbers: Vec<u64> = records.iter().map(|record| record.sequence.0).collect();
+            assert_eq!((numbers.first(), numbers.is_sorted()), (Some(&lowest), true));
+            if (first..next).eq(numbers.iter().copied()) {
+                format!("{first}..{next}")
+            } else {
+                format!("{numbers:?} of {first}..{next}")
+            }
         }
     });
     let mut shown: Vec<_> = pieces.collect();
@@ -151,6 +186,36 @@ fn damage_ends_an_answer_after_what_is_whole() {
 
     let shown = show(at(0, None).accept(&answer(0, 5, 5), entry(0, 5, 1).slice(..40)));
     assert!(shown.contains("entry needs 64 bytes, found 40"), "{shown}");
+}
+
+#[test]
+fn what_compaction_took_is_no_gap() {
+    let entries = [entry(0, 3, 1), sparse(3, 10, &[5, 9]), sparse(13, 1000, &[]), sparse(1013, 7, &[1019])];
+    let (left, right) = ("[5, 9] of 3..13", "[1019] of 1013..1020");
+    check(at(0, None), &answer(0, 1020, 1020), &entries, &format!("0..3 {left} {right}"), 1020);
+    check(at(6, None), &answer(6, 1020, 1020), &entries, &format!("[9] of 6..13 {right}"), 1020);
+    check(at(10, None), &answer(10, 1020, 1020), &entries[1..], right, 1020);
+    check(at(500, None), &answer(500, 1013, 1020), &entries[2..3], "", 1013);
+    check(at(4, Some(9)), &answer(4, 1020, 1020), &entries[1..], "[5] of 4..9", 9);
+    check(at(10, Some(700)), &answer(10, 1020, 1020), &entries[1..], "", 700);
+    check(at(1, None), &answer(3, 13, 13), &entries[1..2], &format!("gap 1..3 {left}"), 13);
+}
+
+#[test]
+fn a_batch_is_cut_to_a_count_of_records() {
+    let mut cursor = at(4, None);
+    let accepted = cursor.accept(&answer(4, 13, 13), sparse(3, 10, &[3, 5, 9, 12]));
+    let Some(Piece::Entry(entry)) = accepted.pieces.into_iter().next() else { panic!("there are records") };
+    let mut batch = entry.into_batch(ShardIndex(0)).expect("not compressed");
+    batch.truncate(5);
+    assert_eq!((batch.len(), batch.first_sequence().0, batch.next_sequence().0), (3, 5, 13));
+    batch.truncate(2);
+    assert_eq!(
+        (batch.len(), batch.next_sequence().0),
+        (2, 12),
+        "the next reader goes on at the first one left out"
+    );
+    assert_eq!(batch.map(|record| record.sequence.0).collect::<Vec<_>>(), [5, 9]);
 }
 
 #[test]

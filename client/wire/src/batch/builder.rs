@@ -9,13 +9,13 @@ use crate::limits::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, KEY_BYTES_MAX, RECORD_BY
 /// Collects records and lays them out as columns. Keeps its memory from one batch to the next.
 #[derive(Clone, Debug)]
 pub struct BatchBuilder {
-    data: Vec<u8>,
-    data_ends: Vec<u32>,
-    keys: Vec<u8>,
-    key_ends: Vec<u32>,
-    timestamps: Vec<u64>,
+    pub(super) data: Vec<u8>,
+    pub(super) data_ends: Vec<u32>,
+    pub(super) keys: Vec<u8>,
+    pub(super) key_ends: Vec<u32>,
+    pub(super) timestamps: Vec<u64>,
     /// All keys so far are equal; then only the first is in `keys`.
-    one_key: bool,
+    pub(super) one_key: bool,
 }
 
 /// Why a record does not go into a batch.
@@ -211,6 +211,6 @@ impl Layout {
     }
 }
 
-fn length(column: &[u8]) -> u32 {
+pub(super) fn length(column: &[u8]) -> u32 {
     u32::try_from(column.len()).expect("bounded by BATCH_BYTES_MAX")
 }

@@ -225,20 +225,39 @@ impl BatchView {
         &self.bytes[self.key_range(index)]
     }
 
+    /// Bytes of the data of record `index`, inflated.
+    ///
+    /// # Panics
+    /// `index` is not below [`count`](Self::count).
+    #[must_use]
+    pub fn data_bytes(&self, index: u32) -> usize {
+        assert!(index < self.count, "record {index} of a batch of {}", self.count);
+        self.data_range(index).len()
+    }
+
     /// The records in order; inflates compressed data once.
     pub fn records(&self) -> Result<Records<'_>, CompressionError> {
-        let stored = self.bytes.slice(self.columns.data..);
-        let raw = match self.compression {
-            Compression::None => stored,
-            codec => Bytes::from(codec.inflate(&stored, self.raw_bytes as usize)?),
-        };
-        Ok(Records { batch: Cow::Borrowed(self), raw, next: 0 })
+        Ok(Records { batch: Cow::Borrowed(self), raw: self.raw_data()?, next: 0 })
     }
 
     /// As [`records`](Self::records), for callers that outlive the view.
     pub fn into_records(self) -> Result<Records<'static>, CompressionError> {
         let raw = self.records()?.raw;
         Ok(Records { batch: Cow::Owned(self), raw, next: 0 })
+    }
+
+    /// The data column, inflated.
+    pub(super) fn raw_data(&self) -> Result<Bytes, CompressionError> {
+        let stored = self.bytes.slice(self.columns.data..);
+        match self.compression {
+            Compression::None => Ok(stored),
+            codec => Ok(Bytes::from(codec.inflate(&stored, self.raw_bytes as usize)?)),
+        }
+    }
+
+    /// Where in the inflated data column the data of record `index` is.
+    pub(super) fn data_range(&self, index: u32) -> std::ops::Range<usize> {
+        self.span(self.columns.data_ends, index)
     }
 
     fn end(&self, column: usize, index: u32) -> usize {
@@ -261,7 +280,7 @@ impl BatchView {
         keys + span.start..keys + span.end
     }
 
-    fn timestamp(&self, index: u32) -> Option<Timestamp> {
+    pub(super) fn timestamp(&self, index: u32) -> Option<Timestamp> {
         let Columns { timestamps, data_ends, .. } = self.columns;
         if timestamps == data_ends {
             return None;
@@ -305,7 +324,7 @@ impl Iterator for Records<'_> {
         self.next += 1;
         Some(Record {
             key: self.batch.bytes.slice(self.batch.key_range(index)),
-            data: self.raw.slice(self.batch.span(self.batch.columns.data_ends, index)),
+            data: self.raw.slice(self.batch.data_range(index)),
             timestamp: self.batch.timestamp(index),
         })
     }

@@ -83,7 +83,7 @@ fn lying_fields_are_refused_each_with_its_error() {
     check_error(&forged(4, &[0xff; 4]), EntryError::Truncated { needed, found: 72 });
     check_error(&forged(8, &[2]), EntryError::Version { version: 2 });
     check_error(&forged(9, &[0]), EntryError::Kind { kind: 0 });
-    check_error(&forged(9, &[3]), EntryError::Kind { kind: 3 });
+    check_error(&forged(9, &[4]), EntryError::Kind { kind: 4 });
     let (base, count) = (SequenceNumber(u64::MAX), 1);
     check_error(&forged(24, &[0xff; 8]), EntryError::Sequence { base, count });
     let mut damaged = samples::entry(b"payload", 1, 1);
@@ -124,23 +124,22 @@ fn run_may_end_without_padding() {
 }
 
 fn any_header() -> impl Strategy<Value = (EntryHeader, Vec<u8>)> {
-    let numbers = (any::<u16>(), any::<u32>(), any::<[u64; 5]>(), any::<bool>());
-    (numbers, prop::collection::vec(any::<u8>(), 0..100)).prop_map(
-        |((key_id, count, n, is_batch), payload)| {
-            let header = EntryHeader {
-                length: (ENTRY_HEADER_BYTES + payload.len()) as u32,
-                kind: if is_batch { EntryKind::Batch } else { EntryKind::Watermarks },
-                key_id,
-                record_count: count,
-                owner: OwnerId(n[0]),
-                base_sequence: SequenceNumber(n[1].min(u64::MAX - u64::from(count))),
-                append_time: Timestamp(n[2]),
-                segment_epoch: n[3],
-                durable_before: n[4],
-            };
-            (header, payload)
-        },
-    )
+    let kinds = prop::sample::select(vec![EntryKind::Batch, EntryKind::Watermarks, EntryKind::Sparse]);
+    let numbers = (any::<u16>(), any::<u32>(), any::<[u64; 5]>(), kinds);
+    (numbers, prop::collection::vec(any::<u8>(), 0..100)).prop_map(|((key_id, count, n, kind), payload)| {
+        let header = EntryHeader {
+            length: (ENTRY_HEADER_BYTES + payload.len()) as u32,
+            kind,
+            key_id,
+            record_count: count,
+            owner: OwnerId(n[0]),
+            base_sequence: SequenceNumber(n[1].min(u64::MAX - u64::from(count))),
+            append_time: Timestamp(n[2]),
+            segment_epoch: n[3],
+            durable_before: n[4],
+        };
+        (header, payload)
+    })
 }
 
 proptest! {

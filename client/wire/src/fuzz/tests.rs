@@ -39,6 +39,7 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         ("frame", vec![samples::frames()]),
         ("batch", batches),
         ("entry", vec![samples::run(), samples::entry(b"payload", 1, 1)]),
+        ("numbered", samples::numbered_payloads()),
         ("request", requests),
         ("response", responses),
     ])

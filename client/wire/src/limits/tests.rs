@@ -31,6 +31,7 @@ fn documented() -> Vec<(&'static str, String)> {
 fn documented_limits_are_those_of_the_code() {
     let values = named![
         PROTOCOL_VERSION,
+        PROTOCOL_VERSION_MIN,
         FRAME_BYTES_MAX_DEFAULT,
         FRAME_BYTES_MAX,
         MESSAGE_BYTES_MAX,

@@ -36,8 +36,8 @@ pub(super) struct Connection {
     socket: Socket,
     pub(super) peer: Option<SocketAddr>,
     outbox: Outbox,
-    /// The hello was answered.
-    pub(super) greeted: Cell<bool>,
+    /// The version that both sides speak, once the hello was answered.
+    pub(super) version: Cell<Option<u16>>,
     in_flight: Cell<u32>,
     answered: Signal,
     /// Bounds the stream descriptions that are made at a time.
@@ -158,7 +158,7 @@ impl Connection {
             socket,
             peer,
             outbox: Outbox::default(),
-            greeted: Cell::new(false),
+            version: Cell::new(None),
             in_flight: Cell::new(0),
             answered: Signal::default(),
             descriptions: Budget::new(DESCRIPTIONS_MAX, requests_max),
@@ -239,7 +239,7 @@ impl Connection {
     /// How long the peer has for what it owes: its hello, or the rest of a frame.
     fn patience(&self, assembler: &Assembler) -> Option<Duration> {
         match assembler.missing() {
-            _ if !self.greeted.get() => Some(HELLO_TIME_MAX),
+            _ if self.version.get().is_none() => Some(HELLO_TIME_MAX),
             0 => None,
             missing => Some(frame_time_max(missing)),
         }

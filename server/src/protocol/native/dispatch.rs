@@ -65,7 +65,7 @@ impl Connection {
             return Some(Failure::new(ErrorCode::ShuttingDown, "the server is going down"));
         }
         let is_hello = matches!(request, RequestBody::Hello(_));
-        if is_hello == self.greeted.get() {
+        if is_hello == self.version.get().is_some() {
             let text =
                 if is_hello { "the hello was answered before" } else { "the first request must be a hello" };
             return Some(Failure::new(ErrorCode::HelloExpected, text));

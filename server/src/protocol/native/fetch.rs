@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_lite::future::or;
+use tidemill_wire::entry::{EntryHeader, EntryKind};
 use tidemill_wire::limits::FETCH_WAIT_MS_MAX;
-use tidemill_wire::message::{Fetch, Fetched, ResponseBody};
+use tidemill_wire::message::{ErrorCode, Failure, Fetch, Fetched, ResponseBody};
 
 use super::connection::{Connection, Ticket};
 use super::error::fetch_failure;
 use super::limits::FETCH_MESSAGE_BYTES_MAX;
 use crate::service::stream::{self, Delivery, FetchError};
+
+/// The first version whose readers know sparse batches.
+const SPARSE_VERSION: u16 = 2;
 
 /// Begins to read, and answers when there is something, or nothing after all.
 pub(super) fn begin(mut ticket: Ticket, asked: Fetch) {
@@ -34,7 +39,10 @@ pub(super) fn begin(mut ticket: Ticket, asked: Fetch) {
         match or(core.fetch(fetch), gone).await {
             Ok(delivery) => {
                 connection.room().await;
-                deliver(&connection, ticket.id, delivery);
+                match check_readable(&connection, &delivery.entries) {
+                    Ok(()) => deliver(&connection, ticket.id, delivery),
+                    Err(failure) => ticket.settle(Err(failure)),
+                }
             }
             Err(error) => {
                 if matches!(error, FetchError::Throttled { .. }) {
@@ -50,6 +58,30 @@ pub(super) fn begin(mut ticket: Ticket, asked: Fetch) {
 fn bytes_max(connection: &Connection, wanted: u32) -> usize {
     let frame = connection.native.settings.frame_bytes_max as usize;
     (wanted as usize).min(frame.saturating_sub(FETCH_MESSAGE_BYTES_MAX))
+}
+
+/// Version 1 tells its readers to skip entries of other kinds than it knows, and so would lose the records of sparse batches.
+pub(super) fn check_readable(connection: &Connection, runs: &[Bytes]) -> Result<(), Failure> {
+    let version = connection.version.get().unwrap_or(0);
+    if version >= SPARSE_VERSION || !runs.iter().any(|run| holds_sparse(run)) {
+        return Ok(());
+    }
+    let text = format!(
+        "records here are compacted by key: version {version} cannot read them, {SPARSE_VERSION} can"
+    );
+    let limit = (u64::from(version), u64::from(SPARSE_VERSION));
+    Err(Failure::new(ErrorCode::UnsupportedVersion, text).with_limit(limit.0, limit.1))
+}
+
+fn holds_sparse(run: &[u8]) -> bool {
+    let mut rest = run;
+    while let Ok(header) = EntryHeader::decode(rest) {
+        if header.kind == EntryKind::Sparse {
+            return true;
+        }
+        rest = rest.get(header.stride()..).unwrap_or_default();
+    }
+    false
 }
 
 /// Puts what was read into the outbox.

@@ -13,7 +13,7 @@ use tidemill_wire::{RequestId, SequenceNumber};
 
 use super::connection::{Connection, Ticket};
 use super::error::fetch_failure;
-use super::fetch::deliver;
+use super::fetch::{check_readable, deliver};
 use super::limits::{PUSH_BYTES_MAX, PUSH_WAIT, SUBSCRIPTIONS_MAX};
 use crate::service::stream::{self, Delivery, FetchError};
 use crate::shard::{Event, Signal};
@@ -30,6 +30,7 @@ pub(super) struct Subscription {
 /// Why a subscription ends.
 enum Ending {
     Failed(FetchError),
+    Unreadable(Failure),
     Unsubscribed,
     ShuttingDown,
     ShardEnd,
@@ -100,6 +101,7 @@ async fn push(connection: &Rc<Connection>, id: RequestId, asked: Subscribe, subs
             let failure = fetch_failure(&error);
             (failure.code, failure.message)
         }
+        Ending::Unreadable(failure) => (failure.code, failure.message),
         Ending::Unsubscribed => (ErrorCode::Unsubscribed, "unsubscribed".to_owned()),
         Ending::ShuttingDown => (ErrorCode::ShuttingDown, "the server is going down".to_owned()),
         Ending::ShardEnd => {
@@ -146,6 +148,9 @@ async fn push_all(
         let fetch = step(&asked, position, bytes_max, wait);
         match core.fetch(fetch).await {
             Ok(delivery) => {
+                if let Err(failure) = check_readable(connection, &delivery.entries) {
+                    return Ending::Unreadable(failure);
+                }
                 next.set(Some(delivery.next));
                 let Delivery { bytes, closed, .. } = delivery;
                 if bytes > 0 {

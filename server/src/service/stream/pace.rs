@@ -6,8 +6,8 @@
 use bytes::Bytes;
 use tidemill_storage::Fetched;
 use tidemill_wire::SequenceNumber;
-use tidemill_wire::batch::payload_bytes_of;
-use tidemill_wire::entry::{ENTRY_HEADER_BYTES, EntryHeader};
+use tidemill_wire::entry::EntryHeader;
+use tidemill_wire::numbered::stored_bytes_of;
 
 use crate::service::quota::{ShardQuota, Wait};
 
@@ -49,17 +49,15 @@ impl Cut {
                     return cut;
                 }
                 rest = rest.get(header.stride()..).unwrap_or_default();
-                let next =
-                    SequenceNumber(header.base_sequence.0.saturating_add(u64::from(header.record_count)));
-                cut = Self { runs: run_number, bytes_of_last: run.len() - rest.len(), cost, next };
+                let bytes_of_last = run.len() - rest.len();
+                cut = Self { runs: run_number, bytes_of_last, cost, next: header.next_sequence() };
             }
         }
         cut
     }
 }
 
-/// Keys and data, as for appends; the whole payload of what is not a batch.
+/// Keys and data, as for appends; all bytes of what holds no records.
 fn cost_of(header: &EntryHeader, entry: &[u8]) -> u64 {
-    let payload = entry.get(ENTRY_HEADER_BYTES..).unwrap_or_default();
-    payload_bytes_of(payload).unwrap_or(u64::from(header.length))
+    stored_bytes_of(header, entry).unwrap_or(u64::from(header.length))
 }

@@ -101,7 +101,7 @@ async fn copy_points<F: File>(
             let header = entry_at(victim, &view, position, part.owner).map_err(failed)?;
             let dense = next.is_none_or(|next| next == header.base_sequence);
             let within = position + header.stride() as u64 <= point.end();
-            if header.kind != EntryKind::Batch || !dense || !within {
+            if header.kind == EntryKind::Watermarks || !dense || !within {
                 let expected = format!("sequence number {next:?} up to {}", point.end());
                 let found = format!("{} up to {}", header.base_sequence, position + header.stride() as u64);
                 return Err(damaged(position, expected, found));
