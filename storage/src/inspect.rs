@@ -1,25 +1,26 @@
 //! Looking at a lane's files from outside: for the offline tool.
 //!
-//! Promises to change nothing, to need no right to write, and to go on after whatever it finds: every file gets a report. Leaves out whether the lane
-//! may be opened: recovery decides that, with the same readers.
+//! Owns the reports: `segment` looks at one file, `relation` at what the files say about each other, `listing` names each entry. Promises to change
+//! nothing, to need no right to write, and to go on after whatever it finds: every file gets a report. A lane that is sound can be opened and read to its last
+//! entry; the tests flip bits to hold that against recovery and the reader.
 
 use std::path::{Path, PathBuf};
 
 use tidemill_wire::{LaneId, OwnerId, SequenceNumber, Timestamp};
 
+mod listing;
+mod order;
+mod relation;
+mod segment;
+
+pub use listing::{EntryLine, entries};
+
 use crate::{
-    env::{Access, Disk, Env, File},
+    env::{Disk, Env},
     error::DiskError,
-    limits::{SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES},
-    segment::{
-        COMPACTING_SUFFIX, PREPARING_SUFFIX,
-        contents::Contents,
-        footer::{OwnerRow, POINT_BYTES, Point},
-        load::{LoadError, Loaded, Scanned, load, scan, scan_bytes},
-        scan::WalkEnd,
-        segment_id_of, segment_path,
-    },
+    segment::{COMPACTING_SUFFIX, PREPARING_SUFFIX, RESERVE_SUFFIX, segment_id_of, segment_path},
 };
+use segment::Examined;
 
 /// What a segment file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub enum SegmentState {
     Open,
     /// Ready to be used, without entries.
     Spare,
+    /// Another segment holds all of it: one that was compacted, and that the next start retires.
+    Superseded,
     /// Not yet a segment; the next start removes it.
     Preparing,
     /// Not to be read as a segment.
@@ -75,6 +78,8 @@ pub struct OwnerReport {
     pub payload_bytes: u64,
     /// Whether only its next number is kept here, and no entry.
     pub watermark_only: bool,
+    /// Whether a start would let readers reach it. What retention will say of it is not known here.
+    pub is_live: bool,
 }
 
 /// One file.
@@ -96,6 +101,8 @@ pub struct SegmentReport {
     pub file_bytes: u64,
     /// Bytes of entries.
     pub entry_bytes: u64,
+    /// Bytes of the entries that a start would let readers reach, by their share of the payload. The rest is garbage.
+    pub live_bytes: u64,
     /// Entries of all kinds.
     pub entries: u64,
     /// When its first and its last entry were taken.
@@ -135,20 +142,29 @@ pub async fn verify<E: Env>(env: &E, directory: &Path) -> Result<LaneReport, Dis
 }
 
 async fn report<E: Env>(env: &E, directory: &Path, whole: bool) -> Result<LaneReport, DiskError> {
-    let mut segments = Vec::new();
+    let (mut examined, mut others) = (Vec::new(), Vec::new());
     for name in env.disk().list(directory)? {
-        if let Some(id) = segment_id_of(&name) {
-            segments.push(segment_report(env, segment_path(directory, id), id, whole).await);
+        let path = directory.join(&name);
+        let leftover = if let Some(id) = segment_id_of(&name) {
+            examined.push(segment::examine(env, segment_path(directory, id), id, whole).await);
+            continue;
         } else if name.ends_with(PREPARING_SUFFIX) {
-            let mut report = empty_report(directory.join(&name), None, SegmentState::Preparing);
-            report.findings.push(note(0, "a finished segment", "a file that was being prepared"));
-            segments.push(report);
+            "a file that was being prepared"
         } else if name.ends_with(COMPACTING_SUFFIX) {
-            let mut report = empty_report(directory.join(&name), None, SegmentState::Preparing);
-            report.findings.push(note(0, "a finished segment", "a copy that compaction had not finished"));
-            segments.push(report);
-        }
+            "a copy that compaction had not finished"
+        } else if name.ends_with(RESERVE_SUFFIX) {
+            "room that compaction had kept"
+        } else {
+            "a file that is no part of a lane, which a start leaves alone"
+        };
+        let mut report = empty_report(path, None, SegmentState::Preparing);
+        report.findings.push(note(0, "a finished segment", leftover));
+        others.push(report);
     }
+    relation::relate(&mut examined);
+    let mut segments: Vec<SegmentReport> = examined.into_iter().map(Examined::into_report).collect();
+    segments.append(&mut others);
+    segments.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(LaneReport { directory: directory.to_owned(), segments })
 }
 
@@ -162,129 +178,11 @@ fn empty_report(path: PathBuf, id: Option<u64>, state: SegmentState) -> SegmentR
         covers: None,
         file_bytes: 0,
         entry_bytes: 0,
+        live_bytes: 0,
         entries: 0,
         times: None,
         owners: Vec::new(),
         findings: Vec::new(),
-    }
-}
-
-async fn segment_report<E: Env>(env: &E, path: PathBuf, id: u64, whole: bool) -> SegmentReport {
-    let mut report = empty_report(path.clone(), Some(id), SegmentState::Unreadable);
-    let loaded = match load(env.disk(), &path, id, Access::Read).await {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            report.findings.push(load_finding(error));
-            return report;
-        }
-    };
-    report.lane = Some(loaded.header.lane);
-    report.created = Some(loaded.header.created);
-    report.covers = loaded.header.covers.map(|place| (place.first, place.last));
-    report.file_bytes = loaded.file.bytes();
-    if let Err(error) = fill(&mut report, &loaded, whole).await {
-        report.findings.push(load_finding(LoadError::Disk(error)));
-    }
-    report
-}
-
-async fn fill<F: File>(report: &mut SegmentReport, loaded: &Loaded<F>, whole: bool) -> Result<(), DiskError> {
-    let (Some(trailer), Some(rows)) = (&loaded.trailer, &loaded.rows) else {
-        let scanned = scan(&loaded.file, loaded.header.id).await?;
-        fill_from_scan(report, &scanned);
-        if report.covers.is_some() && loaded.trailer.is_none() {
-            let expected = "the trailer that a compacted segment has before its name".to_owned();
-            let found = "no valid trailer of this segment".to_owned();
-            report.findings.push(damage(loaded.file.bytes() - SEGMENT_TRAILER_BYTES, expected, found));
-        }
-        if let Some(trailer) = &loaded.trailer {
-            report.state = SegmentState::Sealed;
-            let found = "other bytes; the next start makes it anew from the entries";
-            report.findings.push(note(trailer.footer_position, "the owner table of the footer", found));
-        }
-        return Ok(());
-    };
-    report.state = SegmentState::Sealed;
-    report.entry_bytes = trailer.entries_end - SEGMENT_HEADER_BYTES;
-    report.entries = trailer.entry_count;
-    report.times = Some((trailer.first_time, trailer.last_time));
-    report.owners = rows.iter().map(owner_report).collect();
-    if !whole {
-        return Ok(());
-    }
-    loaded.file.populate(0..loaded.file.bytes()).await?;
-    let scanned = scan_bytes(&loaded.file.view(0..trailer.entries_end), loaded.header.id);
-    if scanned.end != trailer.entries_end {
-        let expected = format!("entries up to {}", trailer.entries_end);
-        report.findings.push(damage(scanned.end, expected, scanned.why.to_string()));
-        return Ok(());
-    }
-    let points = loaded.file.view(trailer.point_position(0)..trailer.point_position(trailer.point_count));
-    let expected = expected_footer(&scanned.contents);
-    if *rows != expected.0 {
-        let found = "rows that differ from the entries".to_owned();
-        report.findings.push(damage(
-            trailer.footer_position,
-            "rows of what the entries hold".to_owned(),
-            found,
-        ));
-    }
-    let stored = points.chunks_exact(POINT_BYTES as usize).filter_map(Point::decode);
-    if crc32fast::hash(&points) != trailer.points_crc || !stored.eq(expected.1) {
-        let found = "points that differ from the entries".to_owned();
-        let expected = "points of where the entries are".to_owned();
-        report.findings.push(damage(trailer.point_position(0), expected, found));
-    }
-    Ok(())
-}
-
-fn fill_from_scan(report: &mut SegmentReport, scanned: &Scanned) {
-    let contents = &scanned.contents;
-    report.state = if contents.entry_count == 0 { SegmentState::Spare } else { SegmentState::Open };
-    report.entry_bytes = scanned.end - SEGMENT_HEADER_BYTES;
-    report.entries = contents.entry_count;
-    report.times = (contents.entry_count > 0).then_some((contents.first_time, contents.last_time));
-    report.owners = expected_footer(contents).0.iter().map(owner_report).collect();
-    if let Some((position, stable)) = scanned.stray.witness {
-        let expected =
-            format!("an entry, since one at {position} says that the lane was stable up to {stable}");
-        report.findings.push(damage(scanned.end, expected, scanned.why.to_string()));
-    } else if scanned.stray.entries > 0 || matches!(scanned.why, WalkEnd::Broken(_)) {
-        let found = format!("{}, and {} entries behind it", scanned.why, scanned.stray.entries);
-        report.findings.push(note(scanned.end, "the end of the log, or another entry", &found));
-    }
-}
-
-/// The rows and points that a segment with these contents must have.
-fn expected_footer(contents: &Contents) -> (Vec<OwnerRow>, Vec<Point>) {
-    let (mut rows, mut points) = (Vec::new(), Vec::new());
-    for id in contents.sorted_owners() {
-        if let Some(part) = contents.owner(id) {
-            rows.push(part.row(id, u32::try_from(points.len()).unwrap_or(u32::MAX)));
-            points.extend_from_slice(&part.points);
-        }
-    }
-    (rows, points)
-}
-
-fn owner_report(row: &OwnerRow) -> OwnerReport {
-    OwnerReport {
-        owner: row.owner,
-        first: row.first,
-        next: row.next,
-        first_time: row.first_time,
-        last_time: row.last_time,
-        payload_bytes: row.payload_bytes,
-        watermark_only: row.point_count == 0,
-    }
-}
-
-fn load_finding(error: LoadError) -> Finding {
-    match error {
-        LoadError::Damaged(found) => damage(found.offset, found.expected, found.found),
-        LoadError::Disk(error) => {
-            damage(error.offset, "a file that can be read".to_owned(), error.to_string())
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod compact;
 mod damage;
+mod flip;
 mod inspect;
 mod lane;
 mod model;

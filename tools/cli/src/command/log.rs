@@ -1,5 +1,6 @@
 //! `tidemill log`: looks at the files of a data directory while no server runs on it.
 
+mod listing;
 mod report;
 
 use std::fs::File;
@@ -26,18 +27,25 @@ pub(crate) struct Log {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Show the segments of each lane: state, times, entries, and with --owners whose records they hold.
+    /// Show the segments of each lane: state, times, entries, live bytes, and with --owners whose records they hold.
+    ///
+    /// Live is what a start would let readers reach; what retention will say of it is not known to the files. Of each owner's part, IS tells whether it
+    /// is live, dead, or only the next number of an owner whose records are gone.
     #[command(after_help = "Examples:
   tidemill log inspect /var/lib/tidemill
-  tidemill log inspect /var/lib/tidemill/lane-000 --owners --json")]
+  tidemill log inspect /var/lib/tidemill/lane-000 --owners --json
+  tidemill log inspect ./data --lane 0 --entries | grep 'owner 7 '")]
     Inspect {
         #[command(flatten)]
         place: Place,
         /// Show what each shard has in each segment.
         #[arg(long)]
         owners: bool,
+        /// Show each entry instead, one a line, stray ones behind broken bytes included.
+        #[arg(long, conflicts_with = "owners")]
+        entries: bool,
     },
-    /// Read every byte and check it: each entry's checksum, each footer against its entries.
+    /// Read every byte and check it: each entry's checksum and order, each footer against its entries, each segment against the others.
     ///
     /// Prints what is damaged with file and offset. Exit code 0 if all is sound, 5 if something is damaged. An unfinished end of
     /// the last segment is what a crash leaves and no damage: it was never acknowledged.
@@ -62,7 +70,8 @@ struct Place {
 impl Log {
     pub(crate) fn run(&self, output: Output) -> Outcome {
         match &self.action {
-            Action::Inspect { place, owners } => {
+            Action::Inspect { place, entries: true, .. } => listing::print(place, output),
+            Action::Inspect { place, owners, entries: false } => {
                 let size = if *owners { Size::Owners } else { Size::Segments };
                 output.print(&Report::new(&place.examine(false)?, size), Report::text)
             }
@@ -87,8 +96,7 @@ impl Place {
                 "tidemill: a server runs on this directory; what it is writing may look unfinished or damaged",
             );
         }
-        let env =
-            LocalEnv::new().map_err(|error| CommandError::because(Exit::Failure, "io_uring", &error))?;
+        let env = local_env()?;
         let read = |directory: &PathBuf| {
             let report = env.block_on(async {
                 if whole { verify(&env, directory).await } else { inspect(&env, directory).await }
@@ -121,6 +129,10 @@ impl Place {
         }
         Ok(lanes)
     }
+}
+
+fn local_env() -> Outcome<LocalEnv> {
+    LocalEnv::new().map_err(|error| CommandError::because(Exit::Failure, "io_uring", &error))
 }
 
 fn is_lane(path: &Path) -> bool {

@@ -57,7 +57,14 @@ fn verify_finds_a_flipped_byte() {
     let (file, entry_bytes, count) = segments(&data);
     assert!(count > 1);
     let text = run(&["log", "inspect", &data, "--owners"]).ok();
-    assert!(text.contains("sealed") && text.contains("OWNER"), "{text}");
+    assert!(text.contains("sealed") && text.contains("OWNER") && text.contains("live"), "{text}");
+    let listed = run(&["log", "inspect", &data, "--entries"]).ok();
+    let report: Value =
+        serde_json::from_str(&run(&["log", "inspect", &data, "--json"]).ok()).expect("the report is JSON");
+    let told = report["lanes"][0]["segments"].as_array().into_iter().flatten();
+    let told: u64 = told.filter_map(|segment| segment["entries"].as_u64()).sum();
+    assert_eq!(listed.lines().count() as u64, told);
+    assert!(listed.contains(" batch owner ") && listed.contains(" mark owner 0 "), "{listed}");
 
     let segment = OpenOptions::new().read(true).write(true).open(&file).expect("the segment is there");
     let place = entry_bytes / 2;

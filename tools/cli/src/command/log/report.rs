@@ -37,8 +37,11 @@ struct Segment {
     file: String,
     id: Option<u64>,
     state: &'static str,
+    /// Ids of the first and the last segment of the log whose place it takes, if compaction made it.
+    covers: Option<(u64, u64)>,
     file_bytes: u64,
     entry_bytes: u64,
+    live_bytes: u64,
     entries: u64,
     first_time: Option<String>,
     last_time: Option<String>,
@@ -55,6 +58,7 @@ struct Owner {
     last_time: String,
     payload_bytes: u64,
     is_watermark_only: bool,
+    is_live: bool,
 }
 
 #[derive(Serialize)]
@@ -105,8 +109,19 @@ impl Report {
         for lane in &self.lanes {
             let entries: u64 = lane.segments.iter().map(|segment| segment.entries).sum();
             let bytes: u64 = lane.segments.iter().map(|segment| segment.entry_bytes).sum();
-            let (segments, entries, bytes) = (lane.segments.len(), show_count(entries), show_bytes(bytes));
-            text += &format!("{}: {segments} segments, {entries} entries, {bytes}\n", lane.directory);
+            let live: u64 = lane.segments.iter().map(|segment| segment.live_bytes).sum();
+            let disk: u64 = lane.segments.iter().map(|segment| segment.file_bytes).sum();
+            let owners = live_owners(&lane.segments);
+            text += &format!(
+                "{}: {} segments with {}, {} entries with {}, of which {} can be reached, of {} owners\n",
+                lane.directory,
+                lane.segments.len(),
+                show_bytes(disk),
+                show_count(entries),
+                show_bytes(bytes),
+                show_bytes(live),
+                show_count(owners)
+            );
             if self.size != Size::Findings {
                 text += &format!("{}\n", segments_table(&lane.segments));
             }
@@ -132,13 +147,18 @@ impl Report {
 
 fn segments_table(segments: &[Segment]) -> String {
     let mut table =
-        Table::new(["SEGMENT", "STATE", ">SIZE", ">FILLED", ">ENTRIES", ">OWNERS", "FIRST", "LAST"]);
+        Table::new(["SEGMENT", "STATE", ">SIZE", ">FILLED", ">LIVE", ">ENTRIES", ">OWNERS", "FIRST", "LAST"]);
     for segment in segments {
         table.row([
             segment.file.rsplit('/').next().unwrap_or_default().to_owned(),
-            segment.state.to_owned(),
+            if segment.covers.is_some() {
+                format!("{}, compacted", segment.state)
+            } else {
+                segment.state.to_owned()
+            },
             show_bytes(segment.file_bytes),
             show_bytes(segment.entry_bytes),
+            show_bytes(segment.live_bytes),
             show_count(segment.entries),
             show_count(segment.owners.len() as u64),
             segment.first_time.clone().unwrap_or_default(),
@@ -148,8 +168,14 @@ fn segments_table(segments: &[Segment]) -> String {
     table.render()
 }
 
+/// Owners with records that readers can reach.
+fn live_owners(segments: &[Segment]) -> u64 {
+    let owners = segments.iter().flat_map(|segment| &segment.owners).filter(|owner| owner.is_live);
+    owners.map(|owner| owner.owner).collect::<std::collections::BTreeSet<_>>().len() as u64
+}
+
 fn owners_table(segments: &[Segment]) -> String {
-    let mut table = Table::new(["SEGMENT", ">OWNER", ">FIRST", ">NEXT", ">SIZE", "FROM", "TO"]);
+    let mut table = Table::new(["SEGMENT", ">OWNER", ">FIRST", ">NEXT", ">SIZE", "FROM", "TO", "IS"]);
     for segment in segments {
         for owner in &segment.owners {
             table.row([
@@ -160,6 +186,12 @@ fn owners_table(segments: &[Segment]) -> String {
                 show_bytes(owner.payload_bytes),
                 owner.first_time.clone(),
                 owner.last_time.clone(),
+                match owner {
+                    Owner { is_watermark_only: true, .. } => "number",
+                    Owner { is_live: true, .. } => "live",
+                    Owner { .. } => "dead",
+                }
+                .to_owned(),
             ]);
         }
     }
@@ -175,11 +207,14 @@ impl From<&SegmentReport> for Segment {
                 SegmentState::Sealed => "sealed",
                 SegmentState::Open => "open",
                 SegmentState::Spare => "spare",
+                SegmentState::Superseded => "superseded",
                 SegmentState::Preparing => "preparing",
                 SegmentState::Unreadable => "unreadable",
             },
+            covers: segment.covers,
             file_bytes: segment.file_bytes,
             entry_bytes: segment.entry_bytes,
+            live_bytes: segment.live_bytes,
             entries: segment.entries,
             first_time: segment.times.map(|(first, _)| show_time(first)),
             last_time: segment.times.map(|(_, last)| show_time(last)),
@@ -208,6 +243,7 @@ impl From<&OwnerReport> for Owner {
             last_time: show_time(owner.last_time),
             payload_bytes: owner.payload_bytes,
             is_watermark_only: owner.watermark_only,
+            is_live: owner.is_live,
         }
     }
 }
