@@ -25,5 +25,5 @@ mod tasks;
 pub use config::LaneConfig;
 pub use env::{Disk, Env, File};
 pub use error::{AppendError, DiskError, FetchError, OpenError, UnknownOwner};
-pub use lane::{Appended, Bounds, Fetched, Lane, RecoveryReport, Retention};
+pub use lane::{AppendSink, Appended, Bounds, Fetched, Lane, RecoveryReport, Retention, Settled};
 pub use stats::{LaneHealth, LaneStats};

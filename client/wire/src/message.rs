@@ -7,6 +7,7 @@ mod failure;
 mod request;
 mod response;
 mod settings;
+mod shape;
 
 use flatbuffers::{FlatBufferBuilder, Follow, Verifiable, VerifierOptions};
 

@@ -135,6 +135,11 @@ impl ShardQuota {
         change(&mut self.read_bytes, now_ns, rates.read_bytes_per_second);
     }
 
+    /// Whether anything that is written is counted.
+    pub fn limits_writes(&self) -> bool {
+        self.write_bytes.is_some() || self.write_records.is_some()
+    }
+
     /// Takes a batch's bytes and records, or neither.
     ///
     /// # Errors

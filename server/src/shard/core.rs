@@ -15,6 +15,7 @@ use super::env::CoreEnv;
 use super::event::{Event, Signal};
 use super::executor::{Executor, yield_if_needed};
 use super::heartbeat::{Busy, Pulse, beat};
+use super::ledger::{Burst, BurstPart, Ledger};
 use super::limits::LETTERS_PER_TURN_MAX;
 use super::mailbox::{Mailbox, Post};
 use super::request::{Letter, Request};
@@ -71,6 +72,8 @@ pub struct Core {
     /// The lanes are closed, and the executor ends.
     closed: Rc<Event>,
     guests: Rc<Guests>,
+    /// Appends that came from other cores.
+    bursts: Rc<Ledger<BurstPart>>,
 }
 
 /// Those who are served and have to be seen off before the core closes: connections.
@@ -125,6 +128,7 @@ impl Core {
             stopping: Rc::default(),
             closed: Rc::default(),
             guests: Rc::default(),
+            bursts: Rc::default(),
         })
     }
 
@@ -150,7 +154,7 @@ impl Core {
     fn open(self: &Rc<Self>, letter: Letter) {
         self.metrics.mailbox_messages.increment();
         match letter {
-            Letter::Requests(requests) => requests.0.into_iter().for_each(|request| self.begin(request)),
+            Letter::Request(request) => self.begin(request),
             Letter::Publish { definition, done } => {
                 self.streams.publish(&definition);
                 tell(&done);
@@ -169,16 +173,9 @@ impl Core {
     /// Begins a request of another core: appends are queued here, in the order in which they were sent.
     fn begin(self: &Rc<Self>, request: Request) {
         match request {
-            Request::Append { append, reply } => match self.streams.append(append) {
-                Ok(queued) => {
-                    let work = self.busy.begin();
-                    self.spawn(async move {
-                        drop(reply.send(queued.await));
-                        drop(work);
-                    });
-                }
-                Err(error) => drop(reply.send(Err(error))),
-            },
+            Request::Appends { appends, reply } => {
+                Burst::begin(&self.bursts, &self.streams, appends, reply, self.busy.begin());
+            }
             Request::Fetch { fetch, mut reply } => {
                 let core = Rc::clone(self);
                 // Who waits for records gives the core nothing to do.

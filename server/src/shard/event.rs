@@ -98,6 +98,9 @@ impl Drop for Wait<'_> {
 impl Signal {
     /// Wakes all who wait.
     pub fn notify(&self) {
+        if self.wakers.borrow().is_empty() {
+            return;
+        }
         // A waker may run anything, also a registration, so nothing is borrowed while it does.
         let mut wakers = std::mem::take(&mut *self.wakers.borrow_mut());
         wakers.drain(..).for_each(Waker::wake);

@@ -1,11 +1,17 @@
 //! The way from core to core: a bounded mailbox for each, and the courier who takes a sender's requests there together.
 
 use std::future::Future;
+use std::rc::Rc;
 
 use async_channel::{Receiver, Sender};
+use futures_channel::oneshot;
 
+use super::core::Core;
+use super::ledger::{Claim, Ledger, Outcome};
 use super::limits::MAILBOX_LETTERS_MAX;
-use super::request::{Letter, Request, Requests};
+use super::request::{Letter, Request};
+use super::router::{Home, Unknown};
+use crate::service::stream::{Append, AppendError};
 
 /// Every core's letter box, seen from outside. Clones are the same; any thread may have one.
 #[derive(Clone, Debug)]
@@ -96,35 +102,77 @@ impl Drop for Mailbox {
     }
 }
 
-/// Collects the requests that one sender has for other cores, so that those of one read cross in one letter per core.
-#[derive(Debug, Default)]
-pub struct Courier {
-    bags: Vec<(u32, Vec<Request>)>,
+/// Begins the appends of one sender, and collects those for other cores, so that those of one read cross in one letter per core.
+pub struct Courier<C> {
+    ledger: Rc<Ledger<C>>,
+    bags: Vec<Bag>,
 }
 
-impl Courier {
-    /// A courier without letters.
+/// What goes to one core.
+struct Bag {
+    core: u32,
+    appends: Vec<Append>,
+    /// Where the ledger has them.
+    tokens: Vec<usize>,
+}
+
+impl<C: Claim> Courier<C> {
+    /// A courier without letters, whose sender's appends are kept in `ledger`.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(ledger: &Rc<Ledger<C>>) -> Self {
+        Self { ledger: Rc::clone(ledger), bags: Vec::new() }
     }
 
-    pub(super) fn take(&mut self, core: u32, request: Request) {
-        match self.bags.iter_mut().find(|(to, _)| *to == core) {
-            Some((_, bag)) => bag.push(request),
-            None => self.bags.push((core, vec![request])),
+    /// Begins an append: on this core it is queued now, for another one it is taken along. So the order of calls is the order in the
+    /// shard, if what was collected is delivered before another courier is used. The claim is settled later, or now if the append is refused.
+    pub fn append(&mut self, core: &Core, append: Append, claim: C) {
+        let (stream, shard) = (append.stream, append.shard);
+        match core.home(stream, shard) {
+            Ok(Home::Here) => self.ledger.append(core.streams(), append, claim),
+            Ok(Home::Core(other)) => self.take(other, append, claim),
+            Err(Unknown::Stream) => self.ledger.refuse(claim, AppendError::UnknownStream { stream }),
+            Err(Unknown::Shard) => self.ledger.refuse(claim, AppendError::UnknownShard { stream, shard }),
         }
     }
 
-    /// Delivers what was collected. Waits while a box is full, and so slows the sender. What cannot be delivered is answered by the
-    /// loss of its way back.
-    pub async fn deliver(&mut self, post: &Post) {
-        for (core, bag) in &mut self.bags {
-            if !bag.is_empty() {
-                let requests = Requests(std::mem::take(bag));
-                // A core that has gone drops the requests, whose senders then see that nobody answers.
-                let _ = post.send(*core, Letter::Requests(requests)).await;
+    pub(super) fn take(&mut self, core: u32, append: Append, claim: C) {
+        let token = self.ledger.note(claim);
+        match self.bags.iter_mut().find(|bag| bag.core == core) {
+            Some(bag) => {
+                bag.appends.push(append);
+                bag.tokens.push(token);
             }
+            None => self.bags.push(Bag { core, appends: vec![append], tokens: vec![token] }),
         }
+    }
+
+    /// Delivers what was collected. Waits while a box is full, and so slows the sender.
+    pub async fn deliver(&mut self, core: &Core) {
+        for bag in self.bags.iter_mut().filter(|bag| !bag.appends.is_empty()) {
+            let (letter, tokens, answer) = bag.close();
+            let ledger = Rc::clone(&self.ledger);
+            core.spawn(async move { ledger.answered(&tokens, answer.await.unwrap_or_default()) });
+            // A core that has gone drops the letter, and its way back with it.
+            let _ = core.post().send(bag.core, letter).await;
+        }
+    }
+
+    /// The letters that wait, and where the ledger has what is in them.
+    #[cfg(test)]
+    pub(super) fn letters(&mut self) -> Vec<(u32, Letter, Vec<usize>)> {
+        let close = |bag: &mut Bag| {
+            let (letter, tokens, _) = bag.close();
+            (bag.core, letter, tokens)
+        };
+        self.bags.iter_mut().map(close).collect()
+    }
+}
+
+impl Bag {
+    /// What was collected as a letter, where the ledger has it, and the way in which it is answered.
+    fn close(&mut self) -> (Letter, Vec<usize>, oneshot::Receiver<Vec<Outcome>>) {
+        let (reply, answer) = oneshot::channel();
+        let (appends, tokens) = (std::mem::take(&mut self.appends), std::mem::take(&mut self.tokens));
+        (Letter::Request(Request::Appends { appends, reply }), tokens, answer)
     }
 }

@@ -4,25 +4,43 @@ use std::sync::{Arc, mpsc};
 
 use async_channel::Sender;
 use futures_channel::oneshot;
-use tidemill_storage::Appended;
 use tidemill_wire::StreamId;
 
+use super::ledger::Outcome;
 use super::snapshot::CoreReport;
-use crate::service::stream::{Append, AppendError, Definition, Delivery, Fetch, FetchError, ShardBounds};
+use crate::service::stream::{Append, Definition, Delivery, Fetch, FetchError, ShardBounds};
 
-/// A request to the owner of a lane, with the way back.
+/// What is asked of the owner of lanes.
 #[derive(Debug)]
-pub(super) enum Request {
-    Append { append: Append, reply: oneshot::Sender<Result<Appended, AppendError>> },
-    Fetch { fetch: Fetch, reply: oneshot::Sender<Result<Delivery, FetchError>> },
-    Bounds { stream: StreamId, reply: oneshot::Sender<Vec<ShardBounds>> },
+pub enum Request {
+    /// Appends of one sender.
+    Appends {
+        /// In order.
+        appends: Vec<Append>,
+        /// Told in the same order when all of them are settled.
+        reply: oneshot::Sender<Vec<Outcome>>,
+    },
+    /// A shard is read.
+    Fetch {
+        /// What of it.
+        fetch: Fetch,
+        /// Where to.
+        reply: oneshot::Sender<Result<Delivery, FetchError>>,
+    },
+    /// What the shards of a stream hold.
+    Bounds {
+        /// Which stream.
+        stream: StreamId,
+        /// Where to.
+        reply: oneshot::Sender<Vec<ShardBounds>>,
+    },
 }
 
 /// What a mailbox carries.
 #[derive(Debug)]
 pub enum Letter {
-    /// Requests of one sender, in order.
-    Requests(Requests),
+    /// The owner of a lane is asked.
+    Request(Request),
     /// A stream is new or has changed.
     Publish {
         /// The stream as it is from now on.
@@ -53,7 +71,3 @@ pub enum Letter {
         done: mpsc::Sender<u32>,
     },
 }
-
-/// Requests that cross together.
-#[derive(Debug, Default)]
-pub struct Requests(pub(super) Vec<Request>);

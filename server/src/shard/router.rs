@@ -6,63 +6,27 @@ use std::future::Future;
 use futures_channel::oneshot;
 use futures_lite::future::or;
 use futures_util::future::join_all;
-use tidemill_storage::Appended;
 use tidemill_wire::{ShardIndex, StreamId};
 
 use super::core::Core;
-use super::mailbox::{Courier, Post};
-use super::request::{Letter, Request, Requests};
+use super::mailbox::Post;
+use super::request::{Letter, Request};
 use super::snapshot::CoreReport;
-use crate::service::stream::{Append, AppendError, Definition, Delivery, Fetch, FetchError, ShardBounds};
+use crate::service::stream::{Definition, Delivery, Fetch, FetchError, ShardBounds};
 
 /// Where a request belongs.
-enum Home {
+pub(super) enum Home {
     Here,
     Core(u32),
 }
 
-enum Started<L> {
-    Refused(AppendError),
-    Here(L),
-    There(oneshot::Receiver<Result<Appended, AppendError>>),
-}
-
-enum Unknown {
+/// What of a request's address is not known.
+pub(super) enum Unknown {
     Stream,
     Shard,
 }
 
 impl Core {
-    /// Begins an append: on this core it is queued now, for another one the courier takes it along. So the order of calls is the order in the
-    /// shard, if the courier delivers before another is used. The future is the acknowledgement.
-    pub fn append(
-        &self,
-        courier: &mut Courier,
-        append: Append,
-    ) -> impl Future<Output = Result<Appended, AppendError>> + use<> {
-        let (stream, shard) = (append.stream, append.shard);
-        let started = match self.home(stream, shard) {
-            Err(Unknown::Stream) => Started::Refused(AppendError::UnknownStream { stream }),
-            Err(Unknown::Shard) => Started::Refused(AppendError::UnknownShard { stream, shard }),
-            Ok(Home::Here) => match self.streams.append(append) {
-                Ok(queued) => Started::Here(queued),
-                Err(error) => Started::Refused(error),
-            },
-            Ok(Home::Core(core)) => {
-                let (reply, answer) = oneshot::channel();
-                courier.take(core, Request::Append { append, reply });
-                Started::There(answer)
-            }
-        };
-        async move {
-            match started {
-                Started::Refused(error) => Err(error),
-                Started::Here(queued) => queued.await,
-                Started::There(answer) => answer.await.unwrap_or(Err(AppendError::Closing)),
-            }
-        }
-    }
-
     /// Reads a shard wherever it is. A fetch that waits ends with nothing when the server goes down.
     pub async fn fetch(&self, fetch: Fetch) -> Result<Delivery, FetchError> {
         let (stream, shard) = (fetch.stream, fetch.shard);
@@ -72,8 +36,8 @@ impl Core {
             Ok(Home::Here) => self.streams.fetch(fetch, self.stopping.wait()).await,
             Ok(Home::Core(core)) => {
                 let (reply, answer) = oneshot::channel();
-                let requests = Requests(vec![Request::Fetch { fetch, reply }]);
-                let sent = self.post.send(core, Letter::Requests(requests)).await;
+                let letter = Letter::Request(Request::Fetch { fetch, reply });
+                let sent = self.post.send(core, letter).await;
                 sent.map_err(|_| FetchError::Closing)?;
                 answer.await.unwrap_or(Err(FetchError::Closing))
             }
@@ -87,8 +51,8 @@ impl Core {
         for core in self.others() {
             if definition.shards().iter().any(|shard| self.placement.core_of(shard.lane) == core) {
                 let (reply, answer) = oneshot::channel();
-                let requests = Requests(vec![Request::Bounds { stream: definition.id, reply }]);
-                if self.post.send(core, Letter::Requests(requests)).await.is_ok() {
+                let letter = Letter::Request(Request::Bounds { stream: definition.id, reply });
+                if self.post.send(core, letter).await.is_ok() {
                     answers.push(answer);
                 }
             }
@@ -110,7 +74,10 @@ impl Core {
         (0..self.placement.cores).filter(move |core| *core != own)
     }
 
-    fn home(&self, stream: StreamId, shard: ShardIndex) -> Result<Home, Unknown> {
+    pub(super) fn home(&self, stream: StreamId, shard: ShardIndex) -> Result<Home, Unknown> {
+        if self.streams.is_recent(stream, shard) {
+            return Ok(Home::Here);
+        }
         let known = self.streams.get(stream).ok_or(Unknown::Stream)?;
         let shard = known.definition().shard(shard).ok_or(Unknown::Shard)?;
         let core = self.placement.core_of(shard.lane);

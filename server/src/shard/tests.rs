@@ -1,19 +1,24 @@
 //! Tests of `shard`: what passes between cores, on real executors.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_lite::future::{block_on, poll_once, yield_now, zip};
-use tidemill_wire::{LaneId, StreamId};
+use tidemill_storage::Appended;
+use tidemill_wire::message::Ack;
+use tidemill_wire::{LaneId, SequenceNumber, ShardIndex, StreamId, Timestamp};
 
 use super::heartbeat::beat;
 use super::mailbox::Mailbox;
-use super::request::{Letter, Request, Requests};
+use super::request::{Letter, Request};
 use super::router::ask_all;
 use super::*;
 use crate::metrics::CoreMetrics;
+use crate::service::stream::{Append, AppendError};
 
 /// glommio loses a wake-up within 2,000 of these without the heartbeat.
 const ROUND_TRIPS: u32 = 10_000;
@@ -28,11 +33,8 @@ fn runtime() -> Runtime {
 async fn answer(mailbox: Mailbox) {
     while let Some(letter) = mailbox.receive().await {
         match letter {
-            Letter::Requests(requests) => {
-                for request in requests.0 {
-                    let Request::Bounds { reply, .. } = request else { panic!("{request:?}") };
-                    reply.send(Vec::new()).expect("somebody waits for the answer");
-                }
+            Letter::Request(Request::Bounds { reply, .. }) => {
+                reply.send(Vec::new()).expect("somebody waits for the answer");
             }
             Letter::Drain { .. } => return,
             other => panic!("{other:?}"),
@@ -42,8 +44,8 @@ async fn answer(mailbox: Mailbox) {
 
 async fn ask(post: &Post, core: u32) {
     let (reply, answer) = oneshot::channel();
-    let requests = Requests(vec![Request::Bounds { stream: StreamId(0), reply }]);
-    post.send(core, Letter::Requests(requests)).await.expect("the other core lives");
+    let letter = Letter::Request(Request::Bounds { stream: StreamId(0), reply });
+    post.send(core, letter).await.expect("the other core lives");
     answer.await.expect("the other core answers");
 }
 
@@ -95,22 +97,68 @@ fn thousands_of_round_trips_between_two_cores_complete() {
     }
 }
 
-#[test]
-fn a_courier_takes_requests_of_one_sender_along_together_and_in_order() {
-    let (post, mailboxes) = Post::new(2);
-    let mut courier = Courier::new();
-    for stream in 0..5 {
-        let (reply, _) = oneshot::channel();
-        courier.take(1, Request::Bounds { stream: StreamId(stream), reply });
+/// What became of appends, in the order in which it was told.
+#[derive(Clone, Default)]
+struct Told(Rc<RefCell<Vec<(u64, Outcome)>>>);
+
+impl Claim for (Told, u64) {
+    fn settle(settled: &mut Vec<(Self, Outcome)>) {
+        for ((told, number), outcome) in settled.drain(..) {
+            told.0.borrow_mut().push((number, outcome));
+        }
     }
-    block_on(courier.deliver(&post));
-    let Some(Letter::Requests(requests)) = mailboxes[1].try_receive() else { panic!("no letter") };
-    let streams = requests.0.iter().map(|request| match request {
-        Request::Bounds { stream, .. } => stream.0,
-        other => panic!("{other:?}"),
+}
+
+/// An append that is known by its number of records.
+fn append(records: u32) -> Append {
+    let (stream, shard, ack) = (StreamId(1), ShardIndex(0), Ack::Written);
+    Append { stream, shard, ack, batch: Bytes::new(), records, payload_bytes: 0 }
+}
+
+fn records(letter: &Letter) -> Vec<u32> {
+    let Letter::Request(Request::Appends { appends, .. }) = letter else { panic!("{letter:?}") };
+    appends.iter().map(|append| append.records).collect()
+}
+
+#[test]
+fn a_courier_takes_appends_of_one_sender_along_together_and_in_order() {
+    let (ledger, told) = (Rc::<Ledger<_>>::default(), Told::default());
+    let mut courier = Courier::new(&ledger);
+    for (core, number) in [(1, 0), (2, 1), (1, 2), (1, 3), (2, 4)] {
+        courier.take(core, append(number), (told.clone(), u64::from(number)));
+    }
+    let letters: Vec<_> =
+        courier.letters().iter().map(|(core, letter, _)| (*core, records(letter))).collect();
+    assert_eq!(letters, [(1, vec![0, 2, 3]), (2, vec![1, 4])]);
+    assert!(told.0.borrow().is_empty());
+}
+
+#[test]
+fn each_append_of_another_core_is_settled_once_whatever_comes_back() {
+    let (ledger, told) = (Rc::<Ledger<_>>::default(), Told::default());
+    let mut courier = Courier::new(&ledger);
+    let stored = |base| Ok(Appended { base_sequence: SequenceNumber(base), append_time: Timestamp(1) });
+    for round in 0..3_u64 {
+        for number in 0..4_u32 {
+            let claim = (told.clone(), round * 4 + u64::from(number));
+            courier.take(1 + number % 2, append(number), claim);
+        }
+        let letters = courier.letters();
+        assert_eq!(letters.len(), 2, "one letter for each core");
+        // The second core answers before the first, and in the last round it has gone.
+        for (core, _, tokens) in letters.iter().rev() {
+            let gone = round == 2 && *core == 2;
+            let outcomes = if gone { Vec::new() } else { vec![stored(round), stored(round)] };
+            ledger.answered(tokens, outcomes);
+        }
+    }
+    let mut told = told.0.take();
+    told.sort_by_key(|(number, _)| *number);
+    let expected = (0..12).map(|number| {
+        let gone = number > 8 && number % 2 == 1;
+        (number, if gone { Err(AppendError::Closing) } else { stored(number / 4) })
     });
-    assert_eq!(streams.collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
-    assert!(mailboxes[1].try_receive().is_none() && mailboxes[0].try_receive().is_none());
+    assert_eq!(told, expected.collect::<Vec<_>>());
 }
 
 #[test]
@@ -156,8 +204,8 @@ fn what_a_core_leaves_unread_is_answered_by_the_loss_of_its_way_back() {
     let (done, known) = async_channel::bounded(1);
     block_on(post.send(0, Letter::Forget { stream: StreamId(0), done })).expect("room");
     let (reply, answer) = oneshot::channel();
-    let requests = Requests(vec![Request::Bounds { stream: StreamId(0), reply }]);
-    block_on(post.send(0, Letter::Requests(requests))).expect("room");
+    let letter = Letter::Request(Request::Bounds { stream: StreamId(0), reply });
+    block_on(post.send(0, letter)).expect("room");
     drop(mailboxes);
     assert_eq!(known.try_recv(), Err(async_channel::TryRecvError::Closed));
     assert!(block_on(poll_once(answer)).is_some_and(|answer| answer.is_err()), "the sender waits for ever");

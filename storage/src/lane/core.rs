@@ -12,14 +12,14 @@ use std::{
 
 use bytes::Bytes;
 use foldhash::fast::FixedState;
-use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use hashbrown::HashMap;
 use tidemill_wire::{OwnerId, Timestamp, entry::EntryKind, message::Ack};
 
 use super::{
-    answer::{Appended, Stop},
+    answer::Stop,
     owner::Owner,
+    reply::{Replies, Reply},
     signal::{Signal, until},
 };
 use crate::{
@@ -32,7 +32,6 @@ use crate::{
 
 pub(super) type FileOf<E> = <<E as Env>::Disk as Disk>::File;
 pub(super) type SegmentOf<E> = Rc<Segment<FileOf<E>>>;
-pub(super) type Reply = oneshot::Sender<Result<Appended, AppendError>>;
 
 /// An entry that waits to be written.
 pub(super) struct Request {
@@ -119,14 +118,13 @@ impl<E: Env> Core<E> {
         payload: Bytes,
         record_count: u32,
         ack: Ack,
-    ) -> oneshot::Receiver<Result<Appended, AppendError>> {
-        let (reply, answer) = oneshot::channel();
+        reply: Reply,
+    ) {
         let mut state = self.state.borrow_mut();
         state.queued_bytes += entry_bytes(&payload);
         state.queue.push_back(Request { kind, owner, payload, record_count, ack, reply });
         drop(state);
         self.signals.writer.notify();
-        answer
     }
 
     /// Answers everything that waits with one error.
@@ -135,9 +133,9 @@ impl<E: Env> Core<E> {
         let queue = std::mem::take(&mut state.queue);
         state.queued_bytes -= queue.iter().map(|request| entry_bytes(&request.payload)).sum::<u64>();
         drop(state);
+        let mut replies = Replies::default();
         for request in queue {
-            // Whoever asked may be gone.
-            let _ = request.reply.send(Err(error.clone()));
+            replies.give(request.reply, Err(error.clone()));
         }
     }
 

@@ -12,7 +12,10 @@ use tidemill_wire::{
     message::Ack,
 };
 
-use super::core::{Reply, Request, SegmentOf, State, entry_bytes};
+use super::{
+    core::{Request, SegmentOf, State, entry_bytes},
+    reply::Reply,
+};
 use crate::{
     config::LaneConfig,
     env::Env,
@@ -48,8 +51,13 @@ pub(super) enum Plan<E: Env> {
     Idle,
 }
 
-/// Takes requests from the queue's front for one write.
-pub(super) fn plan<E: Env>(state: &mut State<E>, config: &LaneConfig, now: Timestamp) -> Plan<E> {
+/// Takes requests from the queue's front for one write. Those that cannot be written are put into `refused`.
+pub(super) fn plan<E: Env>(
+    state: &mut State<E>,
+    config: &LaneConfig,
+    now: Timestamp,
+    refused: &mut Vec<(Reply, AppendError)>,
+) -> Plan<E> {
     let segment = Rc::clone(state.active());
     let mut room = Room::of(&segment);
     let append_time = state.last_time.max(now);
@@ -69,7 +77,7 @@ pub(super) fn plan<E: Env>(state: &mut State<E>, config: &LaneConfig, now: Times
         let base = match number(state, request) {
             Ok(base) => base,
             Err(error) => {
-                refuse_front(state, error);
+                refused.extend(take_front(state).map(|reply| (reply, error)));
                 continue;
             }
         };
@@ -121,12 +129,11 @@ fn number<E: Env>(state: &State<E>, request: &Request) -> Result<SequenceNumber,
     last.map(|_| owner.planned).ok_or(AppendError::RecordCount { record_count })
 }
 
-fn refuse_front<E: Env>(state: &mut State<E>, error: AppendError) {
-    if let Some(request) = state.queue.pop_front() {
-        state.queued_bytes -= entry_bytes(&request.payload);
-        // Whoever asked may be gone.
-        let _ = request.reply.send(Err(error));
-    }
+/// Drops the first request of the queue.
+fn take_front<E: Env>(state: &mut State<E>) -> Option<Reply> {
+    let request = state.queue.pop_front()?;
+    state.queued_bytes -= entry_bytes(&request.payload);
+    Some(request.reply)
 }
 
 /// What is left of a segment, with the footer kept free.

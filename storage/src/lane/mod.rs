@@ -6,6 +6,7 @@
 use std::{cell::RefCell, future::Future, rc::Rc};
 
 use bytes::Bytes;
+use futures_channel::oneshot;
 use tidemill_wire::{
     OwnerId, SequenceNumber, Timestamp,
     entry::{ENTRY_HEADER_BYTES, EntryKind},
@@ -29,15 +30,18 @@ mod owner;
 mod preparer;
 mod reader;
 mod recovery;
+mod reply;
 mod sealer;
 mod signal;
 mod upkeep;
 mod writer;
 
 pub use answer::{Appended, Bounds, Fetched, RecoveryReport, Retention, TornTail};
+pub use reply::{AppendSink, Settled};
 
 use answer::Stop;
 use core::{Core, Signals, State, entry_bytes};
+use reply::Reply;
 use signal::{Signal, until};
 
 /// A handle on an open lane. Clones share it.
@@ -144,10 +148,39 @@ impl<E: Env> Lane<E> {
         record_count: u32,
         ack: Ack,
     ) -> impl Future<Output = Result<Appended, AppendError>> + use<E> {
-        let queued = self
-            .admit(owner, &payload, record_count)
-            .map(|()| self.core.enqueue(EntryKind::Batch, owner, payload, record_count, ack));
-        async move { queued?.await.unwrap_or(Err(AppendError::Closed)) }
+        let (reply, answer) = oneshot::channel();
+        let queued = self.queue(owner, payload, record_count, ack, Reply::Future(reply));
+        async move {
+            queued?;
+            answer.await.unwrap_or(Err(AppendError::Closed))
+        }
+    }
+
+    /// As [`append`](Self::append), but `sink` is told what became of the entry, with `token`: for callers with many entries under way, who so need neither
+    /// a task nor an allocation for each. An entry that is refused here is not told of again.
+    pub fn append_to(
+        &self,
+        sink: Rc<dyn AppendSink>,
+        token: u64,
+        owner: OwnerId,
+        payload: Bytes,
+        record_count: u32,
+        ack: Ack,
+    ) -> Result<(), AppendError> {
+        self.queue(owner, payload, record_count, ack, Reply::Sink { sink, token })
+    }
+
+    fn queue(
+        &self,
+        owner: OwnerId,
+        payload: Bytes,
+        record_count: u32,
+        ack: Ack,
+        reply: Reply,
+    ) -> Result<(), AppendError> {
+        self.admit(owner, &payload, record_count)?;
+        self.core.enqueue(EntryKind::Batch, owner, payload, record_count, ack, reply);
+        Ok(())
     }
 
     fn admit(&self, owner: OwnerId, payload: &Bytes, record_count: u32) -> Result<(), AppendError> {

@@ -6,12 +6,14 @@
 use std::{rc::Rc, time::Duration};
 
 use bytes::Bytes;
+use futures_channel::oneshot;
 use futures_util::future::select;
 use tidemill_wire::{OwnerId, SequenceNumber, entry::EntryKind, message::Ack};
 
 use super::{
     core::{Core, SegmentOf, State},
     preparer::{is_unused, staggered},
+    reply::Reply,
     signal::{give_way, until},
 };
 use crate::{
@@ -120,7 +122,8 @@ async fn keep_numbers<E: Env>(core: &Core<E>, dead: &[SegmentId]) -> bool {
             return false;
         }
         let payload = Bytes::from(watermarks::encode(rows));
-        let answer = core.enqueue(EntryKind::Watermarks, OwnerId(0), payload, 0, Ack::Durable);
+        let (reply, answer) = oneshot::channel();
+        core.enqueue(EntryKind::Watermarks, OwnerId(0), payload, 0, Ack::Durable, Reply::Future(reply));
         if !matches!(answer.await, Ok(Ok(_))) {
             return false;
         }

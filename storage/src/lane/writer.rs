@@ -15,6 +15,7 @@ use super::{
     answer::{Appended, Stop},
     core::{Core, SegmentOf, entry_bytes},
     group::{Group, Plan, plan},
+    reply::{Replies, Reply},
     signal::until,
 };
 use crate::{
@@ -50,11 +51,19 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
 
 /// What can be done now, if anything.
 fn step<E: Env>(core: &Core<E>) -> Option<Step<E>> {
+    let mut refused = Vec::new();
+    let step = next_step(core, &mut refused);
+    let mut replies = Replies::default();
+    refused.into_iter().for_each(|(reply, error)| replies.give(reply, Err(error)));
+    step
+}
+
+fn next_step<E: Env>(core: &Core<E>, refused: &mut Vec<(Reply, AppendError)>) -> Option<Step<E>> {
     let mut state = core.state.borrow_mut();
     if state.stop.is_some() {
         return Some(Step::End);
     }
-    match plan(&mut state, &core.config, core.env.now()) {
+    match plan(&mut state, &core.config, core.env.now(), refused) {
         Plan::Group(group) => Some(Step::Write(group)),
         Plan::Idle => state.closing.then_some(Step::End),
         Plan::Roll => {
@@ -89,9 +98,9 @@ async fn write<E: Env>(core: &Core<E>, group: Group<E>) -> Result<(), DiskError>
         Err(error) => {
             core.poison(error.clone());
             release_queue_bytes(core, &group);
+            let mut replies = Replies::default();
             for entry in group.entries {
-                // Whoever asked may be gone.
-                let _ = entry.reply.send(Err(AppendError::Poisoned { reason: error.clone() }));
+                replies.give(entry.reply, Err(AppendError::Poisoned { reason: error.clone() }));
             }
             Err(error)
         }
@@ -125,6 +134,16 @@ async fn put<E: Env>(core: &Core<E>, group: &Group<E>) -> Result<(), DiskError> 
 /// Shows the group's entries to readers and acknowledges them.
 fn complete<E: Env>(core: &Core<E>, group: Group<E>) {
     release_queue_bytes(core, &group);
+    show(core, &group);
+    let mut replies = Replies::default();
+    for entry in group.entries {
+        let EntryHeader { base_sequence, append_time, .. } = entry.header;
+        replies.give(entry.reply, Ok(Appended { base_sequence, append_time }));
+    }
+}
+
+/// Shows the group's entries to readers.
+fn show<E: Env>(core: &Core<E>, group: &Group<E>) {
     let mut woken = Vec::new();
     let mut state = core.state.borrow_mut();
     let state = &mut *state;
@@ -163,12 +182,6 @@ fn complete<E: Env>(core: &Core<E>, group: Group<E>) {
     state.stats.group_bytes.record(group.end - group.position);
     for signal in woken {
         signal.notify();
-    }
-    for entry in group.entries {
-        let appended =
-            Appended { base_sequence: entry.header.base_sequence, append_time: entry.header.append_time };
-        // Whoever asked may be gone.
-        let _ = entry.reply.send(Ok(appended));
     }
 }
 

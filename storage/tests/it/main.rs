@@ -9,4 +9,5 @@ mod model;
 mod record;
 mod seeds;
 mod simulate;
+mod sink;
 mod workload;

@@ -144,7 +144,7 @@ fn sources_that_go_before_their_copy_is_stable_are_noticed() {
 }
 
 /// One owner that keeps everything.
-fn plain() -> Scenario {
+pub(crate) fn plain() -> Scenario {
     Scenario {
         faults: Faults::default(),
         retention: Retention::FOREVER,

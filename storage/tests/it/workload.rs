@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, path::PathBuf, rc::Rc, time::Duration};
 
+use futures_util::future::Either;
 use tidemill_storage::{
     Env, FetchError, Lane, LaneConfig, LaneHealth, OpenError, RecoveryReport, Retention,
     sim::{Crash, Faults, Sim, SimEnv},
@@ -12,6 +13,7 @@ use crate::{
     model::Model,
     record::{payload, read_all, seen},
     seeds::Tally,
+    sink::Told,
 };
 
 /// What a seed does beside the crashes.
@@ -138,6 +140,8 @@ pub(crate) async fn client(
     scenario: Scenario,
 ) {
     let draw = |bound: u64| env.random_u64() % bound;
+    // Half of the owners are told by a sink, the others by a future for each entry.
+    let told = owner.0.is_multiple_of(2).then(Rc::<Told>::default);
     loop {
         let burst: Vec<_> = (0..1 + draw(6))
             .map(|_| {
@@ -150,7 +154,11 @@ pub(crate) async fn client(
                 };
                 let bytes = 8 + size as usize;
                 let label = model.borrow_mut().send(owner, bytes, count, ack);
-                (label, lane.append(owner, payload(label, bytes), count, ack))
+                let append = match &told {
+                    Some(told) => Either::Left(told.append(&lane, label, owner, (label, bytes), count, ack)),
+                    None => Either::Right(lane.append(owner, payload(label, bytes), count, ack)),
+                };
+                (label, append)
             })
             .collect();
         for (label, append) in burst {

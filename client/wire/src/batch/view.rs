@@ -208,6 +208,12 @@ impl BatchView {
         &self.bytes
     }
 
+    /// The whole batch, without the view.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+
     /// The key that all records share, if the batch was laid out that way.
     #[must_use]
     pub fn one_key(&self) -> Option<&[u8]> {

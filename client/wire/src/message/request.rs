@@ -7,7 +7,7 @@ use super::{Ack, Position, Settings};
 use crate::ids::{RequestId, ShardIndex, StreamId, StreamName};
 
 /// On the wire: no shard named.
-const ROUTE: u32 = u32::MAX;
+pub(super) const ROUTE: u32 = u32::MAX;
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use tidemill_wire::frame::{self, FRAME_HEADER_BYTES, Frame, FrameError};
+use tidemill_wire::frame::{self, FRAME_HEADER_BYTES, Frame, FrameError, FrameLengths};
 
 use super::buffers::Buffer;
 use super::limits::SMALL_FRAME_BYTES_MAX;
@@ -45,8 +45,8 @@ pub(super) enum Input {
 /// What a chunk begins with.
 #[derive(Debug)]
 pub(super) enum Cut {
-    /// A whole frame, which took so many bytes.
-    Frame(Frame, usize),
+    /// A whole frame.
+    Frame(FrameLengths),
     /// A large frame of so many bytes whose rest is to be received.
     Large(usize),
     /// Less than a small frame.
@@ -122,12 +122,10 @@ impl Assembler {
         }
     }
 
-    /// Cuts the first frame off a chunk.
-    pub(super) fn cut(&self, chunk: &mut Bytes) -> Result<Cut, FrameError> {
+    /// Looks at the first frame of a chunk.
+    pub(super) fn cut(&self, chunk: &[u8]) -> Result<Cut, FrameError> {
         match frame::peek(chunk, self.frame_bytes_max)? {
-            Some(lengths) if chunk.len() >= lengths.total => {
-                Ok(Cut::Frame(split(chunk, lengths.total, lengths.message), lengths.total))
-            }
+            Some(lengths) if chunk.len() >= lengths.total => Ok(Cut::Frame(lengths)),
             Some(lengths) if lengths.total > SMALL_FRAME_BYTES_MAX => Ok(Cut::Large(lengths.total)),
             Some(_) | None => Ok(Cut::Rest),
         }

@@ -16,10 +16,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_lite::future::or;
 use tidemill_wire::RequestId;
-use tidemill_wire::frame::FrameError;
-use tidemill_wire::message::{DecodeReason, ErrorCode, Failure, Response, ResponseBody};
+use tidemill_wire::frame::{FRAME_HEADER_BYTES, FrameError, FrameLengths};
+use tidemill_wire::message::{Appended, DecodeReason, ErrorCode, Failure, Response, ResponseBody};
 
 use super::Native;
+use super::append::Pending;
 use super::assembler::{Assembler, Cut, Input};
 use super::error::violation_failure;
 use super::limits::{DESCRIPTIONS_MAX, FAREWELL, HELLO_TIME_MAX, LINGER, WRITE_TIME_MAX, frame_time_max};
@@ -53,10 +54,18 @@ pub(super) struct Ticket {
     pub(super) id: RequestId,
     class: LatencyClass,
     began: Duration,
+    /// When it was answered, if somebody has looked at the clock.
+    ended: Option<Duration>,
     /// The memory of its batch.
     permit: Option<Permit>,
     /// Keeps the core's heartbeat short.
     work: Option<Work>,
+}
+
+/// When a frame came, and the memory that it takes.
+pub(super) struct Arrival {
+    pub(super) at: Duration,
+    pub(super) permit: Permit,
 }
 
 /// Why a connection is ended by the server.
@@ -175,7 +184,7 @@ impl Connection {
     /// Reads and begins requests until there are no more.
     async fn read(self: &Rc<Self>) -> End {
         let mut assembler = Assembler::new(self.native.settings.frame_bytes_max);
-        let mut courier = Courier::new();
+        let mut courier = Courier::new(&self.native.appends);
         loop {
             let input = match self.input(&mut assembler).await {
                 Ok(Some(input)) => input,
@@ -184,7 +193,10 @@ impl Connection {
             };
             let begun = match input {
                 Input::Chunk(chunk) => self.begin_all(chunk, &mut assembler, &mut courier).await,
-                Input::Large(frame, permit) => self.begin(frame, permit, &mut courier),
+                Input::Large(frame, permit) => {
+                    let arrival = Arrival { at: self.core().monotonic(), permit };
+                    self.begin(&frame.message, frame.body, arrival, &mut courier)
+                }
                 Input::End { torn } => {
                     if torn {
                         tracing::debug!(peer = ?self.peer, "connection ended within a frame");
@@ -193,7 +205,7 @@ impl Connection {
                 }
             };
             // Also after a violation: what came before it in the same read stands.
-            courier.deliver(self.core().post()).await;
+            courier.deliver(self.core()).await;
             if let Err(violation) = begun {
                 return violation.into();
             }
@@ -269,50 +281,73 @@ impl Connection {
 
     async fn begin_all(
         self: &Rc<Self>,
-        mut chunk: Bytes,
+        chunk: Bytes,
         assembler: &mut Assembler,
-        courier: &mut Courier,
+        courier: &mut Courier<Pending>,
     ) -> Result<(), Violation> {
         self.core().metrics().received_bytes.add(chunk.len() as u64);
+        let mut now = self.core().monotonic();
+        let mut start = 0;
         loop {
-            match assembler.cut(&mut chunk)? {
-                Cut::Frame(frame, bytes) => {
-                    let permit = self.room_for(bytes, courier).await?;
-                    self.begin(frame, permit, courier)?;
+            let rest = chunk.get(start..).unwrap_or_default();
+            match assembler.cut(rest)? {
+                Cut::Frame(FrameLengths { total, message }) => {
+                    let permit = match self.room_now(total) {
+                        Some(permit) => permit,
+                        None => {
+                            let permit = self.room_for(total, courier).await?;
+                            now = self.core().monotonic();
+                            permit
+                        }
+                    };
+                    let body = start + FRAME_HEADER_BYTES + message;
+                    let message = chunk.get(start + FRAME_HEADER_BYTES..body).unwrap_or_default();
+                    start += total;
+                    self.begin(message, chunk.slice(body..start), Arrival { at: now, permit }, courier)?;
                 }
                 Cut::Large(total) => {
                     let permit = self.room_for(total, courier).await?;
-                    let rest = total.saturating_sub(chunk.len());
-                    self.core().metrics().received_bytes.add(rest as u64);
-                    assembler.keep_large(&chunk, self.native.buffers.take(total), total, permit);
+                    let missing = total.saturating_sub(rest.len());
+                    self.core().metrics().received_bytes.add(missing as u64);
+                    assembler.keep_large(rest, self.native.buffers.take(total), total, permit);
                     return Ok(());
                 }
                 Cut::Rest => {
-                    assembler.keep(&chunk);
+                    assembler.keep(rest);
                     return Ok(());
                 }
             }
         }
     }
 
+    /// What [`room_for`](Self::room_for) waits for, if it is all there.
+    fn room_now(&self, bytes: usize) -> Option<Permit> {
+        if self.in_flight.get() >= self.native.settings.connection_requests_max || !self.outbox.has_room() {
+            return None;
+        }
+        let permit = self.native.budget.try_take(bytes as u64).ok()?;
+        self.core().metrics().inflight_bytes.set(self.native.budget.used());
+        Some(permit)
+    }
+
     /// Waits for a place on the connection, for room for answers and for memory on the core. What was collected for other cores is sent
     /// off before, for only its answers may make the room.
-    async fn room_for(&self, bytes: usize, courier: &mut Courier) -> Result<Permit, Violation> {
+    async fn room_for(&self, bytes: usize, courier: &mut Courier<Pending>) -> Result<Permit, Violation> {
         let requests_max = self.native.settings.connection_requests_max;
         if self.in_flight.get() >= requests_max {
-            courier.deliver(self.core().post()).await;
+            courier.deliver(self.core()).await;
             self.answered.until(|| (self.in_flight.get() < requests_max).then_some(())).await;
         }
         if !self.outbox.has_room() {
             // One read may bring thousands of small requests with large answers.
-            courier.deliver(self.core().post()).await;
+            courier.deliver(self.core()).await;
             self.outbox.room().await;
         }
         let bytes = bytes as u64;
         let permit = match self.native.budget.try_take(bytes) {
             Ok(permit) => permit,
             Err(Refused::NoRoom { .. }) => {
-                courier.deliver(self.core().post()).await;
+                courier.deliver(self.core()).await;
                 self.native.budget.take(bytes).map_err(Violation::Budget)?.await
             }
             Err(refused) => return Err(Violation::Budget(refused)),
@@ -326,16 +361,22 @@ impl Connection {
         self: &Rc<Self>,
         id: RequestId,
         class: LatencyClass,
+        began: Duration,
         permit: Option<Permit>,
     ) -> Ticket {
         self.in_flight.set(self.in_flight.get() + 1);
-        let (began, work) = (self.core().monotonic(), self.core().busy().begin());
-        Ticket { connection: Rc::clone(self), id, class, began, permit, work: Some(work) }
+        let work = Some(self.core().busy().begin());
+        Ticket { connection: Rc::clone(self), id, class, began, ended: None, permit, work }
     }
 
     /// Answers a request.
     pub(super) fn answer(&self, id: RequestId, body: ResponseBody) {
         self.deliver(id, body, Vec::new());
+    }
+
+    /// Answers an append.
+    pub(super) fn appended(&self, id: RequestId, appended: Appended) {
+        self.outbox.put_appended(&mut self.native.encoder.borrow_mut(), id, appended);
     }
 
     /// Answers a request with entries of the log behind the message.
@@ -428,18 +469,20 @@ impl Ticket {
         self.work = None;
     }
 
-    /// How long it has been in flight.
-    pub(super) fn age(&self) -> Duration {
-        self.connection.core().monotonic().saturating_sub(self.began)
+    /// Tells when it is answered, which is otherwise looked up when it is.
+    pub(super) fn end_at(&mut self, now: Duration) {
+        self.ended = Some(now);
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let us = u64::try_from(self.age().as_micros()).unwrap_or(u64::MAX);
-        self.connection.core().metrics().observe_duration_us(self.class, us);
+        let core = self.connection.core();
+        let ended = self.ended.unwrap_or_else(|| core.monotonic());
+        let us = u64::try_from(ended.saturating_sub(self.began).as_micros()).unwrap_or(u64::MAX);
+        core.metrics().observe_duration_us(self.class, us);
         self.permit = None;
-        self.connection.core().metrics().inflight_bytes.set(self.connection.native.budget.used());
+        core.metrics().inflight_bytes.set(self.connection.native.budget.used());
         self.connection.in_flight.set(self.connection.in_flight.get() - 1);
         self.connection.one_less();
     }

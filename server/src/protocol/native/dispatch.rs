@@ -2,16 +2,16 @@
 
 use std::rc::Rc;
 
-use tidemill_wire::frame::Frame;
+use bytes::Bytes;
 use tidemill_wire::message::{ErrorCode, Failure, Request, RequestBody};
 
-use super::connection::{Connection, Violation};
+use super::append::Pending;
+use super::connection::{Arrival, Connection, Violation};
 use super::error::decode_failure;
 use super::{
     append, create_stream, delete_stream, describe_stream, fetch, hello, list_streams, ping, subscribe,
     update_stream,
 };
-use crate::gate::budget::Permit;
 use crate::metrics::{LatencyClass, Operation};
 use crate::shard::Courier;
 
@@ -19,12 +19,12 @@ impl Connection {
     /// Begins one request. Does not wait, so requests begin in the order of their frames.
     pub(super) fn begin(
         self: &Rc<Self>,
-        frame: Frame,
-        permit: Permit,
-        courier: &mut Courier,
+        message: &[u8],
+        body: Bytes,
+        arrival: Arrival,
+        courier: &mut Courier<Pending>,
     ) -> Result<(), Violation> {
-        let Frame { message, body } = frame;
-        let Request { id, body: request } = match Request::decode(&message) {
+        let Request { id, body: request } = match Request::decode(message) {
             Ok(request) => request,
             Err(error) => {
                 let id = error.id.ok_or_else(|| Violation::Message(error.reason.clone()))?;
@@ -40,8 +40,8 @@ impl Connection {
         }
         let class = LatencyClass::of(&request);
         // Only a batch is kept until the answer; of other requests nothing is left but their few decoded fields.
-        let permit = matches!(request, RequestBody::Append(_)).then_some(permit);
-        let ticket = self.ticket(id, class, permit);
+        let permit = matches!(request, RequestBody::Append(_)).then_some(arrival.permit);
+        let ticket = self.ticket(id, class, arrival.at, permit);
         match request {
             RequestBody::Hello(asked) => return hello::answer(ticket, &asked),
             RequestBody::Ping => ping::answer(ticket),

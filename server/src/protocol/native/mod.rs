@@ -29,11 +29,12 @@ use std::rc::Rc;
 use tidemill_wire::LaneId;
 use tidemill_wire::message::Encoder;
 
+use self::append::Pending;
 use self::buffers::BufferPool;
 use self::log::PeerLog;
 use crate::gate::budget::Budget;
 use crate::net::{Listener, Socket};
-use crate::shard::{Core, sleep};
+use crate::shard::{Core, Ledger, sleep};
 
 /// What the protocol is served with.
 #[derive(Clone, Debug)]
@@ -59,6 +60,8 @@ pub struct Native {
     /// Admits bytes of requests before their frames are decoded.
     budget: Budget,
     connections: Budget,
+    /// Appends under way.
+    appends: Rc<Ledger<Pending>>,
     encoder: RefCell<Encoder>,
     /// What is read goes here first, so that a connection that is silent holds no memory.
     scratch: RefCell<Vec<u8>>,
@@ -78,6 +81,7 @@ impl Native {
             budget: Budget::new(settings.inflight_bytes_max, connections_max),
             connections: Budget::new(u64::from(settings.connections_max), 0),
             settings,
+            appends: Rc::default(),
             encoder: RefCell::new(Encoder::new()),
             scratch: RefCell::new(vec![0; limits::READ_BYTES]),
             buffers: BufferPool::new(),

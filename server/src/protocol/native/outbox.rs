@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 use std::io;
 
 use bytes::{Bytes, BytesMut};
-use tidemill_wire::message::{Encoder, Response};
+use tidemill_wire::RequestId;
+use tidemill_wire::message::{Appended, Encoder, Response};
 
 use super::limits::{ANSWER_BYTES, COPY_BYTES_MAX, OUTBOX_BYTES_MAX};
 use crate::metrics::CoreMetrics;
@@ -38,6 +39,17 @@ struct State {
     finished: bool,
 }
 
+impl State {
+    /// Has memory for small answers, and tells how many bytes of them there are.
+    fn make_room(&mut self) -> usize {
+        let bytes = self.small.len();
+        if self.small.capacity() == bytes {
+            self.small.reserve(ANSWER_BYTES);
+        }
+        bytes
+    }
+}
+
 impl Outbox {
     /// Puts in an answer with the entries behind it. What comes after the end is dropped.
     pub(super) fn put(&self, encoder: &mut Encoder, response: &Response, entries: Vec<Bytes>) {
@@ -46,10 +58,7 @@ impl Outbox {
         }
         let state = &mut *self.state.borrow_mut();
         let body_bytes = entries.iter().map(Bytes::len).sum();
-        let before = state.small.len();
-        if state.small.capacity() == before {
-            state.small.reserve(ANSWER_BYTES);
-        }
+        let before = state.make_room();
         encoder.response(&mut state.small, response, body_bytes);
         state.bytes += state.small.len() - before + body_bytes;
         for run in entries {
@@ -60,6 +69,18 @@ impl Outbox {
                 state.queue.push_back(run);
             }
         }
+        self.filled.notify();
+    }
+
+    /// Puts in the answer to an append.
+    pub(super) fn put_appended(&self, encoder: &mut Encoder, id: RequestId, appended: Appended) {
+        if self.closed.has_happened() {
+            return;
+        }
+        let state = &mut *self.state.borrow_mut();
+        let before = state.make_room();
+        encoder.appended(&mut state.small, id, appended);
+        state.bytes += state.small.len() - before;
         self.filled.notify();
     }
 

@@ -1,14 +1,14 @@
 //! Appends to a shard that this core owns.
 
-use std::future::Future;
+use std::rc::Rc;
 
 use bytes::Bytes;
-use tidemill_storage::{Appended, Env};
+use tidemill_storage::{AppendSink, Appended, Env};
 use tidemill_wire::message::Ack;
 use tidemill_wire::{ShardIndex, StreamId};
 
 use super::error::AppendError;
-use super::table::Streams;
+use super::table::{LocalShard, Streams};
 
 /// A checked batch for one shard.
 #[derive(Clone, Debug)]
@@ -27,34 +27,61 @@ pub struct Append {
     pub payload_bytes: u64,
 }
 
+/// What a queued append has cost its shard.
+pub struct Charge<E: Env> {
+    stream: StreamId,
+    shard: Rc<LocalShard<E>>,
+    payload_bytes: u64,
+    records: u32,
+}
+
+impl<E: Env> Charge<E> {
+    /// What the lane says about the append, in the words of streams. What was not stored is not charged, so that trying it again does not
+    /// cost it twice.
+    pub fn settle(
+        &self,
+        outcome: &Result<Appended, tidemill_storage::AppendError>,
+    ) -> Result<Appended, AppendError> {
+        let error = match outcome {
+            Ok(appended) => return Ok(*appended),
+            Err(error) => error,
+        };
+        self.shard.quota.borrow_mut().give_back_write(self.payload_bytes, u64::from(self.records));
+        Err(match error {
+            tidemill_storage::AppendError::UnknownOwner(_) => {
+                AppendError::UnknownStream { stream: self.stream }
+            }
+            tidemill_storage::AppendError::Closed => AppendError::Closing,
+            other => AppendError::Lane(other.clone()),
+        })
+    }
+}
+
 impl<E: Env> Streams<E> {
-    /// Charges the shard's quota and queues the batch, both in the order of the calls; the future is the acknowledgement. What the lane
-    /// refuses is not charged, so that trying it again does not cost it twice.
+    /// Charges the shard's quota and queues the batch, both in the order of the calls. `sink` is told what became of it, with `token`, and has the
+    /// charge settle it.
     pub fn append(
         &self,
         append: Append,
-    ) -> Result<impl Future<Output = Result<Appended, AppendError>> + use<E>, AppendError> {
+        sink: Rc<dyn AppendSink>,
+        token: u64,
+    ) -> Result<Charge<E>, AppendError> {
         let Append { stream, shard, ack, batch, records, payload_bytes } = append;
-        let known = self.get(stream).ok_or(AppendError::UnknownStream { stream })?;
-        let local = known.local(shard).ok_or(AppendError::UnknownShard { stream, shard })?;
+        let local = self.local(stream, shard)?;
         if local.closed.get() {
             return Err(AppendError::ShardClosed { stream, shard });
         }
-        let admitted = local.quota.borrow_mut().admit_write(self.now_ns(), payload_bytes, u64::from(records));
-        admitted.map_err(|wait| AppendError::Throttled { shard, wait })?;
-        let queued = local.lane.append(local.owner, batch, records, ack);
-        Ok(async move {
-            let outcome = queued.await;
-            if outcome.is_err() {
-                local.quota.borrow_mut().give_back_write(payload_bytes, u64::from(records));
-            }
-            match outcome {
-                Err(tidemill_storage::AppendError::UnknownOwner(_)) => {
-                    Err(AppendError::UnknownStream { stream })
-                }
-                Err(tidemill_storage::AppendError::Closed) => Err(AppendError::Closing),
-                other => Ok(other?),
-            }
-        })
+        let mut quota = local.quota.borrow_mut();
+        if quota.limits_writes() {
+            let admitted = quota.admit_write(self.now_ns(), payload_bytes, u64::from(records));
+            admitted.map_err(|wait| AppendError::Throttled { shard, wait })?;
+        }
+        drop(quota);
+        let queued = local.lane.append_to(sink, token, local.owner, batch, records, ack);
+        let charge = Charge { stream, shard: local, payload_bytes, records };
+        match queued {
+            Ok(()) => Ok(charge),
+            Err(error) => Err(charge.settle(&Err(error)).expect_err("it was not queued")),
+        }
     }
 }

@@ -13,7 +13,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use append::Append;
+pub use append::{Append, Charge};
 pub use definition::{Attributes, Definition, Shard};
 pub use error::{AppendError, FetchError, RouteError};
 pub use fetch::{Delivery, Fetch};

@@ -16,6 +16,7 @@ use tidemill_wire::message::ShardState;
 use tidemill_wire::{LaneId, OwnerId, ShardIndex, StreamId, StreamName};
 
 use super::definition::Definition;
+use super::error::AppendError;
 use crate::service::quota::ShardQuota;
 
 /// The streams of one core.
@@ -27,6 +28,8 @@ pub struct Streams<E: Env> {
     /// Fetches that wait for records.
     pub(super) waiting: Rc<Cell<u64>>,
     pub(super) waiting_max: u64,
+    /// The shard that was appended to last: most often the next one, too.
+    recent: RefCell<Option<(StreamId, Rc<LocalShard<E>>)>>,
 }
 
 /// A stream and those of its shards that this core owns.
@@ -65,6 +68,7 @@ impl<E: Env> Streams<E> {
             by_name: RefCell::new(BTreeMap::new()),
             waiting: Rc::new(Cell::new(0)),
             waiting_max,
+            recent: RefCell::new(None),
         }
     }
 
@@ -81,6 +85,28 @@ impl<E: Env> Streams<E> {
     /// The stream of this name.
     pub fn named(&self, name: &StreamName) -> Option<Rc<Stream<E>>> {
         self.by_name.borrow().get(name).cloned()
+    }
+
+    /// Whether this core holds the shard's lane; `false` if that takes a longer look.
+    pub fn is_recent(&self, stream: StreamId, shard: ShardIndex) -> bool {
+        matches!(&*self.recent.borrow(), Some((of, recent)) if (*of, recent.index) == (stream, shard))
+    }
+
+    /// A shard whose lane this core holds.
+    pub(super) fn local(
+        &self,
+        stream: StreamId,
+        shard: ShardIndex,
+    ) -> Result<Rc<LocalShard<E>>, AppendError> {
+        if let Some((of, recent)) = &*self.recent.borrow()
+            && (*of, recent.index) == (stream, shard)
+        {
+            return Ok(Rc::clone(recent));
+        }
+        let known = self.get(stream).ok_or(AppendError::UnknownStream { stream })?;
+        let local = known.local(shard).ok_or(AppendError::UnknownShard { stream, shard })?;
+        self.recent.replace(Some((stream, Rc::clone(&local))));
+        Ok(local)
     }
 
     /// How many streams there are.
@@ -100,6 +126,7 @@ impl<E: Env> Streams<E> {
     /// Takes in a stream that is new or has changed. Its shards on this core's lanes take appends from here on; those that were
     /// there keep what they have used of their quotas.
     pub fn publish(&self, definition: &Arc<Definition>) {
+        self.recent.take();
         let before = self.get(definition.id);
         let local = definition.shards().iter().map(|shard| {
             let lane = self.lanes.get(&shard.lane)?;
@@ -127,6 +154,7 @@ impl<E: Env> Streams<E> {
 
     /// Drops a stream that was deleted. Those who wait for its records are told.
     pub fn forget(&self, id: StreamId) {
+        self.recent.take();
         let Some(stream) = self.by_id.borrow_mut().remove(&id) else { return };
         let mut by_name = self.by_name.borrow_mut();
         // The name may already belong to a newer stream.

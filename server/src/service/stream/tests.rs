@@ -1,12 +1,13 @@
 //! Tests of `service::stream`: what is decided without a lane, and waits and refusals over one in the simulator.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use tidemill_storage::sim::{Faults, Sim, SimEnv};
-use tidemill_storage::{Env, Fetched, Lane, LaneConfig, Retention};
+use tidemill_storage::{AppendSink, Appended, Env, Fetched, Lane, LaneConfig, Retention, Settled};
 use tidemill_wire::batch::{BatchBuilder, BatchView, Compression, payload_bytes_of};
 use tidemill_wire::entry::{EntryHeader, EntryKind};
 use tidemill_wire::message::{Ack, Position, Quota, ShardState};
@@ -176,7 +177,30 @@ async fn append(
     let batch = Bytes::from(vec![7; bytes]);
     let payload_bytes = bytes as u64;
     let append = Append { stream: STREAM, shard: SHARD, ack: Ack::Durable, batch, records, payload_bytes };
-    Ok(streams.append(append)?.await?.base_sequence)
+    let told = Rc::<Told>::default();
+    let charge = streams.append(append, Rc::<Told>::clone(&told), 5)?;
+    let outcome = told.arrived.recv().await.expect("the sink lives");
+    Ok(charge.settle(&outcome)?.base_sequence)
+}
+
+/// Hears of one append.
+struct Told {
+    arriving: async_channel::Sender<Result<Appended, tidemill_storage::AppendError>>,
+    arrived: async_channel::Receiver<Result<Appended, tidemill_storage::AppendError>>,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        let (arriving, arrived) = async_channel::bounded(1);
+        Self { arriving, arrived }
+    }
+}
+
+impl AppendSink for Told {
+    fn settle(&self, settled: &[Settled]) {
+        let [Settled { token: 5, outcome }] = settled else { panic!("{settled:?}") };
+        self.arriving.try_send(outcome.clone()).expect("an append is settled once");
+    }
 }
 
 /// Reads from a number on and tells how long it took.

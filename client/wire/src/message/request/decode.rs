@@ -1,6 +1,6 @@
 //! From received messages to requests.
 
-use super::super::{Ack, DecodeError, DecodeReason, Position, Settings, bounded, verified};
+use super::super::{Ack, DecodeError, DecodeReason, Position, Settings, bounded, shape, verified};
 use super::{
     Append, CreateStream, Fetch, Hello, ListStreams, ROUTE, Request, RequestBody, Subscribe, UpdateStream,
 };
@@ -10,8 +10,13 @@ use crate::limits::PEER_NAME_BYTES_MAX;
 
 impl Request {
     /// Verifies and reads a request's message. What carries no text (append, fetch, ping, subscribe, credit,
-    /// unsubscribe) is read without allocating.
+    /// unsubscribe) is read without allocating, but for what the first append of a process takes to learn how appends lie.
     pub fn decode(message: &[u8]) -> Result<Self, DecodeError> {
+        shape::read_append(message).map_or_else(|| Self::decode_any(message), Ok)
+    }
+
+    /// As [`decode`](Self::decode), by the verifier, whatever the message is.
+    pub(in crate::message) fn decode_any(message: &[u8]) -> Result<Self, DecodeError> {
         let request = verified::<fb::Request<'_>>(message)?;
         let id = RequestId(request.id());
         let body = RequestBody::decode(&request).map_err(|reason| DecodeError { id: Some(id), reason })?;

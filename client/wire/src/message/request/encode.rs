@@ -17,12 +17,19 @@ type Body = WIPOffset<UnionWIPOffset>;
 impl Encoder {
     /// Appends a request's frame to `out`, up to its body, of which `body_bytes` bytes must follow.
     pub fn request(&mut self, out: &mut BytesMut, request: &Request, body_bytes: usize) {
-        self.builder.reset();
-        let (body_type, body) = request.body.encode(&mut self.builder);
-        let args = fb::RequestArgs { id: request.id.0, body_type, body: Some(body) };
-        let root = fb::Request::create(&mut self.builder, &args);
-        self.builder.finish(root, None);
+        request.build(&mut self.builder);
         frame::put(out, self.builder.finished_data(), body_bytes);
+    }
+}
+
+impl Request {
+    /// Builds the message.
+    pub(in crate::message) fn build(&self, b: &mut Builder) {
+        b.reset();
+        let (body_type, body) = self.body.encode(b);
+        let args = fb::RequestArgs { id: self.id.0, body_type, body: Some(body) };
+        let root = fb::Request::create(b, &args);
+        b.finish(root, None);
     }
 }
 

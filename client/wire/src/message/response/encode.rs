@@ -3,14 +3,14 @@
 use bytes::BytesMut;
 use flatbuffers::{UnionWIPOffset, WIPOffset};
 
-use super::super::{Builder, Encoder, Failure, bounded};
+use super::super::{Builder, Encoder, Failure, bounded, shape};
 use super::{
     Appended, Fetched, NO_PARENT, Placement, Response, ResponseBody, RoutedAppend, ShardDescription,
     StreamDescription, StreamSummary, SubscriptionEnded, Welcome,
 };
 use crate::frame;
 use crate::generated::tidemill::native as fb;
-use crate::ids::ShardIndex;
+use crate::ids::{RequestId, ShardIndex};
 use crate::limits::{FAILURE_TEXT_BYTES_MAX, PEER_NAME_BYTES_MAX};
 use crate::routing::HashKey;
 
@@ -19,12 +19,26 @@ type Body = WIPOffset<UnionWIPOffset>;
 impl Encoder {
     /// Appends an answer's frame to `out`, up to its body, of which `body_bytes` bytes must follow.
     pub fn response(&mut self, out: &mut BytesMut, response: &Response, body_bytes: usize) {
-        self.builder.reset();
-        let (body_type, body) = response.body.encode(&mut self.builder);
-        let args = fb::ResponseArgs { id: response.id.0, body_type, body: Some(body) };
-        let root = fb::Response::create(&mut self.builder, &args);
-        self.builder.finish(root, None);
+        response.build(&mut self.builder);
         frame::put(out, self.builder.finished_data(), body_bytes);
+    }
+
+    /// Appends the answer to an append: the bytes are those of [`response`](Self::response), for less.
+    pub fn appended(&mut self, out: &mut BytesMut, id: RequestId, appended: Appended) {
+        if !shape::write_appended(out, id, &appended) {
+            self.response(out, &Response { id, body: ResponseBody::Appended(appended) }, 0);
+        }
+    }
+}
+
+impl Response {
+    /// Builds the message.
+    pub(in crate::message) fn build(&self, b: &mut Builder) {
+        b.reset();
+        let (body_type, body) = self.body.encode(b);
+        let args = fb::ResponseArgs { id: self.id.0, body_type, body: Some(body) };
+        let root = fb::Response::create(b, &args);
+        b.finish(root, None);
     }
 }
 
