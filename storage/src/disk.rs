@@ -1,7 +1,8 @@
 //! The real disk: files written through a ring into the page cache and read through a map of the same pages.
 //!
 //! Owns descriptors, maps and the completion of short transfers. Promises that no call blocks its core, but for `list`, `create_directory` and the
-//! mapping itself. Any environment may use it; it needs only a [`Ring`] that somebody drives. Leaves out when to write, flush or populate.
+//! mapping itself. What is not in memory is read past the page cache: a replay takes no page from those who have theirs there. Any environment may use it; it
+//! needs only a [`Ring`] that somebody drives. Leaves out when to write, flush or populate.
 #![allow(unsafe_code, reason = "mapping a file is unsafe, since another process could shrink it")]
 
 use std::{
@@ -27,19 +28,30 @@ use crate::{
     ring::Ring,
 };
 
+mod block;
+mod cold;
+mod turns;
+
+pub(crate) use block::Block;
+
+use cold::{Cold, ColdFile};
+
 const PAGE_BYTES: u64 = 4096;
+/// Pages whose residency is asked for at a time.
+const PAGES_ASKED_MAX: usize = 256;
 
 /// The file system, through a ring.
 #[derive(Clone)]
 pub struct RingDisk {
     ring: Ring,
+    cold: Rc<Cold>,
 }
 
 impl RingDisk {
     /// The file system through `ring`, which somebody has to drive.
     #[must_use]
     pub fn new(ring: Ring) -> Self {
-        Self { ring }
+        Self { cold: Cold::new(ring.clone()), ring }
     }
 
     /// The ring underneath.
@@ -66,7 +78,8 @@ impl RingDisk {
         let bytes = u64::try_from(status.st_size).unwrap_or(0);
         let map = map(&descriptor, bytes).map_err(|e| fail(Operation::Map, e))?;
         let path = std::cell::RefCell::new(path.clone());
-        Ok(RingFile(Rc::new(Inner { ring: self.ring.clone(), descriptor, map, bytes, path })))
+        let cold = (Rc::clone(&self.cold), ColdFile::new(Rc::clone(&descriptor)));
+        Ok(RingFile(Rc::new(Inner { ring: self.ring.clone(), descriptor, cold, map, bytes, path })))
     }
 }
 
@@ -151,6 +164,7 @@ pub struct RingFile(Rc<Inner>);
 struct Inner {
     ring: Ring,
     descriptor: Rc<OwnedFd>,
+    cold: (Rc<Cold>, ColdFile),
     map: Arc<Map>,
     bytes: u64,
     path: std::cell::RefCell<PathBuf>,
@@ -232,6 +246,30 @@ impl File for RingFile {
         Ok(())
     }
 
+    async fn fetch(&self, windows: Vec<Range<u64>>) -> Result<Vec<Bytes>, DiskError> {
+        let mut found: Vec<Bytes> = windows.iter().map(|window| self.view(window.clone())).collect();
+        let cold = |bytes: &Bytes| !is_resident(bytes);
+        let absent: Vec<usize> = (0..found.len()).filter(|index| cold(&found[*index])).collect();
+        if absent.is_empty() {
+            return Ok(found);
+        }
+        let offset = windows[absent[0]].start;
+        let wanted: Vec<Range<u64>> = absent.iter().map(|index| windows[*index].clone()).collect();
+        let (shared, file) = &self.0.cold;
+        let _turn = shared.turn().await;
+        let read = shared.read(file, &wanted).await;
+        match read.map_err(|e| self.failure(Operation::Read, offset, &e))? {
+            Some(read) => absent.into_iter().zip(read).for_each(|(index, bytes)| found[index] = bytes),
+            // Peers that take their bytes late hold all the memory there is for them: others' have to stay in the page cache.
+            None => {
+                for window in wanted {
+                    self.populate(window).await?;
+                }
+            }
+        }
+        Ok(found)
+    }
+
     async fn read(&self, position: u64, bytes: usize) -> Result<Bytes, DiskError> {
         let mut whole: Vec<u8> = Vec::new();
         while whole.len() < bytes {
@@ -288,6 +326,27 @@ fn first_half(mut buffers: Vec<Bytes>, wanted: &mut u64) -> Vec<Bytes> {
     }
     buffers.retain(|buffer| !buffer.is_empty());
     buffers
+}
+
+/// Whether touching the bytes would not wait for the disk at this moment. They may be anywhere in memory.
+#[must_use]
+pub fn is_resident(bytes: &Bytes) -> bool {
+    let skew = bytes.as_ptr() as usize % PAGE_BYTES as usize;
+    let (mut at, mut pages) =
+        (bytes.as_ptr().wrapping_sub(skew), (skew + bytes.len()).div_ceil(PAGE_BYTES as usize));
+    let mut states = [0_u8; PAGES_ASKED_MAX];
+    while pages > 0 && !bytes.is_empty() {
+        let asked = pages.min(PAGES_ASKED_MAX);
+        let length = asked * PAGE_BYTES as usize;
+        // SAFETY: the kernel writes one byte for each of `asked` pages, for which there is room, and looks at addresses only.
+        let result = unsafe { libc::mincore(at.cast_mut().cast(), length, states.as_mut_ptr()) };
+        if result != 0 || states[..asked].iter().any(|state| state & 1 == 0) {
+            return false;
+        }
+        at = at.wrapping_add(length);
+        pages -= asked;
+    }
+    true
 }
 
 /// What is left of the buffers after their first `bytes` bytes.

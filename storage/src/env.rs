@@ -88,11 +88,14 @@ pub trait File: Clone + 'static {
     ) -> impl Future<Output = Result<(), DiskError>>;
     /// Makes everything stable whose write completed before this call.
     fn flush(&self) -> impl Future<Output = Result<(), DiskError>>;
-    /// Reads exactly `bytes` bytes from `position`.
+    /// The bytes of some windows, one after the other, so that nobody waits for the disk when they are touched. What is in memory is a view, the rest is
+    /// read, without displacing what others have in memory. Windows lie within the file.
+    fn fetch(&self, windows: Vec<Range<u64>>) -> impl Future<Output = Result<Vec<Bytes>, DiskError>>;
+    /// Reads exactly `bytes` bytes from `position`, as they are in the page cache.
     fn read(&self, position: u64, bytes: usize) -> impl Future<Output = Result<Bytes, DiskError>>;
     /// Brings a window into memory, so that touching its view does not wait for the disk.
     fn populate(&self, window: Range<u64>) -> impl Future<Output = Result<(), DiskError>>;
-    /// The bytes of a window, without a copy where the environment can. They must not be written while a view of them is held.
+    /// The bytes of a window, without a copy where the environment can. Whoever touches them sees to it that they are in memory. They must not be written while a view of them is held.
     /// A window outside the file is cut to the file.
     fn view(&self, window: Range<u64>) -> Bytes;
     /// Whether somebody still holds a view.

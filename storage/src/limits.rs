@@ -30,6 +30,18 @@ pub const WATERMARK_ROWS_MAX: usize = 4096;
 pub const SEALING_SEGMENTS_MAX: usize = 2;
 /// Bytes written, scanned or brought in at a time where much is to be moved, so that others get their turn between.
 pub const CHUNK_BYTES: u64 = 4 << 20;
+/// Bytes of entries that a reader brings together in one step; one entry may be more. A read of this size takes the core for less than 0.1 ms.
+pub const READ_STEP_BYTES: u64 = 1 << 20;
+/// A block that cold reads fill: a step's windows, each with what alignment adds to its ends.
+pub const COLD_BLOCK_BYTES: usize = 2 * READ_STEP_BYTES as usize;
+/// Bytes in blocks that are filled or wait for a peer to take them. Beyond it cold entries are brought into the page cache instead.
+pub const COLD_BYTES_MAX: usize = 64 << 20;
+/// Blocks kept for later.
+pub const IDLE_BLOCKS_MAX: usize = 4;
+/// Steps of readers that wait for one disk at a time: what a flush meets in the disk's queue is so much at most.
+pub const COLD_STEPS_MAX: usize = 2;
+/// Windows of one step that are read at a time.
+pub const COLD_WINDOWS_MAX: usize = 16;
 /// Owners or spans that upkeep looks at before it lets others run.
 pub const UPKEEP_BATCH: usize = 1024;
 /// Of a segment, one part in this many is kept free on the disk for compaction, so that it can free more on a full disk.
@@ -55,4 +67,7 @@ const _: () = assert!(SEGMENT_BYTES_MIN > SEGMENT_HEADER_BYTES + SEGMENT_TRAILER
 const _: () = assert!(SEGMENT_BYTES_MAX / 8 <= 1 << 32);
 const _: () = assert!(SEGMENT_BYTES_MIN.is_multiple_of(4096) && CHUNK_BYTES.is_multiple_of(4096));
 const _: () = assert!(WRITE_BUFFERS_MAX >= 8);
+const _: () =
+    assert!(COLD_BLOCK_BYTES as u64 >= READ_STEP_BYTES && COLD_BYTES_MAX > COLD_STEPS_MAX * COLD_BLOCK_BYTES);
+const _: () = assert!(COLD_STEPS_MAX * COLD_WINDOWS_MAX < RING_ENTRIES as usize);
 const _: () = assert!(MERGED_SEGMENTS_MIN <= VICTIMS_MAX && FREED_PARTS > GARBAGE_PARTS);

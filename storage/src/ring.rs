@@ -26,7 +26,10 @@ use std::{
 use bytes::Bytes;
 use io_uring::{IoUring, opcode, squeue, types};
 
-use crate::limits::{RING_COMPLETION_FACTOR, RING_ENTRIES, WRITE_BUFFERS_MAX};
+use crate::{
+    disk::Block,
+    limits::{RING_COMPLETION_FACTOR, RING_ENTRIES, WRITE_BUFFERS_MAX},
+};
 
 /// When operations are handed to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +67,7 @@ enum Slot {
 enum Held {
     Write { _file: Rc<OwnedFd>, buffers: Vec<Bytes>, _iovecs: Vec<libc::iovec> },
     Read { _file: Rc<OwnedFd>, buffer: Vec<u8> },
+    Block { _file: Rc<OwnedFd>, _block: Rc<Block> },
     File { _file: Rc<OwnedFd> },
     Path { _path: CString },
     Paths { _from: CString, _to: CString },
@@ -178,6 +182,27 @@ impl Ring {
             unsafe { buffer.set_len(*bytes) };
         }
         (result, buffer)
+    }
+
+    /// Reads from `position` into a block, from `at` on and up to `bytes` bytes, which nobody else reads into meanwhile. A read that would wait may
+    /// be made to wait on another thread from the start; one past the page cache never waits on this one.
+    pub(crate) async fn read_into(
+        &self,
+        file: &Rc<OwnedFd>,
+        position: u64,
+        block: &Rc<Block>,
+        at: usize,
+        bytes: usize,
+        elsewhere: bool,
+    ) -> io::Result<usize> {
+        let (pointer, room) = block.rest(at);
+        assert!(bytes <= room, "a read ends within its block");
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let flags = if elsewhere { squeue::Flags::ASYNC } else { squeue::Flags::empty() };
+        let read = opcode::Read::new(types::Fd(file.as_raw_fd()), pointer, bytes).offset(position);
+        let held = Held::Block { _file: Rc::clone(file), _block: Rc::clone(block) };
+        let (result, _) = self.operate(read.build().flags(flags), held).await;
+        transferred(result)
     }
 
     pub(crate) async fn flush(&self, file: &Rc<OwnedFd>, data_only: bool) -> io::Result<()> {

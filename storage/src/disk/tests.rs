@@ -60,3 +60,69 @@ fn dropped_operations_keep_their_buffers_until_the_kernel_is_done() {
         );
     });
 }
+
+/// A file of numbers, no page of which is in memory if the file system can help it.
+async fn cold_file(env: &LocalEnv, path: PathBuf, bytes: u64) -> RingFile {
+    let file = env.disk().create(path.clone(), bytes).await.expect("created");
+    let numbers: Vec<u8> = (0..bytes as u32 / 4).flat_map(u32::to_le_bytes).collect();
+    file.write(0, vec![Bytes::from(numbers)], WriteMode::Durable).await.expect("written");
+    file.flush().await.expect("flushed");
+    drop(file);
+    let plain = std::fs::File::open(&path).expect("opened");
+    rustix::fs::fadvise(&plain, 0, None, rustix::fs::Advice::DontNeed).expect("forgotten");
+    env.disk().open(path, Access::Read).await.expect("opened")
+}
+
+fn numbers(window: Range<u64>) -> Vec<u8> {
+    let all = (window.start as u32 / 4..=window.end as u32 / 4).flat_map(u32::to_le_bytes);
+    let skipped = window.start as usize % 4;
+    all.skip(skipped).take((window.end - window.start) as usize).collect()
+}
+
+#[test]
+fn windows_that_are_not_in_memory_are_read_as_they_are() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let env = LocalEnv::new().expect("a ring");
+    env.block_on(async {
+        let file = cold_file(&env, directory.path().join("file"), 4 << 20).await;
+        let windows = vec![0..1, 4095..4097, 10_001..70_003, 1 << 20..3 << 20, (4 << 20) - 5..4 << 20];
+        for _ in 0..2 {
+            let found = file.fetch(windows.clone()).await.expect("read");
+            for (window, bytes) in windows.iter().zip(found) {
+                assert_eq!(bytes, numbers(window.clone()), "{window:?}");
+            }
+            // What is in memory is served from there, beside what is not.
+            file.populate(8192..65_536).await.expect("populated");
+        }
+        assert!(is_resident(&file.view(8192..65_536)));
+    });
+}
+
+#[test]
+fn a_file_system_that_reads_through_the_page_cache_only_is_read_so() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let env = LocalEnv::new().expect("a ring");
+    env.block_on(async {
+        let file = cold_file(&env, directory.path().join("file"), 1 << 20).await;
+        file.0.cold.0.refuse_direct();
+        let found = file.fetch(vec![5..500_000, 600_000..600_001]).await.expect("read");
+        assert_eq!(found, [numbers(5..500_000), numbers(600_000..600_001)]);
+    });
+}
+
+#[test]
+fn peers_that_hold_all_blocks_leave_the_page_cache_to_others() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let env = LocalEnv::new().expect("a ring");
+    env.block_on(async {
+        let file = cold_file(&env, directory.path().join("file"), 4 << 20).await;
+        let mut held = Vec::new();
+        for round in 0..100_u64 {
+            let window = round * 40_000..round * 40_000 + 30_000;
+            let bytes = file.fetch(vec![window.clone()]).await.expect("read").remove(0);
+            assert_eq!(bytes, numbers(window));
+            held.push(bytes);
+        }
+        assert!(file.is_viewed(), "some of them are views");
+    });
+}

@@ -1,7 +1,7 @@
 //! The reader: from a sequence number or a time to the entries.
 //!
 //! Promises that no page is touched that may be on disk only, and that every entry handed out was checked against its checksum, its owner and its
-//! number. Nothing that was looked up before an await is trusted after it.
+//! number. Nothing that was looked up before an await is trusted after it. Works in steps of bounded size, so that readers of old data take turns.
 
 use std::rc::Rc;
 
@@ -16,6 +16,7 @@ use super::{
 use crate::{
     env::{Env, File},
     error::{Damage, FetchError, UnknownOwner},
+    limits::{POINT_BYTES_MAX, READ_STEP_BYTES},
     segment::{
         Segment,
         footer::{POINT_BYTES, Point},
@@ -26,8 +27,8 @@ use crate::{
 const POINTS_MAX: usize = 256;
 /// Points that a search in a footer brings in at once when it has come this close.
 const SEARCH_POINTS_MAX: u32 = 1024;
-/// Runs closer together than this are brought in together.
-const POPULATE_GAP_BYTES: u64 = 64 << 10;
+/// Runs closer together than this are brought in together: a disk reads so much in about the time of one more operation.
+const GAP_BYTES_MAX: u64 = 16 << 10;
 
 /// What a search is for.
 #[derive(Clone, Copy)]
@@ -73,7 +74,7 @@ pub(super) async fn fetch<E: Env>(
                 run.next = oldest;
             }
             Some(Ok((span, segment))) => {
-                if !read_span(&segment, owner, &span, &mut run).await? {
+                if !read_step(&segment, owner, &span, &mut run).await? {
                     break;
                 }
             }
@@ -131,13 +132,14 @@ async fn first_at<E: Env>(
         known.span_at_time(time).and_then(|span| Some((*span, Rc::clone(state.segment(span.segment)?))))
     };
     let Some((span, segment)) = found else { return Ok(None) };
-    let (first, points) = points_from(&segment, owner, &span, Target::Time(time)).await?;
-    populate(&segment, &points).await?;
-    let view = segment.file.view(0..segment.written.get());
-    for point in &points {
+    let (first, mut points) = points_from(&segment, owner, &span, Target::Time(time)).await?;
+    // The first one begins before the time, the second one at or after it.
+    points.truncate(2);
+    let stretches = stretches(&segment, &points).await?;
+    for (stretch, point) in each_point(&stretches) {
         let mut position = point.position();
         while position < point.end() {
-            let header = entry_at(&segment, &view, position, owner)?;
+            let header = entry_at(&segment, stretch, position, owner)?;
             if header.append_time >= time && header.next_sequence() > first {
                 return Ok(Some(header.base_sequence));
             }
@@ -166,49 +168,57 @@ impl Run {
     }
 }
 
-/// Gathers the span's entries from `run.next` on. Returns whether there is room for more.
-async fn read_span<F: File>(
+/// Gathers some of the span's entries from `run.next` on. Returns whether there is room for more. A span that was looked up before the segment was
+/// sealed does not know where its points are in the footer, so each step is given the span of its moment.
+async fn read_step<F: File>(
     segment: &Segment<F>,
     owner: OwnerId,
     span: &Span,
     run: &mut Run,
 ) -> Result<bool, FetchError> {
-    while run.next < span.next {
-        let (_, mut points) = points_from(segment, owner, span, Target::Sequence(run.next)).await?;
-        let mut budget = (run.bytes_max as u64).saturating_sub(run.bytes as u64);
-        let mut within = |point: &Point| {
-            let begins = budget > 0;
-            budget = budget.saturating_sub(point.bytes());
-            begins
-        };
-        // The first point holds the entry that comes next: it is read even if that is too large for the rest.
-        let kept = points.iter().take_while(|point| within(point)).count().max(1);
-        points.truncate(kept);
-        populate(segment, &points).await?;
-        let view = segment.file.view(0..segment.written.get());
-        let before = run.next;
-        for point in &points {
-            if !read_point(segment, &view, owner, point, run)? {
-                return Ok(false);
-            }
-        }
-        if run.next == before {
-            let found = format!("no entry with sequence number {before}");
-            return Err(damaged(
-                segment,
-                span.first.0,
-                "an index that leads to its entries".to_owned(),
-                found,
-            ));
+    let (_, mut points) = points_from(segment, owner, span, Target::Sequence(run.next)).await?;
+    let budget = (run.bytes_max as u64).saturating_sub(run.bytes as u64);
+    // A point of more than the usual size is a single entry.
+    let single = points.first().filter(|point| point.bytes() > POINT_BYTES_MAX);
+    if run.bytes > 0 && single.is_some_and(|point| point.bytes() > budget) {
+        return Ok(false);
+    }
+    // The first point holds the entry that comes next: it is read even if that is too large for the rest.
+    let kept = points_of_step(&points, budget).max(1);
+    points.truncate(kept);
+    let stretches = stretches(segment, &points).await?;
+    let before = run.next;
+    for (stretch, point) in each_point(&stretches) {
+        if !read_point(segment, stretch, owner, point, run)? {
+            return Ok(false);
         }
     }
+    if run.next == before {
+        let (expected, found) =
+            ("an index that leads to its entries", format!("no entry with sequence number {before}"));
+        return Err(damaged(segment, span.first.0, expected.to_owned(), found));
+    }
     Ok(run.has_room())
+}
+
+/// How many of the points are brought in at once: those that are wholly within the budget, and not more than a step.
+fn points_of_step(points: &[Point], mut budget: u64) -> usize {
+    let (mut room, mut end) = (READ_STEP_BYTES, None);
+    let fits = |point: &&Point| {
+        let gap = end.map_or(0, |end| point.position().saturating_sub(end)).min(GAP_BYTES_MAX);
+        let fits = budget >= point.bytes() && room >= gap + point.bytes();
+        budget = budget.saturating_sub(point.bytes());
+        room = room.saturating_sub(gap + point.bytes());
+        end = Some(point.end());
+        fits
+    };
+    points.iter().take_while(fits).count()
 }
 
 /// Gathers the entries of one point from `run.next` on. Returns whether there is room for more.
 fn read_point<F: File>(
     segment: &Segment<F>,
-    view: &Bytes,
+    stretch: &Stretch,
     owner: OwnerId,
     point: &Point,
     run: &mut Run,
@@ -216,7 +226,7 @@ fn read_point<F: File>(
     let (mut position, mut start, mut end) = (point.position(), None, point.position());
     let mut full = false;
     while position < point.end() {
-        let header = entry_at(segment, view, position, owner)?;
+        let header = entry_at(segment, stretch, position, owner)?;
         let stride = header.stride();
         if header.next_sequence() > run.next {
             if header.base_sequence > run.next {
@@ -235,12 +245,12 @@ fn read_point<F: File>(
         position += stride as u64;
     }
     if let Some(start) = start {
-        append_slice(&mut run.entries, view, start, end);
+        append_slice(&mut run.entries, &stretch.bytes, start - stretch.start, end - stretch.start);
     }
     Ok(!full)
 }
 
-/// Adds a piece of the view, to the last piece if it follows it in memory.
+/// Adds a piece of a stretch, to the last piece if it follows it in memory.
 fn append_slice(entries: &mut Vec<Bytes>, view: &Bytes, start: u64, end: u64) {
     let piece = view.slice(start as usize..end as usize);
     if let Some(last) = entries.last_mut() {
@@ -257,11 +267,11 @@ fn append_slice(entries: &mut Vec<Bytes>, view: &Bytes, start: u64, end: u64) {
 /// Checks the entry at a position.
 pub(super) fn entry_at<F: File>(
     segment: &Segment<F>,
-    view: &Bytes,
+    stretch: &Stretch,
     position: u64,
     owner: OwnerId,
 ) -> Result<EntryHeader, FetchError> {
-    let rest = view.get(position as usize..).unwrap_or_default();
+    let rest = stretch.from(position);
     let expected = || format!("an entry of owner {owner} in segment {:016x}", segment.id);
     let header = EntryHeader::verify(rest)
         .map_err(|error| damaged(segment, position, expected(), error.to_string()))?;
@@ -336,29 +346,65 @@ async fn footer_bytes<F: File>(
     segment: &Segment<F>,
     window: std::ops::Range<u64>,
 ) -> Result<Bytes, FetchError> {
-    if !segment.warm.get() {
-        segment.file.populate(window.clone()).await?;
-    }
-    Ok(segment.file.view(window))
+    let bytes = segment.file.fetch(vec![window]).await?;
+    Ok(bytes.into_iter().next().unwrap_or_default())
 }
 
-/// Brings the points' entries into memory, unless they were written so lately that they are.
-pub(super) async fn populate<F: File>(segment: &Segment<F>, points: &[Point]) -> Result<(), FetchError> {
-    if segment.warm.get() {
-        return Ok(());
+/// Neighbouring bytes of a segment, with the points that lead into them.
+pub(super) struct Stretch {
+    start: u64,
+    bytes: Bytes,
+    points: Vec<Point>,
+}
+
+impl Stretch {
+    /// Its bytes from a position on; none for a position outside.
+    fn from(&self, position: u64) -> &[u8] {
+        let at = position.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());
+        at.and_then(|at| self.bytes.get(at..)).unwrap_or_default()
     }
-    let mut points = points.iter();
-    let Some(first) = points.next() else { return Ok(()) };
-    let mut window = first.position()..first.end();
+
+    /// Some of its bytes, by their positions in the segment.
+    pub(super) fn slice(&self, positions: std::ops::Range<u64>) -> Bytes {
+        self.bytes.slice((positions.start - self.start) as usize..(positions.end - self.start) as usize)
+    }
+}
+
+/// The points of some stretches, each with its stretch.
+pub(super) fn each_point(stretches: &[Stretch]) -> impl Iterator<Item = (&Stretch, &Point)> {
+    stretches.iter().flat_map(|stretch| stretch.points.iter().map(move |point| (stretch, point)))
+}
+
+/// Brings in what points lead to.
+pub(super) async fn stretches<F: File>(
+    segment: &Segment<F>,
+    points: &[Point],
+) -> Result<Vec<Stretch>, FetchError> {
+    let mut groups: Vec<(std::ops::Range<u64>, Vec<Point>)> = Vec::new();
     for point in points {
-        if point.position() <= window.end.saturating_add(POPULATE_GAP_BYTES) {
-            window.end = window.end.max(point.end());
-        } else {
-            let ready = std::mem::replace(&mut window, point.position()..point.end());
-            segment.file.populate(ready).await?;
+        match groups.last_mut() {
+            Some((window, points))
+                if (window.start..=window.end.saturating_add(GAP_BYTES_MAX)).contains(&point.position()) =>
+            {
+                window.end = window.end.max(point.end());
+                points.push(*point);
+            }
+            _ => groups.push((point.position()..point.end(), vec![*point])),
         }
     }
-    Ok(segment.file.populate(window).await?)
+    let end = segment.written.get();
+    if let Some((window, _)) = groups.iter().find(|(window, _)| window.end > end) {
+        let expected = format!("entries up to {end}");
+        return Err(damaged(segment, window.start, expected, format!("a point up to {}", window.end)));
+    }
+    let windows = groups.iter().map(|(window, _)| window.clone()).collect();
+    let bytes = segment.file.fetch(windows).await?;
+    let stretch = |((window, points), bytes): ((std::ops::Range<u64>, Vec<Point>), Bytes)| Stretch {
+        start: window.start,
+        bytes,
+        points,
+    };
+    Ok(groups.into_iter().zip(bytes).map(stretch).collect())
 }
 
 fn known<E: Env>(state: &State<E>, owner: OwnerId) -> Result<&Owner, UnknownOwner> {

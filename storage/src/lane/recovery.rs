@@ -6,7 +6,6 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use tidemill_wire::{OwnerId, Timestamp};
@@ -362,7 +361,7 @@ async fn rewrite<F: File>(file: &F, from: u64, to: u64) -> Result<(), DiskError>
     let mut start = from;
     while start < to {
         let stop = to.min(start + CHUNK_BYTES);
-        let copy = Bytes::copy_from_slice(&file.view(start..stop));
+        let copy = file.read(start, (stop - start) as usize).await?;
         file.write(start, vec![copy], WriteMode::Cached).await?;
         start = stop;
     }

@@ -18,9 +18,6 @@ use crate::{
     segment::{Segment, footer::OwnerRow, trailer::Trailer},
 };
 
-/// Sealed segments whose pages are taken to be still in memory.
-const WARM_SEGMENTS: usize = 2;
-
 pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
     let next = || {
         if core.poisoned().is_some() {
@@ -48,11 +45,6 @@ async fn seal<E: Env>(core: &Core<E>, segment: &SegmentOf<E>) -> Result<(), Disk
     let rows = write_footer(segment).await?;
     adopt_rows(core, segment, &rows).await;
     segment.contents.replace(None);
-    let state = core.state.borrow();
-    let sealed = state.segments.values().rev().filter(|segment| segment.is_sealed());
-    for old in sealed.skip(WARM_SEGMENTS).take_while(|segment| segment.warm.get()) {
-        old.warm.set(false);
-    }
     Ok(())
 }
 

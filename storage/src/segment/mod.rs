@@ -95,8 +95,6 @@ pub(crate) struct Segment<F> {
     pub(crate) live_payload_bytes: Cell<u64>,
     /// Payload bytes of all its batches.
     pub(crate) payload_bytes: Cell<u64>,
-    /// Written so lately that its pages are still in memory.
-    pub(crate) warm: Cell<bool>,
     /// One flush at a time: the kernel reports a failure once per open file, so a second flush beside a failing one could seem to succeed.
     pub(crate) flush_gate: futures_util::lock::Mutex<()>,
 }
@@ -116,7 +114,6 @@ impl<F: File> Segment<F> {
             spans: Cell::new(0),
             live_payload_bytes: Cell::new(0),
             payload_bytes: Cell::new(0),
-            warm: Cell::new(true),
             flush_gate: futures_util::lock::Mutex::new(()),
         }
     }
@@ -125,7 +122,6 @@ impl<F: File> Segment<F> {
     pub(crate) fn sealed(id: SegmentId, path: PathBuf, file: F, trailer: Trailer) -> Self {
         let segment = Self::empty(id, path, file);
         segment.seal(trailer);
-        segment.warm.set(false);
         segment.contents.replace(None);
         segment
     }

@@ -10,6 +10,8 @@
 //! - **Failed write.** An error; any subset of its sectors was written, or the first ones. As for a failed flush.
 //! - **Full disk.** Making a file fails beyond the capacity. Appends are refused before anything is numbered, and work again when there is room.
 //! - **Failed or short read.** An error once. The reader is told; nothing is concluded from it.
+//! - **Cold pages.** Clean pages leave the memory at any time, and after a power cut none is there. Touching a view of a page that is not in memory would stop
+//!   the core: it is a mistake of the engine's and ends the run.
 //! - **Failed change of a name, open, list or directory sync.** An error once, and what was asked is done or not. Whatever the lane does then, nothing that
 //!   was acknowledged is lost.
 //! - **A lie** (off unless a test asks): the model of the tests must notice.

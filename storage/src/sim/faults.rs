@@ -64,11 +64,12 @@ pub enum Fault {
     FailedRemove,
     FailedDirectorySync,
     FailedList,
+    EvictedPage,
 }
 
 impl Fault {
     /// Every kind, with its name in the table of a run.
-    pub const NAMES: [(Self, &'static str); 19] = [
+    pub const NAMES: [(Self, &'static str); 20] = [
         (Self::Kill, "process killed"),
         (Self::PowerCut, "power cut"),
         (Self::TornWrite, "write in flight done in part"),
@@ -88,6 +89,7 @@ impl Fault {
         (Self::FailedRemove, "remove failed"),
         (Self::FailedDirectorySync, "directory sync failed"),
         (Self::FailedList, "list failed"),
+        (Self::EvictedPage, "clean page evicted"),
     ];
 
     /// What it is called in the table of a run.

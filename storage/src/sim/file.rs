@@ -87,9 +87,30 @@ impl SimFile {
         Err(self.failed(Operation::Flush, 0))
     }
 
+    fn is_resident(&self, window: &Range<u64>) -> bool {
+        self.world.disk.borrow().inodes.get(&self.inode).is_none_or(|inode| inode.is_resident(window))
+    }
+
+    fn bring_in(&self, window: &Range<u64>) {
+        if let Some(inode) = self.world.disk.borrow_mut().inodes.get_mut(&self.inode) {
+            inode.bring_in(window);
+        }
+    }
+
+    /// Now and then others need the memory.
+    fn make_room(&self) {
+        if self.world.draw(8) == 0 {
+            let evicted = self.world.disk.borrow_mut().evict(|bound| self.world.draw(bound));
+            if evicted > 0 {
+                self.world.inject(Fault::EvictedPage);
+            }
+        }
+    }
+
     async fn wait_to_read(&self, operation: Operation, offset: u64) -> Result<(), DiskError> {
         self.world.note(&[operation as u8]);
         self.world.delay().await;
+        self.make_room();
         if !self.fails(|faults| faults.read_failures) {
             return Ok(());
         }
@@ -157,12 +178,32 @@ impl File for SimFile {
         self.world.note(b"flush");
         let dirty = self.world.disk.borrow().inodes.get(&self.inode).map(|inode| inode.dirty.clone());
         self.world.delay().await;
+        self.make_room();
         self.end_flush(&dirty.unwrap_or_default(), false).await
+    }
+
+    async fn fetch(&self, windows: Vec<Range<u64>>) -> Result<Vec<Bytes>, DiskError> {
+        let resident: Vec<bool> = windows.iter().map(|window| self.is_resident(window)).collect();
+        // What is in memory is held from here on, as a view is.
+        let views: Vec<Bytes> = windows
+            .iter()
+            .zip(&resident)
+            .map(|(window, resident)| if *resident { self.view(window.clone()) } else { Bytes::new() })
+            .collect();
+        let Some(cold) = resident.iter().position(|resident| !resident) else { return Ok(views) };
+        self.wait_to_read(Operation::Read, windows[cold].start).await?;
+        let disk = self.world.disk.borrow();
+        let inode = disk.inodes.get(&self.inode);
+        let read = |window| inode.map(|inode| inode.copy(window)).unwrap_or_default();
+        let bytes = windows.into_iter().zip(resident).zip(views);
+        Ok(bytes.map(|((window, resident), view)| if resident { view } else { read(window) }).collect())
     }
 
     async fn read(&self, position: u64, bytes: usize) -> Result<Bytes, DiskError> {
         self.wait_to_read(Operation::Read, position).await?;
-        let view = self.view(position..position.saturating_add(bytes as u64));
+        let window = position..position.saturating_add(bytes as u64);
+        self.bring_in(&window);
+        let view = self.view(window);
         if self.fails(|faults| faults.read_failures) {
             self.world.inject(Fault::ShortRead);
             return Err(self.short(Operation::Read, position, bytes as u64, self.world.draw(bytes as u64)));
@@ -174,7 +215,9 @@ impl File for SimFile {
     }
 
     async fn populate(&self, window: Range<u64>) -> Result<(), DiskError> {
-        self.wait_to_read(Operation::Populate, window.start).await
+        self.wait_to_read(Operation::Populate, window.start).await?;
+        self.bring_in(&window);
+        Ok(())
     }
 
     fn view(&self, window: Range<u64>) -> Bytes {

@@ -19,6 +19,9 @@ use super::{
 };
 
 pub(super) const SECTOR_BYTES: usize = 512;
+const PAGE_BYTES: usize = 4096;
+/// Pages that leave the memory together at most.
+const EVICTED_PAGES_MAX: u64 = 8;
 
 pub(super) type InodeId = u64;
 
@@ -44,6 +47,8 @@ pub(super) struct Inode {
     stable: Vec<u8>,
     /// Sectors that differ, with the number of the write that made them so.
     pub(super) dirty: BTreeMap<usize, u64>,
+    /// Pages that are not in memory. Never one that the device does not have: what a failed flush left is not forgotten so soon.
+    absent: BTreeSet<usize>,
     /// The page cache as the last view saw it, until it is written.
     snapshot: Option<Bytes>,
     /// What somebody may still look at.
@@ -90,6 +95,7 @@ impl Inode {
             cached: vec![0; bytes],
             stable: vec![0; bytes],
             dirty: BTreeMap::new(),
+            absent: BTreeSet::new(),
             snapshot: None,
             views: Vec::new(),
         }
@@ -120,6 +126,7 @@ impl Inode {
         let viewed = self.held().any(|held| held.start < written.end && written.start < held.end);
         assert!(!viewed, "bytes {written:?} are written while a view of them is held");
         self.snapshot = None;
+        self.bring_in(&written);
         let mut at = start;
         while at < start + bytes.len() {
             let sector = at / SECTOR_BYTES;
@@ -137,7 +144,37 @@ impl Inode {
         self.stable[range.clone()].copy_from_slice(&self.cached[range]);
     }
 
+    /// Forgets those of some pages that the device has. Returns how many.
+    fn evict(&mut self, pages: Range<usize>) -> u64 {
+        let before = self.absent.len();
+        for page in pages {
+            let range = page * PAGE_BYTES..((page + 1) * PAGE_BYTES).min(self.cached.len());
+            if self.stable[range.clone()] == self.cached[range] {
+                self.absent.insert(page);
+            }
+        }
+        (self.absent.len() - before) as u64
+    }
+
+    pub(super) fn bring_in(&mut self, window: &Range<u64>) {
+        for page in pages_of(window) {
+            self.absent.remove(&page);
+        }
+    }
+
+    pub(super) fn is_resident(&self, window: &Range<u64>) -> bool {
+        self.absent.range(pages_of(window)).next().is_none()
+    }
+
+    /// Bytes that are read past the page cache.
+    pub(super) fn copy(&self, window: Range<u64>) -> Bytes {
+        let end = window.end.min(self.bytes());
+        let start = window.start.min(end);
+        Bytes::copy_from_slice(&self.cached[start as usize..end as usize])
+    }
+
     pub(super) fn view(&mut self, window: Range<u64>) -> Bytes {
+        assert!(self.is_resident(&window), "a page in {window:?} is on the disk only");
         let end = window.end.min(self.bytes());
         let start = window.start.min(end);
         let whole = self.snapshot.get_or_insert_with(|| Bytes::copy_from_slice(&self.cached));
@@ -153,7 +190,22 @@ impl Inode {
     }
 }
 
+/// The pages that a window touches.
+fn pages_of(window: &Range<u64>) -> Range<usize> {
+    let start = window.start as usize / PAGE_BYTES;
+    start..if window.is_empty() { start } else { (window.end as usize).div_ceil(PAGE_BYTES) }
+}
+
 impl DiskState {
+    /// Forgets some pages of some file, as when others need the memory. Returns how many.
+    pub(super) fn evict(&mut self, draw: impl Fn(u64) -> u64) -> u64 {
+        let index = draw(self.inodes.len() as u64) as usize;
+        let Some(inode) = self.inodes.values_mut().nth(index) else { return 0 };
+        let pages = inode.cached.len().div_ceil(PAGE_BYTES);
+        let start = draw(pages as u64) as usize;
+        inode.evict(start..pages.min(start + 1 + draw(EVICTED_PAGES_MAX) as usize))
+    }
+
     pub(super) fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
@@ -228,6 +280,7 @@ impl DiskState {
             }
             inode.cached.copy_from_slice(&inode.stable);
             inode.snapshot = None;
+            inode.evict(0..inode.cached.len().div_ceil(PAGE_BYTES));
         }
     }
 }

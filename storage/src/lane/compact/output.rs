@@ -12,7 +12,7 @@ use tidemill_wire::{
 use super::{
     super::{
         core::{Core, FileOf, SegmentOf},
-        reader::{entry_at, points_between, populate},
+        reader::{each_point, entry_at, points_between, stretches},
         signal::give_way,
     },
     Setback,
@@ -43,10 +43,7 @@ pub(super) async fn create<E: Env>(
         }
         created => created?,
     };
-    let segment = Segment { covers: Some(covers), ..Segment::empty(id, path, file) };
-    // Readers bring in what they need: nothing says that it is still in memory when they come.
-    segment.warm.set(false);
-    Ok(segment)
+    Ok(Segment { covers: Some(covers), ..Segment::empty(id, path, file) })
 }
 
 /// Copies the plan's entries, and leaves the segment as it must be to be sealed.
@@ -93,12 +90,11 @@ async fn copy_points<F: File>(
         Setback::Damaged { segment: victim.id, damage }
     };
     let points: Vec<Point> = points_between(victim, indexes).await.map_err(failed)?;
-    populate(victim, &points).await.map_err(failed)?;
-    let view = victim.file.view(0..victim.written.get());
-    for point in &points {
+    let stretches = stretches(victim, &points).await.map_err(failed)?;
+    for (stretch, point) in each_point(&stretches) {
         let mut position = point.position();
         while position < point.end() {
-            let header = entry_at(victim, &view, position, part.owner).map_err(failed)?;
+            let header = entry_at(victim, stretch, position, part.owner).map_err(failed)?;
             let dense = next.is_none_or(|next| next == header.base_sequence);
             let within = position + header.stride() as u64 <= point.end();
             if header.kind == EntryKind::Watermarks || !dense || !within {
@@ -106,8 +102,8 @@ async fn copy_points<F: File>(
                 let found = format!("{} up to {}", header.base_sequence, position + header.stride() as u64);
                 return Err(damaged(position, expected, found));
             }
-            let start = position as usize;
-            let payload = view.slice(start + ENTRY_HEADER_BYTES..start + header.length as usize);
+            let payload =
+                stretch.slice(position + ENTRY_HEADER_BYTES as u64..position + u64::from(header.length));
             if !output.put(&header, payload) {
                 let expected = "sequence numbers that points can count".to_owned();
                 return Err(damaged(position, expected, format!("{}", header.base_sequence)));

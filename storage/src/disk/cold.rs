@@ -1,0 +1,158 @@
+//! Reading what is not in memory, past the page cache.
+//!
+//! A page fault would stop every task of the core, and so would the copying and allocating of a read through the page cache: with the kernel's read-ahead
+//! that is milliseconds at a time. Past it the disk writes into a block by itself. Where a file system cannot do that, a worker of the ring
+//! waits and copies. Leaves out what is in memory.
+
+use std::{
+    cell::{Cell, OnceCell},
+    ffi::CString,
+    io,
+    ops::Range,
+    os::fd::{AsRawFd, OwnedFd},
+    rc::Rc,
+};
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use super::{
+    block::{ALIGNMENT, Block, Blocks},
+    turns::{Turn, Turns},
+};
+use crate::{
+    limits::{COLD_STEPS_MAX, COLD_WINDOWS_MAX},
+    ring::Ring,
+};
+
+/// What the files of a disk share.
+pub(super) struct Cold {
+    ring: Ring,
+    blocks: Blocks,
+    turns: Turns,
+    /// The file system has not refused to go past the page cache.
+    direct: Cell<bool>,
+}
+
+/// A file as cold reads see it.
+pub(super) struct ColdFile {
+    descriptor: Rc<OwnedFd>,
+    /// The same file, past the page cache; opened when it is first needed.
+    direct: OnceCell<Rc<OwnedFd>>,
+}
+
+/// Where a window's bytes are read to.
+struct Part {
+    /// Of the file.
+    start: u64,
+    /// In the block.
+    at: usize,
+    bytes: usize,
+}
+
+impl ColdFile {
+    pub(super) fn new(descriptor: Rc<OwnedFd>) -> Self {
+        Self { descriptor, direct: OnceCell::new() }
+    }
+}
+
+impl Cold {
+    pub(super) fn new(ring: Ring) -> Rc<Self> {
+        let (blocks, turns) = (Blocks::new(), Turns::new(COLD_STEPS_MAX));
+        Rc::new(Self { ring, blocks, turns, direct: Cell::new(true) })
+    }
+
+    /// Waits until few enough others wait for the disk.
+    pub(super) async fn turn(&self) -> Turn {
+        self.turns.next().await
+    }
+
+    /// Reads windows of a file. `None` while too much of what was read before is still held.
+    pub(super) async fn read(
+        &self,
+        file: &ColdFile,
+        windows: &[Range<u64>],
+    ) -> io::Result<Option<Vec<Bytes>>> {
+        let mut parts = Vec::with_capacity(windows.len());
+        let mut bytes = 0;
+        for window in windows {
+            let start = window.start / ALIGNMENT as u64 * ALIGNMENT as u64;
+            let length = usize::try_from(window.end.saturating_sub(start)).map_err(io::Error::other)?;
+            let length = length.next_multiple_of(ALIGNMENT);
+            parts.push(Part { start, at: bytes, bytes: length });
+            bytes += length;
+        }
+        let Some(block) = self.blocks.take(bytes) else { return Ok(None) };
+        let block = Rc::new(block);
+        let reads = stream::iter(&parts).map(|part| self.read_part(file, &block, part));
+        reads.buffer_unordered(COLD_WINDOWS_MAX).try_collect::<()>().await?;
+        let whole = block.filled().expect("all reads into the block have completed");
+        let cut = |(window, part): (&Range<u64>, &Part)| {
+            let from = part.at + (window.start - part.start) as usize;
+            whole.slice(from..from + (window.end - window.start) as usize)
+        };
+        Ok(Some(windows.iter().zip(&parts).map(cut).collect()))
+    }
+
+    async fn read_part(&self, file: &ColdFile, block: &Rc<Block>, part: &Part) -> io::Result<()> {
+        let mut done = 0;
+        while done < part.bytes {
+            let (start, at, bytes) = (part.start + done as u64, part.at + done, part.bytes - done);
+            match self.read_some(file, block, start, at, bytes).await {
+                // The next read begins at a multiple again.
+                Ok(moved) if moved >= ALIGNMENT.min(bytes) => done += moved / ALIGNMENT * ALIGNMENT,
+                Ok(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_some(
+        &self,
+        file: &ColdFile,
+        block: &Rc<Block>,
+        start: u64,
+        at: usize,
+        bytes: usize,
+    ) -> io::Result<usize> {
+        if let Some(direct) = self.direct(file).await {
+            match self.ring.read_into(&direct, start, block, at, bytes, false).await {
+                Err(error) if refuses(&error) => self.direct.set(false),
+                result => return result,
+            }
+        }
+        self.ring.read_into(&file.descriptor, start, block, at, bytes, true).await
+    }
+
+    /// As if the file system had.
+    #[cfg(test)]
+    pub(super) fn refuse_direct(&self) {
+        self.direct.set(false);
+    }
+
+    async fn direct(&self, file: &ColdFile) -> Option<Rc<OwnedFd>> {
+        if let Some(direct) = file.direct.get() {
+            return Some(Rc::clone(direct));
+        }
+        if !self.direct.get() {
+            return None;
+        }
+        // By its number: a segment's name may change at any time.
+        let path = CString::new(format!("/proc/self/fd/{}", file.descriptor.as_raw_fd())).ok()?;
+        match self.ring.open(path, libc::O_RDONLY | libc::O_DIRECT, 0).await {
+            Ok(direct) => Some(Rc::clone(file.direct.get_or_init(|| Rc::new(direct)))),
+            Err(error) => {
+                // A process that is out of descriptors may have one the next time.
+                self.direct.set(!refuses(&error));
+                None
+            }
+        }
+    }
+}
+
+/// Whether the file system does not read past the page cache at all.
+fn refuses(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EOPNOTSUPP | libc::ENOENT))
+}
