@@ -1,22 +1,16 @@
 //! One TCP connection to the server, in both directions.
 //!
-//! Owns the handshake and the two buffers. Promises that nothing is copied on the way out and that one read takes in as many
-//! answers as have come. Leaves out what requests mean.
+//! Owns the handshake and the receiving buffer. Promises that one read takes in as many answers as have come. Leaves out what
+//! requests mean, and the load itself, which goes through the ring.
 
 mod control;
 mod inbox;
-mod outbox;
 
-use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsFd;
 use std::time::Duration;
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 pub(crate) use control::{Control, refusal};
 pub(crate) use inbox::{Inbox, Received};
-pub(crate) use outbox::{Outbox, RequestFrame};
 
 use crate::error::BenchError;
 
@@ -31,18 +25,4 @@ pub(crate) fn connect(address: SocketAddr) -> Result<TcpStream, BenchError> {
         Ok(stream)
     };
     open().map_err(|source| BenchError::Connect { address, source })
-}
-
-/// Sleeps until the socket can be read, or written if that is wanted, or until `timeout` is over.
-pub(crate) fn wait(stream: &TcpStream, want_write: bool, timeout: Duration) -> io::Result<()> {
-    let flags = if want_write { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
-    let mut sockets = [PollFd::from_borrowed_fd(stream.as_fd(), flags)];
-    let timeout = Timespec {
-        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: timeout.subsec_nanos().into(),
-    };
-    match poll(&mut sockets, Some(&timeout)) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }

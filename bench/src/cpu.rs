@@ -1,15 +1,17 @@
-//! Processor time of a process, and which process serves a port: both from `/proc`.
+//! Processor time and memory of a process, and which process serves a port: all from `/proc`.
 //!
-//! The kernel counts in ticks of 10 ms, so a figure over some seconds is good to a percent. Leaves out processes of other
+//! The kernel counts time in ticks of 10 ms, so a figure over some seconds is good to a percent. Leaves out processes of other
 //! machines and what the kernel does for a process outside of it (interrupts, loopback's softirq).
 
 mod listener;
+mod memory;
 mod stat;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use listener::listener_of;
+pub(crate) use memory::anonymous_memory;
 pub(crate) use stat::process_cpu;
 
 /// Processor time that a process has used since it began.
@@ -28,7 +30,7 @@ impl CpuTime {
     }
 }
 
-/// Why processor time is not known.
+/// Why processor time or memory is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum CpuError {
     /// The kernel's file cannot be read: the process has ended, or belongs to somebody else.

@@ -2,14 +2,16 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use tidemill_wire::SequenceNumber;
 use tidemill_wire::batch::BuildError;
 use tidemill_wire::entry::EntryError;
 use tidemill_wire::frame::FrameError;
-use tidemill_wire::message::{DecodeError, Failure};
+use tidemill_wire::message::{DecodeError, ErrorCode, Failure};
 use tidemill_wire::numbered::NumberedError;
+use tidemill_wire::routing::RoutingError;
+use tidemill_wire::{LaneId, SequenceNumber, ShardIndex};
 
 use crate::cpu::CpuError;
 
@@ -28,11 +30,30 @@ pub enum BenchError {
         /// The most it may be.
         max: u64,
     },
+    /// An option changes nothing in this run.
+    #[error("{option} has no effect without {needs}")]
+    NoEffect {
+        /// The option.
+        option: &'static str,
+        /// What it needs, and why.
+        needs: &'static str,
+    },
+    /// The keys that were asked for lead to no shard of a lane.
+    #[error("keys {keys}: none of them leads to a shard of lane {lane}")]
+    NoKeys {
+        /// As asked.
+        keys: String,
+        /// The lane.
+        lane: LaneId,
+    },
+    /// The server's shards do not cover the keys.
+    #[error(transparent)]
+    Routing(#[from] RoutingError),
     /// A batch of the asked shape cannot be built.
     #[error("no batch can be built of {record_bytes} bytes × {batch_records} records")]
     Batch {
-        /// Bytes of each record.
-        record_bytes: u32,
+        /// Bytes of a record.
+        record_bytes: String,
         /// Records of the batch.
         batch_records: u32,
         /// What the batch refuses.
@@ -97,10 +118,8 @@ pub enum BenchError {
         source: DecodeError,
     },
     /// An answer belongs to no unanswered request.
-    #[error("server {address} answered request {id}, which is not unanswered")]
+    #[error("server answered request {id}, which is not unanswered")]
     Unasked {
-        /// The address.
-        address: SocketAddr,
         /// The answer's request.
         id: u64,
     },
@@ -168,11 +187,68 @@ pub enum BenchError {
     /// The server's processor time cannot be read.
     #[error(transparent)]
     Cpu(#[from] CpuError),
+    /// The server ended a subscription.
+    #[error("the server ended a subscription: {code}, {message}")]
+    SubscriptionEnded {
+        /// Why.
+        code: ErrorCode,
+        /// For people.
+        message: String,
+    },
+    /// Records that were acknowledged never came.
+    #[error("shard {shard} acknowledged records up to {end}, a subscription has got them up to {seen} only")]
+    NotPushed {
+        /// The shard.
+        shard: ShardIndex,
+        /// The end of what came.
+        seen: SequenceNumber,
+        /// The end of what was acknowledged.
+        end: SequenceNumber,
+    },
+    /// What the scenario is about needs the server's process.
+    #[error(
+        "this needs the server's process, and it is not known: {reason}; name it with --server-pid if it is on this machine"
+    )]
+    NoProcess {
+        /// Why.
+        reason: String,
+    },
+    /// A stream is not limited in what the scenario measures.
+    #[error("stream {stream} has no quota for {what}, so there is nothing to measure")]
+    NoQuota {
+        /// The stream.
+        stream: String,
+        /// What is not limited.
+        what: &'static str,
+    },
+    /// The name of a file for latencies does not say what it is to be.
+    #[error("{} is no file for latencies: its name has to end with .hgrm for distributions or .hlog for an interval log", path.display())]
+    LatencyFile {
+        /// As asked.
+        path: PathBuf,
+    },
+    /// A result cannot be written or read.
+    #[error("{} cannot be written or read", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The run was told to end.
+    #[error("interrupted")]
+    Interrupted,
+    /// The kernel refuses the generator's ring.
+    #[error("io_uring does not work for the generator; `tidemill doctor` tells why")]
+    Ring {
+        /// What the system says.
+        source: io::Error,
+    },
     /// A thread could not be started.
-    #[error("thread of connection {connection} could not be started")]
+    #[error("thread {thread} of the generator could not be started")]
     Thread {
-        /// Which connection.
-        connection: u32,
+        /// Which thread.
+        thread: u32,
         /// What the system says.
         source: io::Error,
     },

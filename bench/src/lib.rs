@@ -1,19 +1,31 @@
-//! Load on a running server, measured.
+//! Load on a server, measured.
 //!
-//! Owns the closed-loop generator behind `tidemill bench produce|consume`: one blocking thread per connection, requests
-//! built before the clock starts, as many of them unanswered as asked for, and the server's processor time beside the
-//! throughput. Promises that a figure counts only what the server has answered. Leaves out starting a server, drawing a user
-//! interface and the open loop: a closed loop finds the most a server carries, not how long a request takes at a given rate.
+//! Owns the generator behind `tidemill bench`: connections on plain io_uring rings, requests built before the clock starts, a closed loop for the most that a
+//! server carries and an open loop for how long requests take at a given rate, and the server's processor time beside the throughput. Promises that a
+//! figure counts only what the server has answered, and that in an open loop no stall hides the requests that it kept from being sent. Leaves out
+//! drawing a user interface.
 
+mod clock;
 mod connection;
 mod cpu;
 mod error;
+mod histogram_log;
 mod load;
 mod options;
+mod pace;
 mod report;
+mod ring;
+mod scenario;
+mod watch;
+mod workload;
 
 pub use cpu::CpuError;
 pub use error::BenchError;
-pub use load::{consume, produce};
-pub use options::{Options, Until};
-pub use report::{Command, CpuReport, CpuUse, LatencyReport, Report, SettingsReport, ThrottleReport};
+pub use histogram_log::check_latency_file;
+pub use options::{Keys, Options, ParseKeysError, ParseRateError, ParseSizesError, Rate, Sizes, Until};
+pub use report::{
+    CeilingShare, CpuReport, CpuUse, FlowReport, Knee, LatencyReport, MachineReport, MemoryReport,
+    PartReport, QuotaReport, Report, ThrottleReport, Timeline,
+};
+pub use scenario::{Outcome, Scenario, run};
+pub use watch::{Sighting, Unwatched, Watch};

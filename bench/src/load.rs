@@ -1,242 +1,289 @@
-//! The closed loop: prepares the stream, runs the connections, reads the counters off, cleans up.
+//! Load on a server: connections with their roles, dealt out to threads, from the gate to the last answer.
 //!
-//! Promises that a stream this run created is gone afterwards unless it was to be kept, also when the run failed, and that
-//! a stream that was there before stays.
+//! Owns everything between the first request and the counters. Leaves out which connections a scenario needs and what is made of the figures.
 
+mod asker;
 mod consume;
+mod entries;
+mod line;
 mod produce;
 mod progress;
+mod role;
+mod subscriber;
+mod tally;
+mod target;
+mod template;
 mod window;
 mod worker;
 
-use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-use tidemill_wire::LaneId;
-use tidemill_wire::message::{ShardDescription, ShardState, StreamDescription, Welcome};
+use tidemill_wire::message::{Position, ShardDescription};
 
+use self::asker::{Asker, Throttled};
 use self::consume::Consumer;
+use self::line::Line;
 use self::produce::Producer;
 use self::progress::Progress;
-use self::window::{Window, measure};
-use self::worker::{Load, Tally, Worker, empty_histogram};
-use crate::connection::{Control, connect};
-use crate::cpu::listener_of;
+use self::subscriber::Subscriber;
+use self::tally::Tally;
+use self::window::{End, Plan, measure};
+use self::worker::{Patience, Worker};
 use crate::error::BenchError;
 use crate::options::{Options, Until};
-use crate::report::{Command, Report, SettingsReport, ThrottleReport};
+use crate::pace::Pace;
+use crate::watch::Watch;
+use crate::workload::Workload;
 
-/// Appends as fast as the server answers.
-///
-/// # Errors
-/// The first thing that went wrong on any connection; what the other connections found is dropped with it.
-pub fn produce(options: &Options) -> Result<Report, BenchError> {
-    with_stream(options, |target| append(options, target))
+pub(crate) use produce::STAMP_BYTES;
+pub(crate) use progress::{Flow, Gain};
+pub(crate) use subscriber::Goal;
+pub(crate) use tally::Series;
+pub(crate) use target::{Target, with_stream};
+pub(crate) use window::{End as PartEnd, Measured};
+
+/// Lengths of intervals that a timeline may have.
+const INTERVALS_MS: [u64; 12] = [10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000];
+/// Points of a timeline, at most, while that is possible with one of these lengths.
+const TIMELINE_POINTS: u128 = 120;
+
+/// One measured part of a scenario, with the connections it needs.
+pub(crate) struct Part {
+    pub(crate) name: String,
+    /// What its figures are about.
+    pub(crate) flow: Flow,
+    pub(crate) warm_up: Duration,
+    pub(crate) end: End,
+    /// How long what was begun may take after the end.
+    pub(crate) drain: Duration,
+    /// Requests that an open loop offers each second.
+    pub(crate) offered_per_second: Option<f64>,
+    lines: Vec<Line>,
 }
 
-/// Fetches what the stream holds as fast as the server answers, from the beginning again at the end. Each request in flight
-/// is a reader of its own, and the readers of a shard start spread over it.
-///
-/// # Errors
-/// As [`produce`], and when the stream is empty and was not to be filled.
-pub fn consume(options: &Options) -> Result<Report, BenchError> {
-    with_stream(options, |target| {
-        fill(options, target)?;
-        let shards = target.filled_shards()?;
-        closed_loop(options, target, Command::Consume, &shards, |place| {
-            Ok(Consumer::new(options, &target.stream, place))
-        })
-    })
+/// What a part has found.
+pub(crate) struct Found {
+    pub(crate) name: String,
+    pub(crate) flow: Flow,
+    pub(crate) offered_per_second: Option<f64>,
+    pub(crate) measured: Measured,
+    pub(crate) interval: Duration,
+    pub(crate) requests: Series,
+    pub(crate) deliveries: Series,
+    pub(crate) lateness: Series,
+    pub(crate) timeline: [Vec<Gain>; 2],
+    pub(crate) throttled: u64,
+    pub(crate) wait_ms: u64,
+    pub(crate) unfinished: u64,
 }
 
-fn append(options: &Options, target: &Target) -> Result<Report, BenchError> {
-    produce::check_batch(options, &target.welcome)?;
-    let shards = target.open_shards()?;
-    closed_loop(options, target, Command::Produce, &shards, |place| {
-        Producer::new(options, &target.stream, place)
-    })
-}
-
-/// Appends what is missing of the bytes that a reader wants to find.
-fn fill(options: &Options, target: &mut Target) -> Result<(), BenchError> {
-    let held: u64 = target.stream.shards.iter().map(|shard| shard.bytes).sum();
-    let missing = options.fill_bytes.saturating_sub(held);
-    if missing == 0 {
-        return Ok(());
-    }
-    let kept = target.stream.retention_bytes.saturating_mul(target.stream.shards.len() as u64);
-    if kept > 0 && options.fill_bytes > kept {
-        return Err(BenchError::Option {
-            option: "fill-bytes",
-            value: options.fill_bytes,
-            min: 0,
-            max: kept,
-        });
-    }
-    append(&Options { until: Until::Bytes(missing), warm_up: Duration::ZERO, ..options.clone() }, target)?;
-    let (mut control, _) = Control::open(&options.server, options.answer_timeout)?;
-    let gone = || BenchError::Empty { stream: options.stream.to_string() };
-    target.stream = control.describe(&options.stream)?.ok_or_else(gone)?;
-    Ok(())
-}
-
-/// The server and the stream of a run.
-struct Target {
-    welcome: Welcome,
-    address: SocketAddr,
-    /// The server's process, or why it is not known.
-    process: Result<u32, String>,
-    stream: StreamDescription,
-}
-
-/// Where one connection works.
-#[derive(Clone, Copy)]
-struct Place {
-    shard: ShardDescription,
-    /// This connection among those of the same shard.
-    ordinal: u32,
-    /// Connections of the same shard.
-    siblings: u32,
-}
-
-impl Target {
-    /// Shards that take appends.
-    fn open_shards(&self) -> Result<Vec<ShardDescription>, BenchError> {
-        let open = |shard: &&ShardDescription| shard.state == ShardState::Open;
-        let shards: Vec<_> = self.stream.shards.iter().filter(open).copied().collect();
-        let refusal = || BenchError::NoOpenShard { stream: self.stream.name.to_string() };
-        if shards.is_empty() { Err(refusal()) } else { Ok(shards) }
-    }
-
-    /// Shards that have something to read.
-    fn filled_shards(&self) -> Result<Vec<ShardDescription>, BenchError> {
-        let filled = |shard: &&ShardDescription| shard.next_sequence > shard.oldest_sequence;
-        let shards: Vec<_> = self.stream.shards.iter().filter(filled).copied().collect();
-        let refusal = || BenchError::Empty { stream: self.stream.name.to_string() };
-        if shards.is_empty() { Err(refusal()) } else { Ok(shards) }
-    }
-
-    /// Deals the connections out to shards.
-    fn places(&self, connections: u32, shards: &[ShardDescription]) -> Vec<Place> {
-        let count = u32::try_from(shards.len()).unwrap_or(u32::MAX);
-        let place = |(index, shard): (u32, &ShardDescription)| Place {
-            shard: *shard,
-            ordinal: index / count,
-            siblings: connections / count + u32::from(index % count < connections % count),
+impl Part {
+    pub(crate) fn new(name: impl Into<String>, flow: Flow, options: &Options) -> Self {
+        let end = match options.until {
+            Until::Elapsed(time) => End::Elapsed(time),
+            Until::Bytes(bytes) => End::Bytes(bytes),
         };
-        (0..connections).zip(shards.iter().cycle()).map(place).collect()
-    }
-
-    /// The port of the lane's owner; any port leads to every lane, so the shared one does where none is named.
-    fn address_of(&self, lane: LaneId) -> SocketAddr {
-        let port = self.welcome.lanes.iter().find(|(listed, _)| *listed == lane).map(|(_, port)| *port);
-        SocketAddr::new(self.address.ip(), port.unwrap_or(self.address.port()))
-    }
-}
-
-/// Opens the stream, runs `work` on it and deletes it if it is this run's own.
-fn with_stream<T>(
-    options: &Options,
-    work: impl FnOnce(&mut Target) -> Result<T, BenchError>,
-) -> Result<T, BenchError> {
-    options.check()?;
-    let (mut control, welcome) = Control::open(&options.server, options.answer_timeout)?;
-    if options.in_flight > welcome.in_flight_max {
-        return Err(BenchError::InFlight { asked: options.in_flight, allowed: welcome.in_flight_max });
-    }
-    let process = server_process(options, &control)?;
-    let (stream, is_own) = match control.describe(&options.stream)? {
-        Some(stream) => (stream, false),
-        None => {
-            (control.create(&options.stream, options.shards, options.retention_bytes)?, !options.keep_stream)
+        Self {
+            name: name.into(),
+            flow,
+            warm_up: options.warm_up,
+            end,
+            drain: options.answer_timeout,
+            offered_per_second: None,
+            lines: Vec::new(),
         }
-    };
-    let address = control.address();
-    drop(control);
-    let result = work(&mut Target { welcome, address, process, stream });
-    if !is_own {
-        return result;
     }
-    // A connection of its own: the first may have been idle for longer than the server allows.
-    let deleted = Control::open(&options.server, options.answer_timeout)
-        .and_then(|(mut control, _)| control.delete(&options.stream));
-    result.and_then(|result| deleted.map(|()| result))
+
+    /// Adds connections that append. With `rate`, so many records each second over all of them. Those that are `stamped` tell subscribers when
+    /// they were meant to leave; those of a `limited` scenario drop what a quota refuses.
+    pub(crate) fn appenders(
+        &mut self,
+        options: &Options,
+        target: &Target,
+        rate: Option<u64>,
+        is_stamped: bool,
+        is_limited: bool,
+    ) -> Result<(), BenchError> {
+        let shards = target.open_shards()?;
+        let pace = |connection| {
+            rate.map(|rate| {
+                Pace::new(rate, options.batch_records, options.linger, connection, options.connections)
+            })
+        };
+        let batch_records = pace(0).map_or(options.batch_records, |pace| pace.per_request());
+        if let Some(rate) = rate {
+            self.offered_per_second = Some(rate as f64 / f64::from(batch_records));
+        }
+        let throttled = if is_limited { Throttled::Drop } else { Throttled::Retry };
+        let mut workload = Workload::new(options, batch_records, &shards);
+        for (connection, place) in (0..).zip(target.places(options.connections, &shards)) {
+            let pool = workload.pool(&place.shard)?;
+            let first = place.ordinal as usize;
+            let load = Producer::new(&target.stream, options.ack, pool, first, options.in_flight, is_stamped);
+            let role = Asker::new(load, options.in_flight, pace(connection), throttled);
+            let control = target.connect(options, place.shard.lane)?;
+            self.lines.push(Line::new(control, Box::new(role), true));
+        }
+        Ok(())
+    }
+
+    /// Adds connections that fetch. With `rate`, so many requests each second over all of them. Those of a `limited` scenario wait for the quota.
+    pub(crate) fn fetchers(
+        &mut self,
+        options: &Options,
+        target: &Target,
+        shards: &[ShardDescription],
+        rate: Option<u64>,
+        is_limited: bool,
+    ) -> Result<(), BenchError> {
+        self.offered_per_second = rate.map(|rate| rate as f64);
+        for (connection, place) in (0..).zip(target.places(options.connections, shards)) {
+            let load = Consumer::new(&target.stream, place, options.in_flight, options.fetch_bytes);
+            let load = if is_limited { load.patient() } else { load };
+            let pace = rate.map(|rate| Pace::new(rate, 1, None, connection, options.connections));
+            let role = Asker::new(load, options.in_flight, pace, Throttled::Retry);
+            let control = target.connect(options, place.shard.lane)?;
+            self.lines.push(Line::new(control, Box::new(role), true));
+        }
+        Ok(())
+    }
+
+    /// Adds a connection that subscribes.
+    pub(crate) fn subscriber(
+        &mut self,
+        options: &Options,
+        target: &Target,
+        shard: &ShardDescription,
+        position: Position,
+        goal: Goal,
+        is_stamped: bool,
+    ) -> Result<(), BenchError> {
+        let control = target.connect(options, shard.lane)?;
+        let credit = options.fetch_bytes.saturating_mul(4);
+        let role = Subscriber::new(target.stream.id, shard.index, position, credit, goal, is_stamped);
+        self.lines.push(Line::new(control, Box::new(role), goal != Goal::Idle));
+        Ok(())
+    }
+
+    /// Runs the part.
+    pub(crate) fn run(
+        self,
+        options: &Options,
+        target: &Target,
+        watch: &mut dyn Watch,
+    ) -> Result<Found, BenchError> {
+        self.run_and_look(options, target, watch, &mut || {})
+    }
+
+    /// Runs the part, and calls `look` at the end of the measured time, while all connections are open.
+    pub(crate) fn run_and_look(
+        self,
+        options: &Options,
+        target: &Target,
+        watch: &mut dyn Watch,
+        look: &mut dyn FnMut(),
+    ) -> Result<Found, BenchError> {
+        let Self { name, flow, warm_up, end, drain, offered_per_second, lines } = self;
+        let interval = interval_of(end);
+        let dealt = deal(lines, thread_count(options));
+        let progress = Progress::new(dealt.len(), target.stream.shards.len());
+        let patience = Patience { answer: options.answer_timeout, drain };
+        let workers: Vec<_> = dealt
+            .into_iter()
+            .zip(progress.counters())
+            .map(|(lines, counters)| Worker::new(lines, patience, interval, &progress, counters))
+            .collect();
+        let plan =
+            Plan { name: &name, flow, warm_up, end, server: &target.process, interrupt: &options.interrupt };
+        let (measured, tally) = run(&plan, &progress, workers, watch, look)?;
+        let Tally { series: [requests, deliveries, lateness], flows, throttled, wait_ms, unfinished, .. } =
+            tally;
+        Ok(Found {
+            name,
+            flow,
+            offered_per_second,
+            measured,
+            interval,
+            requests,
+            deliveries,
+            lateness,
+            timeline: flows,
+            throttled,
+            wait_ms,
+            unfinished,
+        })
+    }
 }
 
-fn server_process(options: &Options, control: &Control) -> Result<Result<u32, String>, BenchError> {
-    let pid = match options.server_pid {
-        Some(pid) => pid,
-        None if !control.is_local() => return Ok(Err("the server is on another machine".to_owned())),
-        None => match listener_of(control.address().port())? {
-            Some(pid) => pid,
-            None => return Ok(Err("the server's process is not visible to this user".to_owned())),
-        },
-    };
-    if pid == std::process::id() {
-        return Ok(Err("server and generator are one process".to_owned()));
-    }
-    Ok(Ok(pid))
+/// Threads that share the connections.
+fn thread_count(options: &Options) -> usize {
+    let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    options.threads.map_or(cores, |threads| threads as usize)
 }
 
-/// Runs one load on every connection and reports the measured part.
-fn closed_loop<L: Load + Send>(
-    options: &Options,
-    target: &Target,
-    command: Command,
-    shards: &[ShardDescription],
-    load: impl Fn(Place) -> Result<L, BenchError>,
-) -> Result<Report, BenchError> {
-    let places = target.places(options.connections, shards);
-    let progress = Progress::new(places.len());
-    let mut workers = Vec::with_capacity(places.len());
-    for (place, counters) in places.into_iter().zip(progress.counters()) {
-        let address = target.address_of(place.shard.lane);
-        let (control, _) = Control::shake_hands(connect(address)?, address, options.answer_timeout)?;
-        workers.push(Worker::new(control, load(place)?, options, &progress, counters)?);
+/// Deals the connections out to at most so many threads.
+fn deal(lines: Vec<Line>, threads: usize) -> Vec<Vec<Line>> {
+    let threads = threads.min(lines.len()).max(1);
+    let mut dealt: Vec<Vec<Line>> = (0..threads).map(|_| Vec::new()).collect();
+    for (number, line) in lines.into_iter().enumerate() {
+        dealt[number % threads].push(line);
     }
-    let (window, tallies) = run(options, target, &progress, workers)?;
-    let mut latency_us: Histogram<u64> = empty_histogram();
-    let mut throttled = ThrottleReport::default();
-    for tally in tallies {
-        latency_us.add(&tally.latency_us).expect("all histograms have the same range");
-        throttled.answers += tally.throttled;
-        throttled.wait_ms += tally.wait_ms;
-    }
-    let settings = SettingsReport::new(options, u32::try_from(shards.len()).unwrap_or(u32::MAX));
-    Ok(Report::new(command, settings, &target.welcome, window.into_measured(), &latency_us, throttled))
+    dealt
+}
+
+/// Points that are close enough to see what happens, and few enough to be drawn.
+fn interval_of(end: End) -> Duration {
+    let interval = match end {
+        End::Elapsed(time) => {
+            INTERVALS_MS.into_iter().find(|ms| time.as_millis() / u128::from(*ms) <= TIMELINE_POINTS)
+        }
+        End::Bytes(_) => Some(1_000),
+        End::Done => Some(50),
+    };
+    Duration::from_millis(interval.unwrap_or(INTERVALS_MS[INTERVALS_MS.len() - 1]))
 }
 
 /// Starts a thread for each worker, measures, and ends them all.
-fn run<L: Load + Send>(
-    options: &Options,
-    target: &Target,
+fn run(
+    plan: &Plan<'_>,
     progress: &Progress,
-    workers: Vec<Worker<'_, L>>,
-) -> Result<(Window, Vec<Tally>), BenchError> {
+    workers: Vec<Worker<'_>>,
+    watch: &mut dyn Watch,
+    look: &mut dyn FnMut(),
+) -> Result<(Measured, Tally), BenchError> {
     thread::scope(|scope| {
         let gate = progress.close_gate();
         let mut threads = Vec::with_capacity(workers.len());
-        for (connection, worker) in (0..).zip(workers) {
-            let thread = thread::Builder::new().name(format!("bench-{connection}"));
+        for (number, worker) in (0..).zip(workers) {
+            let thread = thread::Builder::new().name(format!("bench-{number}"));
             match thread.spawn_scoped(scope, move || worker.run()) {
                 Ok(thread) => threads.push(thread),
                 Err(source) => {
-                    progress.stop();
-                    return Err(BenchError::Thread { connection, source });
+                    progress.fail();
+                    return Err(BenchError::Thread { thread: number, source });
                 }
             }
         }
-        let window = measure(options, target.process.clone(), progress, gate);
-        progress.stop();
+        let measured = measure(plan, progress, gate, watch);
+        look();
+        if measured.is_ok() {
+            progress.stop();
+        } else {
+            progress.fail();
+        }
         let tallies: Result<Vec<_>, _> = threads
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect();
         // A broken connection explains an unreadable process, not the other way round.
         let tallies = tallies?;
-        Ok((window?, tallies))
+        let measured = measured?;
+        let all = tallies.into_iter().reduce(|mut all, tally| {
+            all.merge(tally);
+            all
+        });
+        Ok((measured, all.expect("connections are dealt out to at least one thread")))
     })
 }
 

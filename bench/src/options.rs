@@ -1,19 +1,32 @@
 //! What a run does, checked before anything is sent.
 
+mod keys;
+mod rate;
+mod sizes;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tidemill_wire::StreamName;
+use tidemill_wire::batch::Compression;
 use tidemill_wire::limits::{
     BATCH_BYTES_MAX, BATCH_RECORDS_MAX, FRAME_BYTES_MAX, KEY_BYTES_MAX, RECORD_BYTES_MAX,
 };
 use tidemill_wire::message::Ack;
 
+pub use keys::{Keys, ParseKeysError};
+pub use rate::{ParseRateError, Rate};
+pub use sizes::{ParseSizesError, Sizes};
+
 use crate::error::BenchError;
 
-/// Connections of one run; each is a thread.
-const CONNECTIONS_MAX: u32 = 4_096;
+/// Connections of one run, as many as one address has ports for.
+const CONNECTIONS_MAX: u32 = 60_000;
 /// Unanswered requests of one connection, before the server's own limit.
 const IN_FLIGHT_MAX: u32 = 65_536;
+/// Threads of the generator.
+const THREADS_MAX: u32 = 1_024;
 
 /// When the measured part of a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +42,7 @@ pub enum Until {
 pub struct Options {
     /// Host and port of the server's shared native port.
     pub server: String,
-    /// The stream. It is created without quotas if it is missing, and used as it is if it exists.
+    /// The stream. It is created if it is missing, and used as it is if it exists.
     pub stream: StreamName,
     /// Shards of a stream that this run creates.
     pub shards: u32,
@@ -39,27 +52,41 @@ pub struct Options {
     pub keep_stream: bool,
     /// Connections, dealt out to the shards in turn; each goes to the port of its shard's lane.
     pub connections: u32,
-    /// Requests of each connection that are unanswered at any time.
+    /// Threads that carry them; without, as many as there are cores, and no more than connections.
+    pub threads: Option<u32>,
+    /// Requests of each connection that may be unanswered.
     pub in_flight: u32,
-    /// Bytes of each record's data.
-    pub record_bytes: u32,
-    /// Records in each append.
+    /// Bytes of a record's data.
+    pub record_bytes: Sizes,
+    /// How much of a record's data is the same in all of them, in percent.
+    pub compressible_percent: u8,
+    /// What is done to the data before it is sent, once, before the clock starts.
+    pub compression: Compression,
+    /// Partition keys.
+    pub keys: Keys,
+    /// Records in each append, at most.
     pub batch_records: u32,
+    /// Open loop: how long a batch's first record waits for others.
+    pub linger: Option<Duration>,
+    /// Open loop: records each second for appends, requests each second for fetches. Without, the loop is closed.
+    pub rate: Option<Rate>,
     /// When an append is answered.
     pub ack: Ack,
     /// Bytes of entries in a fetch's answer, at most.
     pub fetch_bytes: u32,
-    /// `consume` appends until the stream holds so many bytes before it begins to read.
+    /// What scenarios that read find, at least: what is missing is appended first.
     pub fill_bytes: u64,
     /// Load before the measured part.
     pub warm_up: Duration,
     /// The measured part.
     pub until: Until,
-    /// Give up when a server that owes answers sends nothing for so long.
+    /// Give up when a server that owes answers sends nothing for so long; an open loop also ends what it has begun within this time.
     pub answer_timeout: Duration,
     /// The server's process, for its processor time. Without it, the process that listens on the server's port is
     /// looked for if the server is on this machine.
     pub server_pid: Option<u32>,
+    /// Ends the run when it is set.
+    pub interrupt: Arc<AtomicBool>,
 }
 
 impl Options {
@@ -73,9 +100,15 @@ impl Options {
             retention_bytes: 1 << 30,
             keep_stream: false,
             connections: 1,
+            threads: None,
             in_flight: 8,
-            record_bytes: 1_000,
+            record_bytes: Sizes::Fixed(1_000),
+            compressible_percent: 0,
+            compression: Compression::None,
+            keys: Keys::PerShard,
             batch_records: 1_000,
+            linger: None,
+            rate: None,
             ack: Ack::Durable,
             fetch_bytes: 1 << 20,
             fill_bytes: 256_000_000,
@@ -83,10 +116,16 @@ impl Options {
             until: Until::Elapsed(Duration::from_secs(10)),
             answer_timeout: Duration::from_secs(10),
             server_pid: None,
+            interrupt: Arc::new(AtomicBool::new(false)),
         }
     }
 
-    /// Checks every range.
+    /// Whether the run was told to end.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed)
+    }
+
+    /// Checks every range, and that no option is without effect.
     pub(crate) fn check(&self) -> Result<(), BenchError> {
         let in_range = |option: &'static str, value: u64, max: u64| {
             let refusal = BenchError::Option { option, value, min: 1, max };
@@ -94,20 +133,46 @@ impl Options {
         };
         in_range("shards", self.shards.into(), u32::MAX.into())?;
         in_range("connections", self.connections.into(), CONNECTIONS_MAX.into())?;
+        in_range("threads", self.threads.unwrap_or(1).into(), THREADS_MAX.into())?;
         in_range("in-flight", self.in_flight.into(), IN_FLIGHT_MAX.into())?;
-        in_range("record-bytes", self.record_bytes.into(), RECORD_BYTES_MAX.into())?;
+        let (smallest, largest) = self.record_bytes.range();
+        in_range("record-bytes", smallest.into(), RECORD_BYTES_MAX.into())?;
+        in_range("record-bytes", largest.into(), RECORD_BYTES_MAX.into())?;
         in_range("batch-records", self.batch_records.into(), BATCH_RECORDS_MAX.into())?;
         in_range("fetch-bytes", self.fetch_bytes.into(), FRAME_BYTES_MAX.into())?;
         // Offsets and key are small beside this, and the builder checks the batch to the byte.
         let room = u64::from(BATCH_BYTES_MAX) - KEY_BYTES_MAX as u64;
-        let batch_bytes = u64::from(self.record_bytes) * u64::from(self.batch_records);
+        let batch_bytes = u64::from(largest) * u64::from(self.batch_records);
         in_range("record-bytes × batch-records", batch_bytes, room)?;
         // A timeout of zero would mean none at all.
         in_range("answer timeout in ms", milliseconds(self.answer_timeout), u64::MAX)?;
         match self.until {
-            Until::Elapsed(time) => in_range("duration in ms", milliseconds(time), u64::MAX),
-            Until::Bytes(bytes) => in_range("bytes", bytes, u64::MAX),
+            Until::Elapsed(time) => in_range("duration in ms", milliseconds(time), u64::MAX)?,
+            Until::Bytes(bytes) => in_range("bytes", bytes, u64::MAX)?,
         }
+        if let Some(rate) = self.rate {
+            rate.check()?;
+        }
+        if self.compressible_percent > 100 {
+            let value = self.compressible_percent.into();
+            return Err(BenchError::Option { option: "compressible", value, min: 0, max: 100 });
+        }
+        self.check_effects()
+    }
+
+    /// What would change nothing is a mistake of whoever asks for it.
+    fn check_effects(&self) -> Result<(), BenchError> {
+        let without = |option, needs| Err(BenchError::NoEffect { option, needs });
+        if self.linger.is_some() && self.rate.is_none() {
+            return without("linger", "--rate: a closed loop has no arrivals to wait for");
+        }
+        if self.rate.is_some() && matches!(self.until, Until::Bytes(_)) {
+            return without("bytes", "a closed loop: an open one ends by --duration");
+        }
+        if self.compressible_percent > 0 && self.compression == Compression::None {
+            return without("compressible", "--compression: without, bytes are stored as they are");
+        }
+        Ok(())
     }
 }
 

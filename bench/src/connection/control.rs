@@ -1,6 +1,6 @@
 //! The connection that prepares a run and cleans up after it: one request, one answer.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tidemill_wire::message::{
 };
 use tidemill_wire::{RequestId, StreamName};
 
-use super::{Inbox, Outbox, RequestFrame, connect};
+use super::{Inbox, connect};
 use crate::error::BenchError;
 
 /// Room for a description of many shards; it grows beyond.
@@ -91,15 +91,15 @@ impl Control {
         }
     }
 
-    /// Creates the stream without quotas.
+    /// Creates the stream, with the server's default for a quota that is not given.
     pub(crate) fn create(
         &mut self,
         name: &StreamName,
         shards: u32,
         retention_bytes: u64,
+        quota: Option<Quota>,
     ) -> Result<StreamDescription, BenchError> {
-        let settings =
-            Settings { retention_ms: None, retention_bytes: Some(retention_bytes), quota: Some(Quota::OFF) };
+        let settings = Settings { retention_ms: None, retention_bytes: Some(retention_bytes), quota };
         let create = CreateStream { name: name.clone(), shards, settings };
         match self.ask("create stream", RequestBody::CreateStream(create))? {
             ResponseBody::StreamDescription(description) => Ok(description),
@@ -129,9 +129,7 @@ impl Control {
         self.next_id += 1;
         let mut head = BytesMut::new();
         self.encoder.request(&mut head, &Request { id, body }, 0);
-        let mut outbox = Outbox::default();
-        outbox.push(RequestFrame { head: head.freeze(), body: bytes::Bytes::new() });
-        outbox.flush(&mut self.stream).map_err(broke)?;
+        self.stream.write_all(&head).map_err(broke)?;
         loop {
             if let Some(received) =
                 self.inbox.next().map_err(|source| BenchError::Frame { address, source })?

@@ -35,6 +35,18 @@ impl Inbox {
         Ok(bytes)
     }
 
+    /// Gives the buffer away to be received into, and says from where on.
+    pub(crate) fn lend(&mut self) -> (Vec<u8>, usize) {
+        self.make_room();
+        (std::mem::take(&mut self.buffer), self.end)
+    }
+
+    /// Takes the lent buffer back with so many more bytes in it.
+    pub(crate) fn take_back(&mut self, buffer: Vec<u8>, received: usize) {
+        self.buffer = buffer;
+        self.end += received;
+    }
+
     /// The next whole frame, or `None` until more is read.
     pub(crate) fn next(&mut self) -> Result<Option<Received<'_>>, FrameError> {
         let received = &self.buffer[self.start..self.end];

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::listener::listening_inodes;
 use super::stat::parse;
-use super::{CpuError, CpuTime, listener_of, process_cpu};
+use super::{CpuError, CpuTime, anonymous_memory, listener_of, memory, process_cpu};
 
 #[test]
 fn the_name_of_a_process_does_not_shift_its_fields() {
@@ -61,4 +61,14 @@ fn the_listener_of_a_port_is_found() {
     assert_eq!(listener_of(port).unwrap(), Some(std::process::id()));
     drop(listener);
     assert_eq!(listener_of(port).unwrap(), None);
+}
+
+#[test]
+fn memory_is_read_from_its_own_line() {
+    let text = "Name:\tRssAnon: 9 kB\nVmRSS:\t  300 kB\nRssAnon:\t  100 kB\nRssFile:\t  200 kB\n";
+    assert_eq!(memory::parse(text), Some(102_400));
+    for damaged in ["", "RssAnon:", "RssAnon: x kB", "RssAnon: 5 MB"] {
+        assert_eq!(memory::parse(damaged), None, "{damaged}");
+    }
+    assert!(anonymous_memory(std::process::id()).unwrap() > 0);
 }

@@ -1,249 +1,200 @@
-//! One connection's thread: keeps its slots busy until it is told to stop.
-//!
-//! A slot is one request in flight, and its number is the request's id, so an answer finds its request by index. The socket
-//! does not block; the thread sleeps in `poll` only when nothing can be read and nothing more can be written. All answers
-//! of one read share one look at the clock.
+//! A thread of the generator: a ring and the connections on it, from the gate to the last answer.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::io;
-use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::num::NonZeroU64;
+use std::time::Duration;
 
-use hdrhistogram::Histogram;
-use tidemill_wire::RequestId;
-use tidemill_wire::message::{ErrorCode, Failure, Response, ResponseBody};
-
-use super::progress::{Counters, Gain, Phase, Progress};
-use crate::connection::{Control, Inbox, Outbox, Received, RequestFrame, refusal, wait};
+use super::line::Line;
+use super::progress::{Counters, Phase, Progress};
+use super::role::Desk;
+use super::tally::Tally;
+use crate::clock::nanoseconds;
 use crate::error::BenchError;
-use crate::options::Options;
+use crate::ring::{Completion, Ring};
 
-/// Longest sleep, so that a connection whose requests all wait for a quota still sees the end of the run.
-const SLEEP_MAX: Duration = Duration::from_millis(20);
-/// Large answers that the receiving buffer has room for, so that few of them are cut by its end and moved.
-const INBOX_ANSWERS: usize = 4;
-/// Room for a thousand small answers.
-const INBOX_BYTES_MIN: usize = 64 << 10;
-/// Longest wait that a server may ask for and get.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
-/// Latencies are kept up to an hour, in microseconds.
-const LATENCY_US_MAX: u64 = 3_600_000_000;
-const LATENCY_DIGITS: u8 = 3;
+/// Longest sleep, so that the end of the run is seen.
+const SLEEP_NS_MAX: u64 = 20_000_000;
+/// A moment that is nearer than this is waited for without sleeping, which is what makes an open loop punctual.
+const SPIN_NS: u64 = 40_000;
+/// How exact the kernel's timers are to be for a thread of the generator.
+const TIMER_SLACK_NS: NonZeroU64 = NonZeroU64::new(1_000).expect("it is a constant above zero");
+/// How long a ring is waited for after its sockets were closed.
+const CLOSING_MAX: Duration = Duration::from_secs(1);
 
-/// What a connection asks and what it makes of the answers.
-pub(super) trait Load {
-    /// The request's name, for errors.
-    const REQUEST: &'static str;
-
-    /// The frame of the slot's next request, with the slot's number as its id.
-    fn request(&mut self, slot: usize) -> RequestFrame;
-
-    /// Bytes of a usual answer.
-    fn answer_bytes(&self) -> usize;
-
-    /// Takes the answer to the slot's request.
-    fn answered(&mut self, slot: usize, answer: ResponseBody, body: &[u8]) -> Result<Gain, BenchError>;
+/// What bounds a thread's waiting.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// For a server that owes answers.
+    pub(super) answer: Duration,
+    /// For the end of what was begun, after the measured part.
+    pub(super) drain: Duration,
 }
 
-/// What a connection found, apart from its counters.
-pub(super) struct Tally {
-    pub(super) latency_us: Histogram<u64>,
-    pub(super) throttled: u64,
-    pub(super) wait_ms: u64,
+/// A thread with its connections.
+pub(super) struct Worker<'a> {
+    lines: Vec<Line>,
+    desk: Desk<'a>,
+    patience: Patience,
+    /// Connections that want a turn, by the moment; one whose moment has changed is in it more than once.
+    timers: BinaryHeap<Reverse<(u64, u32)>>,
+    /// The moment that was put there last for each connection.
+    timer_of: Vec<Option<u64>>,
+    /// Whether all have had a turn since the end came.
+    is_told: bool,
 }
 
-/// A connection with its requests.
-pub(super) struct Worker<'a, L> {
-    socket: TcpStream,
-    address: SocketAddr,
-    inbox: Inbox,
-    outbox: Outbox,
-    load: L,
-    /// When each slot's request was handed over; `None` while it has none in flight.
-    sent: Vec<Option<Instant>>,
-    ready: Vec<usize>,
-    /// Slots that were throttled, by the end of their wait.
-    paused: BinaryHeap<Reverse<(Instant, usize)>>,
-    unanswered: usize,
-    heard: Instant,
-    answer_timeout: Duration,
-    progress: &'a Progress,
-    counters: &'a Counters,
-    tally: Tally,
-}
-
-/// A histogram as every connection has one.
-pub(super) fn empty_histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LATENCY_US_MAX, LATENCY_DIGITS).expect("the bounds are constants that suit")
-}
-
-impl<'a, L: Load> Worker<'a, L> {
-    /// Takes over a connection whose handshake is done.
+impl<'a> Worker<'a> {
     pub(super) fn new(
-        control: Control,
-        load: L,
-        options: &Options,
+        lines: Vec<Line>,
+        patience: Patience,
+        interval: Duration,
         progress: &'a Progress,
         counters: &'a Counters,
-    ) -> Result<Self, BenchError> {
-        let address = control.address();
-        let socket = control.into_stream();
-        socket.set_nonblocking(true).map_err(|source| BenchError::Connection { address, source })?;
-        let slots = options.in_flight as usize;
-        Ok(Self {
-            socket,
-            address,
-            inbox: Inbox::new(INBOX_BYTES_MIN + INBOX_ANSWERS * load.answer_bytes()),
-            outbox: Outbox::default(),
-            load,
-            sent: vec![None; slots],
-            ready: (0..slots).rev().collect(),
-            paused: BinaryHeap::new(),
-            unanswered: 0,
-            heard: Instant::now(),
-            answer_timeout: options.answer_timeout,
-            progress,
-            counters,
-            tally: Tally { latency_us: empty_histogram(), throttled: 0, wait_ms: 0 },
-        })
+    ) -> Self {
+        let desk = Desk { progress, counters, tally: Tally::new(nanoseconds(interval)) };
+        let timer_of = vec![None; lines.len()];
+        Self { lines, desk, patience, timers: BinaryHeap::new(), timer_of, is_told: false }
     }
 
-    /// Runs until told to stop and every owed answer is in. A failure ends the whole run.
+    /// Runs until told to stop and everything that was begun is done. A failure ends the whole run.
     pub(super) fn run(mut self) -> Result<Tally, BenchError> {
-        match self.serve() {
-            Ok(()) => Ok(self.tally),
+        let progress = self.desk.progress;
+        progress.pass_gate();
+        let outcome = self.serve();
+        progress.done(progress.clock.now_ns());
+        match outcome {
+            Ok(()) => Ok(self.desk.tally),
             Err(error) => {
-                self.progress.stop();
+                progress.fail();
                 Err(error)
             }
         }
     }
 
     fn serve(&mut self) -> Result<(), BenchError> {
-        self.progress.pass_gate();
-        self.heard = Instant::now();
-        let mut now = self.heard;
+        // Only how punctual an open loop is depends on it.
+        _ = rustix::thread::set_current_timer_slack(Some(TIMER_SLACK_NS));
+        let mut ring = Ring::new(self.lines.len() * 2).map_err(|source| BenchError::Ring { source })?;
+        let outcome = self.turns(&mut ring);
+        self.lines.iter().for_each(Line::close);
+        let deadline_ns = self.now_ns() + nanoseconds(CLOSING_MAX);
+        while ring.in_kernel() > 0 && self.now_ns() < deadline_ns {
+            if ring.wait(Some(Duration::from_millis(10))).is_err() {
+                break;
+            }
+            while ring.next().is_some() {}
+        }
+        outcome
+    }
+
+    fn turns(&mut self, ring: &mut Ring) -> Result<(), BenchError> {
+        let start_ns = self.desk.progress.span().start_ns;
+        for index in 0..self.lines.len() {
+            let now_ns = self.now_ns().max(start_ns);
+            self.lines[index].begin(index as u32, now_ns, &mut self.desk, ring)?;
+            self.set_timer(index);
+        }
+        let mut looked_ns = 0;
         loop {
-            let phase = self.progress.phase();
-            if phase != Phase::Stopping {
-                self.hand_over(now);
-            } else if self.unanswered == 0 {
+            let now_ns = self.now_ns();
+            self.wake(now_ns, ring)?;
+            if self.is_over(now_ns, ring)? {
                 return Ok(());
             }
-            self.flush()?;
-            if self.read()? {
-                now = Instant::now();
-                self.heard = now;
-                self.take_answers(now, phase)?;
-            } else {
-                self.sleep(now)?;
-                now = Instant::now();
-                self.check_silence(now)?;
+            if now_ns.saturating_sub(looked_ns) >= SLEEP_NS_MAX {
+                looked_ns = now_ns;
+                self.lines.iter().try_for_each(|line| line.check_silence(now_ns, self.patience.answer))?;
+            }
+            let timeout = self.timeout(now_ns);
+            ring.wait(Some(timeout)).map_err(|source| BenchError::Ring { source })?;
+            while let Some(completion) = ring.next() {
+                let line = self.complete(completion, ring)?;
+                self.set_timer(line);
             }
         }
     }
 
-    /// Queues a request for every slot that may have one.
-    fn hand_over(&mut self, now: Instant) {
-        while self.paused.peek().is_some_and(|Reverse((due, _))| *due <= now) {
-            self.ready.extend(self.paused.pop().map(|Reverse((_, slot))| slot));
-        }
-        if self.unanswered == 0 && !self.ready.is_empty() {
-            // Nothing was owed until here, so silence begins now.
-            self.heard = now;
-        }
-        while let Some(slot) = self.ready.pop() {
-            self.outbox.push(self.load.request(slot));
-            self.sent[slot] = Some(now);
-            self.unanswered += 1;
-        }
-    }
-
-    fn flush(&mut self) -> Result<(), BenchError> {
-        match self.outbox.flush(&mut self.socket) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(self.broke(error)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Reads once; `false` when there was nothing.
-    fn read(&mut self) -> Result<bool, BenchError> {
-        match self.inbox.fill(&mut self.socket) {
-            Ok(0) => Err(BenchError::Closed { address: self.address, unanswered: self.unanswered }),
-            Ok(_) => Ok(true),
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(false),
-                _ => Err(self.broke(error)),
-            },
-        }
-    }
-
-    fn take_answers(&mut self, now: Instant, phase: Phase) -> Result<(), BenchError> {
-        let address = self.address;
-        let mut gain = Gain::default();
-        while let Some(Received { message, body }) =
-            self.inbox.next().map_err(|source| BenchError::Frame { address, source })?
-        {
-            let Response { id, body: answer } =
-                Response::decode(message).map_err(|source| BenchError::Decode { address, source })?;
-            let (slot, sent) =
-                take_sent(&mut self.sent, id).ok_or(BenchError::Unasked { address, id: id.0 })?;
-            self.unanswered -= 1;
-            match answer {
-                ResponseBody::Failed(failure) if asks_for_patience(failure.code) => {
-                    let wait =
-                        Duration::from_millis(u64::from(failure.retry_after_ms.max(1))).min(RETRY_AFTER_MAX);
-                    self.paused.push(Reverse((now + wait, slot)));
-                    self.tally.throttled += 1;
-                    self.tally.wait_ms += wait.as_millis() as u64;
-                }
-                ResponseBody::Failed(Failure { .. }) => return Err(refusal(L::REQUEST, answer)),
-                answer => {
-                    let answered = self.load.answered(slot, answer, body)?;
-                    gain.bytes += answered.bytes;
-                    gain.records += answered.records;
-                    gain.requests += answered.requests;
-                    if phase == Phase::Measured {
-                        let latency_us = now.duration_since(sent).as_micros();
-                        self.tally
-                            .latency_us
-                            .saturating_record(u64::try_from(latency_us).unwrap_or(u64::MAX));
-                    }
-                    self.ready.push(slot);
-                }
+    fn complete(&mut self, completion: Completion, ring: &mut Ring) -> Result<usize, BenchError> {
+        match completion {
+            Completion::Received { line, buffer, result } => {
+                let now_ns = self.now_ns();
+                let line = line as usize;
+                self.lines[line].received(buffer, result, now_ns, &mut self.desk, ring)?;
+                Ok(line)
+            }
+            Completion::Sent { line, gather, result } => {
+                let line = line as usize;
+                self.lines[line].sent(gather, result, ring)?;
+                Ok(line)
             }
         }
-        self.counters.add(gain);
-        Ok(())
     }
 
-    fn sleep(&self, now: Instant) -> Result<(), BenchError> {
-        let due =
-            self.paused.peek().map_or(SLEEP_MAX, |Reverse((due, _))| due.saturating_duration_since(now));
-        wait(&self.socket, !self.outbox.is_empty(), due.min(SLEEP_MAX)).map_err(|error| self.broke(error))
-    }
-
-    fn check_silence(&self, now: Instant) -> Result<(), BenchError> {
-        let waited = now.duration_since(self.heard);
-        if self.unanswered > 0 && waited > self.answer_timeout {
-            return Err(BenchError::Silent { address: self.address, unanswered: self.unanswered, waited });
+    /// Gives a turn to everyone whose moment has come.
+    fn wake(&mut self, now_ns: u64, ring: &mut Ring) -> Result<(), BenchError> {
+        while let Some(Reverse((due_ns, line))) = self.timers.peek().copied() {
+            if due_ns > now_ns {
+                return Ok(());
+            }
+            self.timers.pop();
+            let line = line as usize;
+            self.timer_of[line] = None;
+            if self.lines[line].wake_ns() == Some(due_ns) {
+                self.lines[line].pump(now_ns, &mut self.desk, ring)?;
+                self.set_timer(line);
+            }
         }
         Ok(())
     }
 
-    fn broke(&self, source: io::Error) -> BenchError {
-        BenchError::Connection { address: self.address, source }
+    fn set_timer(&mut self, line: usize) {
+        let Some(due_ns) = self.lines[line].wake_ns() else { return };
+        if self.timer_of[line] != Some(due_ns) {
+            self.timer_of[line] = Some(due_ns);
+            self.timers.push(Reverse((due_ns, line as u32)));
+        }
     }
-}
 
-/// The slot of an answer and when its request was handed over, if it has one in flight.
-fn take_sent(sent: &mut [Option<Instant>], id: RequestId) -> Option<(usize, Instant)> {
-    let slot = usize::try_from(id.0).ok()?;
-    Some((slot, sent.get_mut(slot)?.take()?))
-}
+    /// Whether this thread has nothing more to do.
+    fn is_over(&mut self, now_ns: u64, ring: &mut Ring) -> Result<bool, BenchError> {
+        match self.desk.progress.phase() {
+            Phase::Running => return Ok(self.lines.iter().all(Line::is_over)),
+            Phase::Failed => return Ok(true),
+            Phase::Stopping => {}
+        }
+        if !self.is_told {
+            self.is_told = true;
+            for line in 0..self.lines.len() {
+                self.lines[line].pump(now_ns, &mut self.desk, ring)?;
+                self.set_timer(line);
+            }
+        }
+        let mut is_finished = true;
+        for line in &mut self.lines {
+            is_finished &= line.is_finished(now_ns, &mut self.desk);
+        }
+        if is_finished {
+            return Ok(true);
+        }
+        let end_ns = self.desk.progress.span().end_ns;
+        let is_drained = now_ns > end_ns.saturating_add(nanoseconds(self.patience.drain));
+        if is_drained {
+            self.lines.iter_mut().try_for_each(|line| line.give_up(now_ns, &mut self.desk))?;
+        }
+        Ok(is_drained)
+    }
 
-/// Refusals that pass by themselves. A full disk may never, so it ends the run.
-fn asks_for_patience(code: ErrorCode) -> bool {
-    code.is_retryable() && code != ErrorCode::DiskFull
+    fn timeout(&self, now_ns: u64) -> Duration {
+        let rest_ns =
+            self.timers.peek().map_or(SLEEP_NS_MAX, |Reverse((due_ns, _))| due_ns.saturating_sub(now_ns));
+        match rest_ns {
+            0..SPIN_NS => Duration::ZERO,
+            _ => Duration::from_nanos((rest_ns - SPIN_NS / 2).min(SLEEP_NS_MAX)),
+        }
+    }
+
+    fn now_ns(&self) -> u64 {
+        self.desk.progress.clock.now_ns()
+    }
 }

@@ -1,23 +1,23 @@
 //! Fetches: everything is read, round and round, from many places at once.
 
-use tidemill_bench::{BenchError, Options, Until, consume};
+use tidemill_bench::{BenchError, Options, Until};
 use tidemill_wire::message::{CreateStream, Settings};
 
-use crate::options;
 use crate::server::{Fault, Server};
+use crate::{consume, options};
 
 #[test]
 fn an_empty_stream_is_filled_first_and_then_read_in_whole_batches() {
     let server = Server::start(Fault::None);
     let options = Options { fill_bytes: 100_000, fetch_bytes: 4_000, ..options(&server) };
-    let report = consume(&options).unwrap();
+    let found = consume(&options).unwrap();
     let state = server.state();
     assert!(state.stored_batches * 1_005 >= 90_000, "the stream was filled");
-    assert!(report.requests > 0 && report.requests <= state.fetches);
-    assert!(report.records >= report.requests, "each fetch brings records: {report}");
+    assert!(found.answered.requests > 0 && found.answered.requests <= state.fetches);
+    assert!(found.answered.records >= found.answered.requests, "each fetch brings records: {found:?}");
     // 100 bytes of data each, and a key of five to ten bytes for every ten of them; a first fetch may begin inside a batch.
-    let bytes_per_record = report.bytes as f64 / report.records as f64;
-    assert!((100.0..103.0).contains(&bytes_per_record), "{report}");
+    let bytes_per_record = found.answered.bytes as f64 / found.answered.records as f64;
+    assert!((100.0..103.0).contains(&bytes_per_record), "{found:?}");
     assert_eq!(state.deletions, 1);
 }
 
@@ -34,16 +34,16 @@ fn a_stream_that_holds_enough_is_not_written_to() {
 #[test]
 fn reading_goes_on_from_the_oldest_after_the_end() {
     let server = Server::start(Fault::None);
-    let report =
+    let found =
         consume(&Options { fill_bytes: 20_000, until: Until::Bytes(1_000_000), ..options(&server) }).unwrap();
-    assert!(report.records > 5 * server.state().stored_records, "{report}");
+    assert!(found.answered.records > 5 * server.state().stored_records, "{found:?}");
 }
 
 #[test]
 fn a_batch_larger_than_a_fetch_still_comes() {
     let server = Server::start(Fault::None);
-    let report = consume(&Options { fill_bytes: 20_000, fetch_bytes: 1, ..options(&server) }).unwrap();
-    assert!(report.records > 0, "{report}");
+    let found = consume(&Options { fill_bytes: 20_000, fetch_bytes: 1, ..options(&server) }).unwrap();
+    assert!(found.answered.records > 0, "{found:?}");
 }
 
 #[test]
@@ -59,5 +59,5 @@ fn nothing_to_read_is_an_error() {
 fn a_fill_beyond_what_the_stream_keeps_is_refused() {
     let server = Server::start(Fault::None);
     let error = consume(&Options { retention_bytes: 1_000, ..options(&server) }).unwrap_err();
-    assert_eq!(error.to_string(), "fill-bytes is 256000000, must be 0 to 2000");
+    assert_eq!(error.to_string(), "fill is 256000000, must be 0 to 2000");
 }

@@ -3,11 +3,11 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use tidemill_bench::{BenchError, Options, Until, produce};
+use tidemill_bench::{BenchError, Options, Sizes, Until};
 use tidemill_wire::message::ErrorCode;
 
-use crate::options;
 use crate::server::{Fault, Server};
+use crate::{options, produce};
 
 fn check(fault: Fault, is_expected: impl Fn(&BenchError) -> bool) {
     let server = Server::start(fault);
@@ -61,7 +61,8 @@ fn what_the_server_would_refuse_is_not_even_tried() {
     let error = produce(&Options { in_flight: 65, ..options(&server) }).unwrap_err();
     assert_eq!(error.to_string(), "in-flight is 65, the server allows 64 per connection");
     let error =
-        produce(&Options { record_bytes: 2_000_000, batch_records: 1, ..options(&server) }).unwrap_err();
+        produce(&Options { record_bytes: Sizes::Fixed(2_000_000), batch_records: 1, ..options(&server) })
+            .unwrap_err();
     assert!(error.to_string().starts_with("batch bytes is 2000"), "{error}");
     assert_eq!(server.state().appends, 0);
 }

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tidemill_wire::batch::BatchView;
@@ -11,8 +12,9 @@ use tidemill_wire::entry::{ENTRY_HEADER_BYTES, EntryHeader, EntryKind};
 use tidemill_wire::frame;
 use tidemill_wire::limits::FRAME_BYTES_MAX_DEFAULT;
 use tidemill_wire::message::{
-    Append, Appended, CreateStream, Encoder, ErrorCode, Failure, Fetch, Fetched, Position, Request,
-    RequestBody, Response, ResponseBody, Settings, ShardDescription, ShardState, StreamDescription, Welcome,
+    Append, Appended, CreateStream, Encoder, ErrorCode, Failure, Fetch, Fetched, Position, Quota, Request,
+    RequestBody, Response, ResponseBody, Settings, ShardDescription, ShardState, StreamDescription,
+    Subscribe, Welcome,
 };
 use tidemill_wire::routing::{HashKey, HashKeyRange};
 use tidemill_wire::{LaneId, OwnerId, RequestId, SequenceNumber, ShardIndex, StreamId, Timestamp};
@@ -32,6 +34,12 @@ pub(crate) enum Fault {
     Close(u64),
     /// From this one on nothing is answered.
     Silence(u64),
+    /// At this one the server does nothing for so long.
+    Stall(u64, Duration),
+    /// Every one takes so long, one after the other.
+    Slow(Duration),
+    /// Subscriptions get nothing.
+    NoPush,
     /// This one is answered with another request's id.
     WrongId(u64),
     /// This one is answered with `Done`.
@@ -41,6 +49,10 @@ pub(crate) enum Fault {
     /// This one is answered with a frame that holds no message.
     NoMessage(u64),
 }
+
+/// Rates of a stream that is created without any.
+const QUOTA_DEFAULT: Quota =
+    Quota { write_bytes_per_second: 50_000, write_records_per_second: 0, read_bytes_per_second: 100_000 };
 
 /// What the server has seen.
 #[derive(Default)]
@@ -113,7 +125,7 @@ fn serve(
     mut socket: TcpStream,
     lane: Option<LaneId>,
     lanes: &[(LaneId, u16)],
-    state: &Mutex<State>,
+    state: &Arc<Mutex<State>>,
 ) -> Option<()> {
     let mut received = BytesMut::new();
     let mut encoder = Encoder::new();
@@ -124,6 +136,12 @@ fn serve(
         let mut out = BytesMut::new();
         while let Some(frame) = frame::cut(&mut received, FRAME_BYTES_MAX_DEFAULT).expect("frames") {
             let request = Request::decode(&frame.message).expect("a request");
+            if let RequestBody::Subscribe(subscribe) = &request.body {
+                let (subscribe, id, state) = (*subscribe, request.id, state.clone());
+                let socket = socket.try_clone().ok()?;
+                thread::spawn(move || push(socket, id, subscribe, &state));
+                continue;
+            }
             let next = state.lock().ok()?.next(&request, &frame.body, lane, lanes);
             let (id, body, bodies) = match next {
                 Next::Answer(body, bodies) => (request.id, body, bodies),
@@ -138,6 +156,42 @@ fn serve(
             encoder.response(&mut out, &Response { id, body }, bodies.iter().map(Bytes::len).sum());
             bodies.iter().for_each(|body| out.extend_from_slice(body));
         }
+        socket.write_all(&out).ok()?;
+    }
+}
+
+/// Pushes what a shard gets, as much as there is, whatever the credit, until the connection ends.
+fn push(mut socket: TcpStream, id: RequestId, subscribe: Subscribe, state: &Mutex<State>) -> Option<()> {
+    let mut encoder = Encoder::new();
+    let mut position = subscribe.position;
+    loop {
+        thread::sleep(Duration::from_millis(1));
+        let next = {
+            let mut state = state.lock().ok()?;
+            let index = subscribe.shard.0 as usize;
+            if position == Position::Newest {
+                position = Position::Sequence(end(state.entries.get(index)?));
+            }
+            let is_new = match position {
+                Position::Sequence(sequence) => sequence < end(state.entries.get(index)?),
+                _ => !state.entries.get(index)?.is_empty(),
+            };
+            if matches!(state.fault, Fault::NoPush) || !is_new {
+                continue;
+            }
+            let Position::Sequence(_) = position else {
+                position = Position::Sequence(SequenceNumber(0));
+                continue;
+            };
+            let (stream, shard) = (subscribe.stream, subscribe.shard);
+            state.fetch(&Fetch { stream, shard, position, bytes_max: 1 << 20, wait_ms: 0 })
+        };
+        let Next::Answer(ResponseBody::Fetched(fetched), bodies) = next else { return None };
+        position = Position::Sequence(fetched.next_sequence);
+        let mut out = BytesMut::new();
+        let body = ResponseBody::Fetched(fetched);
+        encoder.response(&mut out, &Response { id, body }, bodies.iter().map(Bytes::len).sum());
+        bodies.iter().for_each(|body| out.extend_from_slice(body));
         socket.write_all(&out).ok()?;
     }
 }
@@ -177,6 +231,7 @@ impl State {
             }
             RequestBody::Append(append) => self.append(request.id, append, body, lane),
             RequestBody::Fetch(fetch) => self.fetch(fetch),
+            RequestBody::Credit { .. } => Next::Nothing,
             other => panic!("the generator does not ask for {other:?}"),
         }
     }
@@ -202,7 +257,7 @@ impl State {
             created: Timestamp(0),
             retention_ms: 1_000_000,
             retention_bytes: create.settings.retention_bytes.unwrap_or(0),
-            quota: create.settings.quota.unwrap_or_default(),
+            quota: create.settings.quota.unwrap_or(QUOTA_DEFAULT),
             map_version: 1,
             shards: (0..).zip(&ranges).map(shard).collect(),
         });
@@ -235,6 +290,9 @@ impl State {
             }
             Fault::Close(at) if number == at => return Next::Close,
             Fault::Silence(from) if number >= from => return Next::Nothing,
+            // The lock is held meanwhile, so nobody gets anything.
+            Fault::Stall(at, time) if number == at => thread::sleep(time),
+            Fault::Slow(time) => thread::sleep(time),
             Fault::WrongId(at) if number == at => {
                 return Next::AnswerAs(RequestId(id.0 + 1_000), ResponseBody::Done);
             }

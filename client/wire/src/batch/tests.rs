@@ -340,6 +340,8 @@ proptest! {
         prop_assert_eq!(batch.payload_bytes(), keys + data);
         prop_assert_eq!(payload_bytes_of(batch.bytes()), Some((keys + data) as u64));
         prop_assert_eq!(payload_bytes_of(&batch.bytes()[1..]), None);
+        prop_assert_eq!(data_offset_of(batch.bytes()), Some(batch.bytes().len() - data));
+        prop_assert_eq!(data_offset_of(&batch.bytes()[1..]), None);
     }
 
     #[test]

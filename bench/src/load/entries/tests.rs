@@ -6,7 +6,7 @@ use tidemill_wire::message::Fetched;
 use tidemill_wire::numbered::encode_sparse;
 use tidemill_wire::{OwnerId, SequenceNumber, Timestamp};
 
-use super::Shape;
+use super::walk;
 use crate::error::BenchError;
 
 /// One entry of `records` records of `bytes` bytes under a key of three.
@@ -47,7 +47,7 @@ fn fetched(from: u64, next: u64) -> Fetched {
 }
 
 fn check(fetched: &Fetched, run: &[Vec<u8>], expected: Result<u64, &str>) {
-    let found = Shape::default().walk(fetched, &run.concat()).map_err(|error| error.to_string());
+    let found = walk(fetched, &run.concat(), |_, _| {}).map_err(|error| error.to_string());
     assert_eq!(found, expected.map_err(str::to_owned));
 }
 
@@ -87,10 +87,10 @@ fn torn_and_foreign_bytes_are_refused_with_their_place() {
     let first = whole.len();
     let mut run = [whole, entry(2, 2, 10)].concat();
     run.truncate(run.len() - 20);
-    let torn = Shape::default().walk(&fetched(0, 4), &run);
+    let torn = walk(&fetched(0, 4), &run, |_, _| {});
     assert!(matches!(torn, Err(BenchError::Entry { offset, .. }) if offset == first), "{torn:?}");
     let mut foreign = entry(0, 2, 10);
     foreign[ENTRY_HEADER_BYTES] ^= 1;
-    let refused = Shape::default().walk(&fetched(0, 2), &foreign);
+    let refused = walk(&fetched(0, 2), &foreign, |_, _| {});
     assert!(matches!(refused, Err(BenchError::StoredBatch { base: SequenceNumber(0), .. })), "{refused:?}");
 }

@@ -1,0 +1,120 @@
+//! What a run does with a server: one file each.
+
+mod connections;
+mod consume;
+mod fill;
+mod mixed;
+mod produce;
+mod quota;
+mod ramp;
+mod replay;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::{Deserialize, Serialize};
+use tidemill_wire::message::Quota;
+
+use crate::error::BenchError;
+use crate::load::{Found, Target, with_stream};
+use crate::options::Options;
+use crate::report::Report;
+use crate::watch::Watch;
+
+/// Open files that are no connections: rings, standard streams, `/proc`, and some to spare.
+const FILES_BESIDE: u64 = 64;
+
+/// Which load runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scenario {
+    /// Appends of batches.
+    Produce,
+    /// Fetches of what is stored.
+    Consume,
+    /// Appends, and subscribers that they are pushed to.
+    Mixed,
+    /// Subscribers that catch up with what is stored.
+    Replay,
+    /// Many subscribed connections on which little happens.
+    Connections,
+    /// More appends and fetches than the quota of a stream allows.
+    Quota,
+}
+
+/// A report, and the measurements behind it in full.
+pub struct Outcome {
+    /// The figures.
+    pub report: Report,
+    pub(crate) found: Vec<Found>,
+}
+
+impl Scenario {
+    /// Its name on the command line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Produce => "produce",
+            Self::Consume => "consume",
+            Self::Mixed => "mixed",
+            Self::Replay => "replay",
+            Self::Connections => "connections",
+            Self::Quota => "quota",
+        }
+    }
+
+    /// Whether it appends while it measures, so that the shape of appends has an effect.
+    pub(crate) fn appends(self) -> bool {
+        matches!(self, Self::Produce | Self::Mixed | Self::Quota)
+    }
+
+    /// Whether the size of what is read at a time has an effect.
+    pub(crate) fn fetches(self) -> bool {
+        matches!(self, Self::Consume | Self::Mixed | Self::Replay | Self::Quota)
+    }
+
+    /// Whether it reads what was there before.
+    pub(crate) fn fills(self) -> bool {
+        matches!(self, Self::Consume | Self::Replay)
+    }
+
+    /// Whether connections have requests in flight.
+    pub(crate) fn has_slots(self) -> bool {
+        matches!(self, Self::Produce | Self::Consume | Self::Mixed | Self::Quota)
+    }
+}
+
+/// Runs a scenario against a server.
+///
+/// # Errors
+/// The first thing that went wrong on any connection; what the other connections found is dropped with it.
+pub fn run(scenario: Scenario, options: &Options, watch: &mut dyn Watch) -> Result<Outcome, BenchError> {
+    options.check()?;
+    allow_files(options)?;
+    // Quotas hold back what is to be measured, unless they are what is.
+    let quota = if scenario == Scenario::Quota { None } else { Some(Quota::OFF) };
+    with_stream(options, quota, |target| match scenario {
+        Scenario::Produce => produce::run(options, target, watch),
+        Scenario::Consume => consume::run(options, target, watch),
+        Scenario::Mixed => mixed::run(options, target, watch),
+        Scenario::Replay => replay::run(options, target, watch),
+        Scenario::Connections => connections::run(options, target, watch),
+        Scenario::Quota => quota::run(options, target, watch),
+    })
+}
+
+/// An outcome with nothing to add to its parts.
+fn outcome(scenario: Scenario, options: &Options, target: &Target, found: Vec<Found>) -> Outcome {
+    Outcome { report: Report::new(scenario, options, target, &found), found }
+}
+
+/// Lets the process open as many files as it may, and checks that they are enough.
+fn allow_files(options: &Options) -> Result<(), BenchError> {
+    let limit = getrlimit(Resource::Nofile);
+    // What is refused here shows in the limit that is read next.
+    _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let Some(files) = getrlimit(Resource::Nofile).current else { return Ok(()) };
+    let max = files.saturating_sub(FILES_BESIDE);
+    let value = u64::from(options.connections);
+    let refusal =
+        BenchError::Option { option: "connections with this limit of open files", value, min: 1, max };
+    if value <= max { Ok(()) } else { Err(refusal) }
+}

@@ -1,0 +1,89 @@
+//! `tidemill bench` against the real server: every scenario runs and counts, and what has no effect is refused.
+
+use serde_json::Value;
+
+use crate::process::{Server, run};
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+#[track_caller]
+fn refused(arguments: &[&str], reason: &str) {
+    let finished = run(&[&["bench"], arguments].concat());
+    assert_eq!(finished.code, Some(2), "{arguments:?}: {}", finished.stderr);
+    assert!(finished.stderr.contains(reason), "{arguments:?}: {}", finished.stderr);
+}
+
+#[test]
+fn every_scenario_runs_on_a_server_and_leaves_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start(&folder.path().join("data"), &["--set", "server.cores=1"]);
+    let bench = |arguments: &str| {
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        json(&server.run(&[&["bench", "--json"], &arguments[..]].concat()).ok())
+    };
+    let above_zero = |value: &Value| assert!(value.as_f64().is_some_and(|number| number > 0.0), "{value}");
+
+    let log = folder.path().join("run.hlog");
+    let log = log.display();
+    let found = bench(&format!("produce --ack written --warm-up 100ms --duration 300ms --histogram {log}"));
+    above_zero(&found["parts"][0]["megabytes_per_second"]);
+    above_zero(&found["parts"][0]["cpu"]["generator"]["seconds_per_gigabyte"]);
+    assert!(found["parts"][0]["cpu"]["server_unknown"].is_null(), "{found}");
+    assert!(
+        std::fs::read_to_string(log.to_string()).expect("it was written").contains("Tag=produce-requests")
+    );
+
+    let found = bench(
+        "produce --rate 1k --batch-records 10 --linger 5ms --warm-up 0s --duration 300ms --ack written",
+    );
+    assert_eq!(found["settings"]["rate"], "1000");
+    // 1,000 records a second, of which 6 arrive in 5 ms, the first included.
+    assert_eq!(found["parts"][0]["latency_us"][0]["samples"], 50, "{found}");
+    above_zero(&found["parts"][0]["latency_us"][0]["p99.9"]);
+
+    let found = bench(
+        "produce --keys zipf:1000 --record-bytes 100..1000 --compression lz4 --shards 3 --duration 200ms --warm-up 0s",
+    );
+    above_zero(&found["parts"][0]["records_per_second"]);
+    let found =
+        bench("produce --rate 100..400:2 --batch-records 1 --warm-up 0s --duration 200ms --ack written");
+    assert!(found["knee"]["rule"].is_string(), "{found}");
+    let found = bench("consume --fill 5MB --warm-up 0s --duration 200ms");
+    above_zero(&found["parts"][0]["records_per_second"]);
+    let found =
+        bench("mixed --rate 200 --batch-records 1 --warm-up 0s --duration 500ms --shards 2 --ack written");
+    assert_eq!(found["parts"][0]["latency_us"][1]["name"], "end to end");
+    assert_eq!(found["parts"][0]["latency_us"][1]["samples"], 100, "{found}");
+    let found = bench("replay --fill 5MB --shards 2");
+    above_zero(&found["parts"][0]["megabytes_per_second"]);
+    let found = bench("connections --connections 200 --rate 20 --warm-up 100ms --duration 500ms");
+    assert_eq!(found["memory"]["connections"], 200);
+    above_zero(&found["parts"][0]["records"]);
+    let found = bench("quota --duration 2s");
+    assert_eq!(found["quota"][0]["allowed_per_second"], 1_000_000.0);
+    assert_eq!(found["quota"][1]["allowed_per_second"], 2_000_000.0);
+    let error = found["quota"][0]["error_percent"].as_f64().expect("a number");
+    assert!(error.abs() < 10.0, "{found}");
+
+    assert_eq!(server.run(&["stream", "list", "--json"]).ok().matches("bench").count(), 0);
+    server.stop();
+}
+
+#[test]
+fn options_without_effect_are_refused() {
+    refused(&["consume", "--ack", "durable"], "unexpected argument '--ack'");
+    refused(&["consume", "--linger", "5ms"], "unexpected argument '--linger'");
+    refused(&["produce", "--fetch-bytes", "5"], "unexpected argument '--fetch-bytes'");
+    refused(&["produce", "--linger", "5ms"], "--rate");
+    refused(&["produce", "--compressible", "20"], "--compression");
+    refused(&["produce", "--bytes", "1MB", "--rate", "5"], "cannot be used with");
+    refused(&["replay", "--duration", "5s"], "unexpected argument '--duration'");
+    refused(&["mixed", "--compression", "lz4"], "unexpected argument '--compression'");
+    refused(&["produce", "--protocol", "kinesis"], "possible values: native");
+    refused(&["produce", "--rate", "fast"], "is not a rate");
+    refused(&["produce", "--rate", "9..3"], "must be 10 to");
+    refused(&["produce", "--histogram", "latencies.txt"], ".hgrm");
+    refused(&["produce", "--keys", "many"], "names no keys");
+}
