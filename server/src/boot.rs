@@ -8,6 +8,7 @@ mod directory;
 mod doors;
 mod error;
 mod plan;
+mod reconcile;
 mod supervisor;
 
 use std::net::SocketAddr;
@@ -21,11 +22,12 @@ pub use error::{ServerError, StartError};
 use self::core::{CorePlan, Progress};
 use self::doors::Doors;
 use self::plan::Plan;
+use self::reconcile::reconcile;
 use self::supervisor::{Supervisor, Threads};
 use crate::config::Config;
 use crate::service::catalog::{Catalog, RedbCatalog};
 use crate::service::stream::Definition;
-use crate::shard::{CatalogThread, Clock, Executor, Post, Pulse, define, raise_open_files};
+use crate::shard::{CatalogThread, Clock, Executor, Known, Post, Pulse, Strangers, define, raise_open_files};
 
 /// Starts servers.
 #[derive(Debug)]
@@ -58,18 +60,19 @@ impl Server {
         let directory =
             DataDirectory::open(&plan.config.data.directory, plan.config.data.lanes, plan.cores())?;
         let catalog = plan.open_catalog(&directory)?;
-        let streams = definitions(&catalog)?;
+        let known = Known { streams: definitions(&catalog)?, next_owner: catalog.state().next_owner() };
+        let streams = known.streams.len();
         let doors = Doors::open(&plan)?;
         let addresses = doors.addresses();
         let clock = Clock::start();
         let pulses: Vec<Pulse> = plan.cpus.iter().map(|_| Pulse::default()).collect();
-        let threads = start_threads(&plan, &directory, catalog, &streams, doors, clock, &pulses)?;
+        let threads = start_threads(&plan, &directory, catalog, &known, doors, clock, &pulses)?;
         tracing::info!(
             native = %addresses.native,
             admin = %addresses.admin,
             cores = plan.cores(),
             lanes = directory.lanes,
-            streams = streams.len(),
+            streams,
             data = %plan.config.data.directory.display(),
             "server listens"
         );
@@ -110,8 +113,8 @@ fn definitions(catalog: &RedbCatalog) -> Result<Vec<Arc<Definition>>, StartError
 fn start_threads(
     plan: &Plan,
     directory: &DataDirectory,
-    catalog: RedbCatalog,
-    streams: &[Arc<Definition>],
+    mut catalog: RedbCatalog,
+    known: &Known,
     doors: Doors,
     clock: Clock,
     pulses: &[Pulse],
@@ -130,7 +133,7 @@ fn start_threads(
             index,
             placement,
             lanes: plan.lane_configs(directory, placement.lanes_of(index)),
-            streams: streams.to_vec(),
+            known: known.clone(),
             post: post.clone(),
             mailbox,
             catalog: catalog_handle.clone(),
@@ -152,14 +155,15 @@ fn start_threads(
     let mut threads = Threads { post: post.clone(), cores, catalog: catalog_handle, catalog_thread: None };
     let started = (|| {
         // Lanes first, then ports: a server that cannot recover one of its lanes is never seen to listen.
-        await_progress(&reached, Progress::Recovered, threads.cores.len())?;
+        let strangers = await_recovery(&reached, threads.cores.len())?;
+        reconcile(&plan.config, &mut catalog, &strangers)?;
         threads.catalog_thread =
             Some(catalog_thread.start(catalog, clock, post).map_err(StartError::Thread)?);
         for start in starts.drain(..) {
             // A core that has gone meanwhile is missed by the wait that follows.
             let _ = start.send_blocking(());
         }
-        await_progress(&reached, Progress::Listening, threads.cores.len())
+        await_doors(&reached, threads.cores.len())
     })();
     if let Err(error) = started {
         // Cores that wait for the start see that it will not come.
@@ -170,14 +174,28 @@ fn start_threads(
     Ok(threads)
 }
 
-fn await_progress(
+fn await_recovery(
     reached: &mpsc::Receiver<Result<Progress, StartError>>,
-    wanted: Progress,
+    cores: usize,
+) -> Result<Vec<Strangers>, StartError> {
+    let mut strangers = Vec::new();
+    for _ in 0..cores {
+        let progress = reached.recv().map_err(|_| StartError::CoreEnded)??;
+        let Progress::Recovered(found) = progress else {
+            unreachable!("cores go from stage to stage together")
+        };
+        strangers.extend(found);
+    }
+    Ok(strangers)
+}
+
+fn await_doors(
+    reached: &mpsc::Receiver<Result<Progress, StartError>>,
     cores: usize,
 ) -> Result<(), StartError> {
     for _ in 0..cores {
         let progress = reached.recv().map_err(|_| StartError::CoreEnded)??;
-        assert_eq!(progress, wanted, "cores go from stage to stage together");
+        assert!(matches!(progress, Progress::Listening), "cores go from stage to stage together");
     }
     Ok(())
 }

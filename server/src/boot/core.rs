@@ -1,7 +1,6 @@
 //! One core from its first task to its last.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -13,16 +12,16 @@ use super::error::StartError;
 use crate::metrics::CoreMetrics;
 use crate::protocol::admin::Admin;
 use crate::protocol::native::{self, Native};
-use crate::service::stream::Definition;
 use crate::shard::{
-    CatalogHandle, Clock, Core, CoreEnv, CoreParts, Executor, Mailbox, Placement, Post, Pulse, open_lanes,
+    CatalogHandle, Clock, Core, CoreEnv, CoreParts, Executor, Known, Mailbox, OpenLanes, Placement, Post,
+    Pulse, Strangers, open_lanes,
 };
 
 /// How far a core has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Progress {
-    /// Its lanes are open.
-    Recovered,
+    /// Its lanes are open, with these in them.
+    Recovered(Vec<Strangers>),
     /// Its ports are.
     Listening,
 }
@@ -32,7 +31,7 @@ pub(super) struct CorePlan {
     pub(super) index: u32,
     pub(super) placement: Placement,
     pub(super) lanes: Vec<LaneConfig>,
-    pub(super) streams: Vec<Arc<Definition>>,
+    pub(super) known: Known,
     pub(super) post: Post,
     pub(super) mailbox: Mailbox,
     pub(super) catalog: CatalogHandle,
@@ -45,7 +44,7 @@ pub(super) struct CorePlan {
     /// Of every core, by core.
     pub(super) pulses: Vec<Pulse>,
     pub(super) progress: mpsc::Sender<Result<Progress, StartError>>,
-    /// Says that all cores have recovered; closed when one could not.
+    /// Says that all cores have recovered, and that strangers are to be forgotten; closed when one could not.
     pub(super) start: Receiver<()>,
 }
 
@@ -65,13 +64,18 @@ impl CorePlan {
     }
 
     async fn serve(self, executor: Executor, env: &CoreEnv) -> Result<(), StartError> {
-        let lanes = open_lanes(env, self.lanes, &self.streams).await?;
-        tell(&self.progress, Ok(Progress::Recovered));
+        let OpenLanes { lanes, strangers } = open_lanes(env, self.lanes, &self.known).await?;
+        tell(&self.progress, Ok(Progress::Recovered(strangers.clone())));
         if self.start.recv().await.is_err() {
             for (_, lane) in lanes {
                 lane.close().await;
             }
             return Ok(());
+        }
+        // The start was given all the same, so their ids are given to nobody else.
+        for Strangers { lane: id, owners } in strangers {
+            let lane = lanes.iter().find(|(lane, _)| *lane == id);
+            lane.into_iter().for_each(|(_, lane)| owners.iter().for_each(|owner| lane.forget(*owner)));
         }
         let core = Core::new(CoreParts {
             index: self.index,
@@ -79,7 +83,7 @@ impl CorePlan {
             executor,
             env: env.clone(),
             lanes,
-            streams: self.streams,
+            streams: self.known.streams,
             post: self.post,
             catalog: self.catalog,
             waiting_fetches_max: self.waiting_fetches_max,

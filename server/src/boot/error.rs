@@ -2,6 +2,7 @@
 
 use std::io;
 
+use tidemill_wire::OwnerId;
 use tidemill_wire::routing::RoutingError;
 
 use super::directory::DirectoryError;
@@ -38,6 +39,20 @@ pub enum StartError {
         found: u64,
         /// The lanes in the catalog.
         found_lanes: u32,
+    },
+    /// The catalog is older than the log.
+    #[error(
+        "the log holds {owners} shards that the catalog has never known (owners up to {highest} on lanes {lanes:?}; the catalog has given out those below {next}): the catalog is older than the log or not its own. Nothing was changed. Put back the catalog.redb that belongs to this log; or, to delete what these shards hold, start once with data.unknown_owners=forget"
+    )]
+    UnknownOwners {
+        /// How many.
+        owners: u64,
+        /// Where they are.
+        lanes: Vec<u32>,
+        /// The highest of them.
+        highest: OwnerId,
+        /// The first one that the catalog has not given out.
+        next: u64,
     },
     /// A stream in the catalog is not whole.
     #[error("the catalog holds a stream that is not whole: {0}")]

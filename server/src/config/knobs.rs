@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::knob::{Knob, Shape, Unit, bytes, count, time};
-use super::setting::{LogFormat, LogLevel, Setting};
+use super::setting::{LogFormat, LogLevel, Setting, UnknownOwners};
 use super::value::Value;
 
 const KIB: u64 = 1 << 10;
@@ -81,6 +81,8 @@ knobs! {
         directory: PathBuf = "data", Shape::Path;
         /// Lanes of a new data directory; an existing directory keeps the number it was created with.
         lanes: Option<u32> = "auto", count("lanes", 1, 256).or("auto", "one per core");
+        /// Shards in the log that the catalog has never known, as when it is older than the log: `refuse` to start, or `forget` them and what they hold.
+        unknown_owners: UnknownOwners = "refuse", Shape::Choice(UnknownOwners::NAMES);
     }
     /// The executors.
     server: Server {

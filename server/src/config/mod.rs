@@ -23,6 +23,6 @@ pub use knobs::{
     Config, Data, KNOBS, Limits, Listen, Log, Quota, Retention, Runtime, SECTIONS, Server, Shutdown, Storage,
 };
 pub use print::{Entry, reference};
-pub use setting::{LogFormat, LogLevel};
+pub use setting::{LogFormat, LogLevel, UnknownOwners};
 pub use sources::{Effective, Sources};
 pub use value::Value;

@@ -56,6 +56,16 @@ words! {
 }
 
 words! {
+    /// What becomes of shards in the log that the catalog has never known.
+    UnknownOwners {
+        /// The server does not start, and nothing is changed.
+        Refuse = "refuse",
+        /// What they hold is deleted.
+        Forget = "forget",
+    }
+}
+
+words! {
     /// Least severe lines that are written.
     LogLevel {
         /// Only what failed.

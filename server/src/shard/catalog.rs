@@ -154,7 +154,8 @@ impl<C: Catalog> Worker<C> {
 
     fn publish<E: Error + 'static>(&self, stream: &Stream) -> Result<Arc<Definition>, CatalogError<E>> {
         let definition = Arc::new(define(stream).map_err(CatalogError::Broken)?);
-        self.tell_all(|done| Letter::Publish { definition: Arc::clone(&definition), done })?;
+        self.tell_all(|done| Letter::TakeIn { definition: Arc::clone(&definition), done })?;
+        self.tell_all(|done| Letter::Name { stream: stream.id, done })?;
         Ok(definition)
     }
 

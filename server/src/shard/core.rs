@@ -113,7 +113,8 @@ impl Core {
     pub fn new(parts: CoreParts) -> Rc<Self> {
         let streams = Streams::new(parts.env.clone(), parts.lanes, parts.waiting_fetches_max);
         for definition in &parts.streams {
-            streams.publish(definition);
+            streams.take_in(definition);
+            streams.name(definition.id);
         }
         Rc::new(Self {
             index: parts.index,
@@ -155,8 +156,12 @@ impl Core {
         self.metrics.mailbox_messages.increment();
         match letter {
             Letter::Request(request) => self.begin(request),
-            Letter::Publish { definition, done } => {
-                self.streams.publish(&definition);
+            Letter::TakeIn { definition, done } => {
+                self.streams.take_in(&definition);
+                tell(&done);
+            }
+            Letter::Name { stream, done } => {
+                self.streams.name(stream);
                 tell(&done);
             }
             Letter::Forget { stream, done } => {

@@ -1,6 +1,6 @@
 //! Opens the lanes of a core and settles what they hold with the catalog.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidemill_storage::{Lane, LaneConfig, OpenError};
@@ -19,13 +19,41 @@ pub struct LaneError {
     pub source: OpenError,
 }
 
-/// Opens lanes one after the other and has them forget owners that no stream knows: those of streams that were deleted
-/// before a crash could tell the lane.
+/// Owners of a lane that the catalog has never known there: the catalog is older than the log. What they hold is not garbage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Strangers {
+    /// The lane.
+    pub lane: LaneId,
+    /// In rising order.
+    pub owners: Vec<OwnerId>,
+}
+
+/// The lanes of a core, open.
+pub struct OpenLanes {
+    /// In the order of their configurations.
+    pub lanes: Vec<(LaneId, Lane<CoreEnv>)>,
+    /// Who is in them and should not be.
+    pub strangers: Vec<Strangers>,
+}
+
+/// What a core has to know of the catalog to tell its owners from others.
+#[derive(Clone)]
+pub struct Known {
+    /// Every stream.
+    pub streams: Vec<Arc<Definition>>,
+    /// Owners from here on were never given out.
+    pub next_owner: OwnerId,
+}
+
+/// Opens lanes one after the other and has them forget owners that the catalog has given out and no stream has any more: those of streams that
+/// were deleted. Others that no stream has are told.
 pub async fn open_lanes(
     env: &CoreEnv,
     configs: Vec<LaneConfig>,
-    streams: &[Arc<Definition>],
-) -> Result<Vec<(LaneId, Lane<CoreEnv>)>, LaneError> {
+    known: &Known,
+) -> Result<OpenLanes, LaneError> {
+    let homes = homes(&known.streams);
+    let mut strangers = Vec::new();
     let mut lanes = Vec::with_capacity(configs.len());
     for config in configs {
         let id = config.lane;
@@ -51,19 +79,40 @@ pub async fn open_lanes(
                 "the log's end was torn and has been cut; nothing of it was acknowledged as durable"
             );
         }
-        let known = owners_of(id, streams);
-        for owner in lane.owners() {
-            if !known.contains(&owner) {
-                tracing::info!(lane = id.0, %owner, "owner belongs to no stream and is forgotten");
-                lane.forget(owner);
-            }
-        }
+        let found = Strangers { lane: id, owners: settle(&lane, id, &homes, known.next_owner) };
+        strangers.extend(Some(found).filter(|found| !found.owners.is_empty()));
         lanes.push((id, lane));
     }
-    Ok(lanes)
+    Ok(OpenLanes { lanes, strangers })
 }
 
-fn owners_of(lane: LaneId, streams: &[Arc<Definition>]) -> BTreeSet<OwnerId> {
+/// Forgets owners of deleted streams, and returns those that were never given out or have their home on another lane.
+fn settle(
+    lane: &Lane<CoreEnv>,
+    id: LaneId,
+    homes: &BTreeMap<OwnerId, LaneId>,
+    next_owner: OwnerId,
+) -> Vec<OwnerId> {
+    let mut strangers = Vec::new();
+    let mut deleted = 0_u64;
+    for owner in lane.owners() {
+        match homes.get(&owner) {
+            Some(home) if *home == id => {}
+            None if owner < next_owner => {
+                lane.forget(owner);
+                deleted += 1;
+            }
+            Some(_) | None => strangers.push(owner),
+        }
+    }
+    if deleted > 0 {
+        tracing::info!(lane = id.0, owners = deleted, "what deleted streams have left is forgotten");
+    }
+    strangers
+}
+
+/// The lane of each owner.
+fn homes(streams: &[Arc<Definition>]) -> BTreeMap<OwnerId, LaneId> {
     let shards = streams.iter().flat_map(|stream| stream.shards());
-    shards.filter(|shard| shard.lane == lane).map(|shard| shard.owner).collect()
+    shards.map(|shard| (shard.owner, shard.lane)).collect()
 }

@@ -34,7 +34,7 @@ pub use event::{Event, Signal};
 pub use executor::{Executor, Runtime, sleep, yield_if_needed};
 pub use heartbeat::{Busy, Pulse, Work};
 pub use host::{HostError, check_host, online_cpus, raise_open_files};
-pub use lanes::{LaneError, open_lanes};
+pub use lanes::{Known, LaneError, OpenLanes, Strangers, open_lanes};
 pub use ledger::{Claim, Ledger, Outcome};
 pub use mailbox::{Courier, Mailbox, Post, TrySendError};
 pub use request::{Letter, Request};

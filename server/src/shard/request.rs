@@ -42,9 +42,16 @@ pub enum Letter {
     /// The owner of a lane is asked.
     Request(Request),
     /// A stream is new or has changed.
-    Publish {
+    TakeIn {
         /// The stream as it is from now on.
         definition: Arc<Definition>,
+        /// Told when the core knows.
+        done: Sender<()>,
+    },
+    /// Every core has taken in the stream: it may be found by its name.
+    Name {
+        /// Which.
+        stream: StreamId,
         /// Told when the core knows.
         done: Sender<()>,
     },

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tidemill_server::boot::{Addresses, Server, ServerHandle};
+use tidemill_server::boot::{Addresses, Server, ServerHandle, StartError};
 use tidemill_server::config::Config;
 
 use crate::client::Client;
@@ -51,9 +51,16 @@ impl Fixture {
 
     /// Ends the server and starts one on the same directory.
     pub(crate) fn restart(&mut self) {
+        self.restart_with(|_| {}).expect("the server starts again");
+    }
+
+    /// The same with changed knobs. A server that refuses is not there after that.
+    pub(crate) fn restart_with(&mut self, change: impl FnOnce(&mut Config)) -> Result<(), Box<StartError>> {
         self.stop();
-        let handle = Server::start(config(self.directory.path(), cores())).expect("the server starts again");
-        self.handle = Some(handle);
+        let mut config = config(self.directory.path(), cores());
+        change(&mut config);
+        self.handle = Some(Server::start(config).map_err(Box::new)?);
+        Ok(())
     }
 
     /// Ends the server in order.

@@ -9,5 +9,6 @@ mod fetch;
 mod fixture;
 mod lifecycle;
 mod quota;
+mod reconcile;
 mod session;
 mod subscribe;

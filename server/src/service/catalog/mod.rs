@@ -16,7 +16,7 @@ mod rules;
 mod state;
 
 use tidemill_wire::message::Settings;
-use tidemill_wire::{StreamId, StreamName, Timestamp};
+use tidemill_wire::{OwnerId, StreamId, StreamName, Timestamp};
 
 pub use self::redb::RedbCatalog;
 pub use encoding::DecodeError;
@@ -82,6 +82,15 @@ pub trait Catalog: Send {
         let stream = self.state().plan_update(name, settings)?;
         self.commit(Change::Update(stream.clone()))?;
         Ok(stream)
+    }
+
+    /// Sees to it that no stream gets an owner up to this one, for the log holds entries of it that are not the stream's, nor an id that a stream with
+    /// such an owner may have had.
+    ///
+    /// # Errors
+    /// When the change could not be made durable.
+    fn skip_owners(&mut self, up_to: OwnerId) -> Result<(), StoreError> {
+        self.commit(Change::Skip(up_to))
     }
 
     /// Removes a stream and returns what it was, so that its owners can be forgotten.

@@ -121,6 +121,7 @@ impl RedbCatalog {
                 Change::Delete(stream) => {
                     streams.remove(stream.id.get())?;
                 }
+                Change::Skip(_) => {}
             }
         }
         transaction.commit()?;

@@ -45,6 +45,8 @@ pub enum Change {
     Update(Stream),
     /// The stream is gone.
     Delete(Stream),
+    /// Ids up to this one are not given out: something else has them.
+    Skip(OwnerId),
 }
 
 /// A part of the list of streams.
@@ -160,6 +162,11 @@ impl State {
         Page { streams: rest.by_ref().take(limit).collect(), more: rest.next().is_some() }
     }
 
+    /// Owners from here on have never been given out; those below belong to a stream that is there or was deleted.
+    pub fn next_owner(&self) -> OwnerId {
+        OwnerId(self.counters.next_owner)
+    }
+
     /// The next ids.
     pub(super) fn counters(&self) -> Counters {
         self.counters
@@ -167,11 +174,23 @@ impl State {
 
     /// The counters as they are after a change.
     pub(super) fn counters_after(&self, change: &Change) -> Counters {
-        let Change::Create(stream) = change else { return self.counters };
-        let owners = stream.shards.iter().map(|shard| shard.owner.get() + 1);
-        Counters {
-            next_stream: self.counters.next_stream.max(stream.id.get() + 1),
-            next_owner: owners.fold(self.counters.next_owner, u64::max),
+        let Counters { next_stream, next_owner } = self.counters;
+        match change {
+            Change::Create(stream) => {
+                let owners = stream.shards.iter().map(|shard| shard.owner.get() + 1);
+                Counters {
+                    next_stream: next_stream.max(stream.id.get() + 1),
+                    next_owner: owners.fold(next_owner, u64::max),
+                }
+            }
+            // An id that is never reached cannot be given out.
+            Change::Skip(owner) if (next_owner..COUNTER_MAX).contains(&owner.get()) => {
+                let skipped = owner.get() + 1 - next_owner;
+                // Each stream has an owner at least, so no more streams than owners are unknown. Their clients may still use their ids.
+                let next_stream = (next_stream + skipped).min(COUNTER_MAX);
+                Counters { next_stream, next_owner: next_owner + skipped }
+            }
+            Change::Update(_) | Change::Delete(_) | Change::Skip(_) => self.counters,
         }
     }
 
@@ -229,6 +248,7 @@ impl State {
                 self.insert(stream);
             }
             Change::Delete(stream) => self.remove(&stream.name),
+            Change::Skip(_) => {}
         }
     }
 

@@ -124,8 +124,9 @@ impl<E: Env> Streams<E> {
     }
 
     /// Takes in a stream that is new or has changed. Its shards on this core's lanes take appends from here on; those that were
-    /// there keep what they have used of their quotas.
-    pub fn publish(&self, definition: &Arc<Definition>) {
+    /// there keep what they have used of their quotas. Nobody finds it by its name before it is [named](Self::name): a client learns the id of a new
+    /// stream by its name, and every core has to know the stream by then.
+    pub fn take_in(&self, definition: &Arc<Definition>) {
         self.recent.take();
         let before = self.get(definition.id);
         let local = definition.shards().iter().map(|shard| {
@@ -148,8 +149,14 @@ impl<E: Env> Streams<E> {
         let local = local.collect();
         let turn = Cell::new(before.map_or(0, |stream| stream.turn.get()));
         let stream = Rc::new(Stream { definition: Arc::clone(definition), local, turn });
-        self.by_name.borrow_mut().insert(definition.name.clone(), Rc::clone(&stream));
         self.by_id.borrow_mut().insert(definition.id, stream);
+    }
+
+    /// Lets a stream that was taken in be found by its name, as it is now.
+    pub fn name(&self, id: StreamId) {
+        if let Some(stream) = self.get(id) {
+            self.by_name.borrow_mut().insert(stream.definition.name.clone(), stream);
+        }
     }
 
     /// Drops a stream that was deleted. Those who wait for its records are told.

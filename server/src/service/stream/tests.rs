@@ -165,8 +165,27 @@ async fn streams(env: &SimEnv, retention: Retention, quota: Quota) -> Streams<Si
         parent: None,
         adjacent_parent: None,
     };
-    streams.publish(&Arc::new(Definition::new(attributes, vec![shard]).expect("one shard has all keys")));
+    streams.take_in(&Arc::new(Definition::new(attributes, vec![shard]).expect("one shard has all keys")));
     streams
+}
+
+#[test]
+fn a_stream_takes_records_before_it_can_be_found_by_its_name() {
+    let sim = Sim::new(1);
+    let env = sim.env();
+    let done = sim.run(async {
+        let streams = streams(&env, Retention::FOREVER, Quota::OFF).await;
+        let name = StreamName::new("one").expect("a name");
+        append(&streams, 100, 1).await.expect("stored");
+        assert!(streams.named(&name).is_none());
+        assert_eq!(streams.list(None, 10), (Vec::new(), false));
+        streams.name(STREAM);
+        assert_eq!(streams.named(&name).map(|stream| stream.definition().id), Some(STREAM));
+        streams.forget(STREAM);
+        streams.name(STREAM);
+        assert!(streams.named(&name).is_none(), "a stream that is gone stays so");
+    });
+    assert!(done.is_some());
 }
 
 async fn append(

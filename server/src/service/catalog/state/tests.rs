@@ -58,3 +58,18 @@ fn a_catalog_that_contradicts_itself_is_refused() {
     let beyond = "counters Counters { next_stream: 18446744073709551615, next_owner: 5 } are beyond 4611686018427387904";
     check(|counters, _| counters.next_stream = u64::MAX, beyond);
 }
+
+#[test]
+fn ids_that_something_else_has_are_skipped() {
+    let (counters, streams) = sample();
+    let state = State::new(NODE, LIMITS, DEFAULTS).restore(counters, streams).expect("it is sound");
+    let after = |owner| {
+        let Counters { next_stream, next_owner } = state.counters_after(&Change::Skip(OwnerId(owner)));
+        (next_stream, next_owner)
+    };
+    assert_eq!(after(4), (3, 5));
+    assert_eq!(after(5), (4, 6));
+    assert_eq!(after(9), (8, 10));
+    assert_eq!(after(u64::MAX), (3, 5), "an id that is never reached");
+    assert_eq!(after(COUNTER_MAX - 1), (COUNTER_MAX - 2, COUNTER_MAX));
+}
