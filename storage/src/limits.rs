@@ -16,7 +16,9 @@ pub const WRITE_BUFFERS_MAX: usize = 1024;
 /// The kernel moves at most this many bytes in one write.
 pub const WRITE_BYTES_MAX: u64 = 1 << 30;
 /// Payloads up to this size are copied beside their headers: a copy of so little costs less than one more buffer in the write.
-pub const PAYLOAD_COPY_BYTES_MAX: usize = 1024;
+pub const PAYLOAD_COPY_BYTES_MAX: usize = 4096;
+/// A writer keeps the memory of groups whose copied bytes are up to this; what a larger one takes is given back.
+pub const ARENA_BYTES_KEPT_MAX: usize = 1 << 20;
 
 /// Neighbouring entries of one owner share a point of the index up to this many bytes,
 /// so a fetch never walks further than this to find its first entry.

@@ -17,7 +17,7 @@
 //! 64      …     payload           then zeroes up to a multiple of 8
 //! ```
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::ids::{OwnerId, SequenceNumber, Timestamp};
 
@@ -135,6 +135,32 @@ impl EntryHeader {
     /// `length` is not that of header and payload.
     #[must_use]
     pub fn encode(&self, payload: &[u8]) -> [u8; ENTRY_HEADER_BYTES] {
+        let mut bytes = self.fields(payload);
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&bytes[4..]);
+        hasher.update(payload);
+        bytes[..4].copy_from_slice(&hasher.finalize().to_le_bytes());
+        bytes
+    }
+
+    /// Appends the whole entry to `out`: header, payload and padding. The checksum is taken of the copy, in one piece, which for small
+    /// payloads is cheaper than in two.
+    ///
+    /// # Panics
+    /// `length` is not that of header and payload.
+    pub fn put(&self, payload: &[u8], out: &mut BytesMut) {
+        let start = out.len();
+        let length = self.length as usize;
+        out.reserve(self.stride());
+        out.put_slice(&self.fields(payload));
+        out.put_slice(payload);
+        let checksum = crc32fast::hash(&out[start + 4..]);
+        out[start..start + 4].copy_from_slice(&checksum.to_le_bytes());
+        out.put_slice(&[0; ENTRY_ALIGNMENT][..stride(length) - length]);
+    }
+
+    /// The header's bytes with zeroes for the checksum.
+    fn fields(&self, payload: &[u8]) -> [u8; ENTRY_HEADER_BYTES] {
         assert_eq!(self.length as usize, ENTRY_HEADER_BYTES + payload.len(), "an entry tells its length");
         let mut bytes = [0; ENTRY_HEADER_BYTES];
         bytes[4..8].copy_from_slice(&self.length.to_le_bytes());
@@ -147,10 +173,6 @@ impl EntryHeader {
         bytes[32..40].copy_from_slice(&self.append_time.0.to_le_bytes());
         bytes[40..48].copy_from_slice(&self.segment_epoch.to_le_bytes());
         bytes[48..56].copy_from_slice(&self.durable_before.to_le_bytes());
-        let mut hasher = crc32fast::Hasher::new();
-        hasher.update(&bytes[4..]);
-        hasher.update(payload);
-        bytes[..4].copy_from_slice(&hasher.finalize().to_le_bytes());
         bytes
     }
 

@@ -20,7 +20,10 @@ use crate::{
     config::LaneConfig,
     env::Env,
     error::{AppendError, UnknownOwner},
-    limits::{PAYLOAD_COPY_BYTES_MAX, SEGMENT_TRAILER_BYTES, WATERMARK_RESERVE_PARTS, WRITE_BUFFERS_MAX},
+    limits::{
+        ARENA_BYTES_KEPT_MAX, PAYLOAD_COPY_BYTES_MAX, SEGMENT_TRAILER_BYTES, WATERMARK_RESERVE_PARTS,
+        WRITE_BUFFERS_MAX,
+    },
     segment::watermarks::WATERMARK_BYTES,
 };
 
@@ -186,28 +189,32 @@ impl Room {
 }
 
 impl<E: Env> Group<E> {
-    /// The buffers of the write: headers, padding and small payloads lie in one arena, large payloads are passed on as they are.
-    pub(super) fn buffers(&self) -> Vec<Bytes> {
+    /// The buffers of the write: headers, padding and small payloads lie in one arena, large payloads are passed on as they are. `arena` is memory that is
+    /// used again when the write before has let go of it.
+    pub(super) fn buffers(&self, arena: &mut BytesMut) -> Vec<Bytes> {
         let copied = |entry: &Grouped| entry.payload.len() <= PAYLOAD_COPY_BYTES_MAX;
         let arena_bytes = |entry: &Grouped| {
             let whole = entry.header.stride();
             if copied(entry) { whole } else { whole - entry.payload.len() }
         };
-        let mut arena = BytesMut::with_capacity(self.entries.iter().map(arena_bytes).sum());
+        let bytes: usize = self.entries.iter().map(arena_bytes).sum();
+        let mut once = BytesMut::new();
+        let arena = if bytes <= ARENA_BYTES_KEPT_MAX { arena } else { &mut once };
+        arena.reserve(bytes);
         let mut buffers = Vec::with_capacity(8);
-        for entry in &self.entries {
-            arena.extend_from_slice(&entry.header.encode(&entry.payload));
-            if copied(entry) {
-                arena.extend_from_slice(&entry.payload);
-            } else {
-                buffers.push(arena.split().freeze());
-                buffers.push(entry.payload.clone());
+        for Grouped { header, payload, .. } in &self.entries {
+            if payload.len() <= PAYLOAD_COPY_BYTES_MAX {
+                header.put(payload, arena);
+                continue;
             }
-            let length = entry.header.length as usize;
+            arena.extend_from_slice(&header.encode(payload));
+            buffers.push(arena.split().freeze());
+            buffers.push(payload.clone());
+            let length = header.length as usize;
             arena.extend_from_slice(&[0; 8][..stride(length) - length]);
         }
         if !arena.is_empty() {
-            buffers.push(arena.freeze());
+            buffers.push(arena.split().freeze());
         }
         buffers
     }

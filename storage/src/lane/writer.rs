@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tidemill_wire::{
     OwnerId, SequenceNumber,
     entry::{ENTRY_HEADER_BYTES, EntryHeader, EntryKind},
@@ -32,9 +32,10 @@ enum Step<E: Env> {
 }
 
 pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
+    let mut arena = BytesMut::new();
     loop {
         let result = match until(&core.signals.writer, || step(&core)).await {
-            Step::Write(group) => write(&core, group).await,
+            Step::Write(group) => write(&core, group, &mut arena).await,
             Step::Roll(segment) => roll(&core, segment).await,
             Step::End => break,
         };
@@ -83,9 +84,9 @@ fn next_step<E: Env>(core: &Core<E>, refused: &mut Vec<(Reply, AppendError)>) ->
     }
 }
 
-async fn write<E: Env>(core: &Core<E>, group: Group<E>) -> Result<(), DiskError> {
+async fn write<E: Env>(core: &Core<E>, group: Group<E>, arena: &mut BytesMut) -> Result<(), DiskError> {
     let start = core.env.monotonic();
-    let result = put(core, &group).await;
+    let result = put(core, &group, group.buffers(arena)).await;
     // A flush that failed meanwhile may have lost what lies before this group.
     let result = result.and_then(|()| core.poisoned().map_or(Ok(()), Err));
     match result {
@@ -108,9 +109,8 @@ async fn write<E: Env>(core: &Core<E>, group: Group<E>) -> Result<(), DiskError>
 }
 
 /// Brings the group's bytes to where they are asked to be.
-async fn put<E: Env>(core: &Core<E>, group: &Group<E>) -> Result<(), DiskError> {
+async fn put<E: Env>(core: &Core<E>, group: &Group<E>, buffers: Vec<Bytes>) -> Result<(), DiskError> {
     let segment = &group.segment;
-    let buffers = group.buffers();
     if group.durable {
         core.flush_below(segment.id).await?;
         if segment.is_flushed() {

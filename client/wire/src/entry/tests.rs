@@ -146,6 +146,10 @@ proptest! {
     #[test]
     fn header_and_payload_come_back((header, payload) in any_header()) {
         let bytes = [header.encode(&payload).as_slice(), &payload].concat();
+        let mut put = BytesMut::from(&b"before"[..]);
+        header.put(&payload, &mut put);
+        let padded = [&b"before"[..], &bytes, &[0; 8][..stride(bytes.len()) - bytes.len()]].concat();
+        prop_assert_eq!(&put[..], &padded[..]);
         prop_assert_eq!(EntryHeader::decode(&bytes), Ok(header));
         prop_assert_eq!(EntryHeader::verify(&bytes), Ok(header));
         let found: Vec<_> = EntryRun::new(bytes.into()).collect();

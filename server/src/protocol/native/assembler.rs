@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes};
 use tidemill_wire::frame::{self, FRAME_HEADER_BYTES, Frame, FrameError, FrameLengths};
 
 use super::buffers::Buffer;
-use super::limits::SMALL_FRAME_BYTES_MAX;
+use super::limits::{LARGE_BEGINNING_BYTES, SMALL_FRAME_BYTES_MAX};
 use crate::gate::budget::Permit;
 use crate::net::Socket;
 
@@ -21,6 +21,8 @@ pub(super) struct Assembler {
     /// The beginning of a small frame, or less than a frame's lengths.
     tail: Vec<u8>,
     large: Option<Large>,
+    /// The last frame was large, so the next one probably is.
+    after_large: bool,
 }
 
 #[derive(Debug)]
@@ -55,7 +57,7 @@ pub(super) enum Cut {
 
 impl Assembler {
     pub(super) fn new(frame_bytes_max: u32) -> Self {
-        Self { frame_bytes_max, tail: Vec::new(), large: None }
+        Self { frame_bytes_max, tail: Vec::new(), large: None, after_large: false }
     }
 
     /// Bytes at least that are missing of a frame that has begun; 0 between frames.
@@ -81,7 +83,11 @@ impl Assembler {
             return self.poll_large(context, socket);
         }
         loop {
-            let bytes = ready!(socket.poll_read(context, scratch))?;
+            // Of a large frame that follows another only the beginning is read here, and the rest straight into its buffer.
+            let window =
+                if self.after_large { scratch.len().min(LARGE_BEGINNING_BYTES) } else { scratch.len() };
+            let bytes = ready!(socket.poll_read(context, &mut scratch[..window]))?;
+            self.after_large = false;
             let read = scratch.get(..bytes).unwrap_or_default();
             if read.is_empty() {
                 return Poll::Ready(Ok(Input::End { torn: !self.tail.is_empty() }));
@@ -106,6 +112,7 @@ impl Assembler {
             }
             large.filled += bytes;
         }
+        self.after_large = true;
         let Large { buffer, total, permit, .. } = self.large.take().expect("it was there a moment ago");
         let mut whole = buffer.freeze(total);
         let lengths = frame::peek(&whole, self.frame_bytes_max);

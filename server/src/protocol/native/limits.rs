@@ -6,6 +6,8 @@ use std::time::Duration;
 pub(super) const READ_BYTES: usize = 256 << 10;
 /// A frame larger than this is received into a buffer of its own instead of being copied together.
 pub(super) const SMALL_FRAME_BYTES_MAX: usize = 64 << 10;
+/// Bytes that are read at first after a large frame: of another large one, only these are copied.
+pub(super) const LARGE_BEGINNING_BYTES: usize = 4 << 10;
 /// Buffers of each size that a core keeps for later.
 pub(super) const IDLE_BUFFERS_MAX: usize = 8;
 /// Bytes of the buffers of one size that are kept, one buffer at least: the memory of a burst of the largest frames is given back.
@@ -46,6 +48,7 @@ pub(super) const LOG_PERIOD: Duration = Duration::from_secs(1);
 pub(super) const PUSH_WAIT: Duration = Duration::from_secs(60);
 
 const _: () = assert!(SMALL_FRAME_BYTES_MAX <= READ_BYTES);
+const _: () = assert!(LARGE_BEGINNING_BYTES < SMALL_FRAME_BYTES_MAX);
 const _: () = assert!(COPY_BYTES_MAX < OUTBOX_BYTES_MAX);
 
 /// Time that a peer has for the `missing` bytes of a frame.
