@@ -32,6 +32,8 @@ pub const WATERMARK_ROWS_MAX: usize = 4096;
 pub const SEALING_SEGMENTS_MAX: usize = 2;
 /// Bytes written, scanned or brought in at a time where much is to be moved, so that others get their turn between.
 pub const CHUNK_BYTES: u64 = 4 << 20;
+/// Segment files that a start reads at a time: each is a few small reads one after the other, and the disk answers many at once.
+pub const RECOVERED_TOGETHER_MAX: usize = 16;
 /// Bytes of entries that a reader brings together in one step; one entry may be more. A read of this size takes the core for less than 0.1 ms.
 pub const READ_STEP_BYTES: u64 = 1 << 20;
 /// A block that cold reads fill: a step's windows, each with what alignment adds to its ends.

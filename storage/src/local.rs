@@ -70,9 +70,18 @@ impl LocalEnv {
             .expect("an idle loop that always goes on ends with its future")
     }
 
-    /// Drops all tasks where they stand, as the end of a process does.
+    /// Drops all tasks where they stand, as the end of a process does, and like it waits for the operations that the kernel has begun: a rename that
+    /// ended later would change what the next lane has already looked at.
+    ///
+    /// # Panics
+    /// If the kernel refuses to wait for the ring.
     pub fn stop(&self) {
         self.0.tasks.clear();
+        let ring = self.0.disk.ring();
+        while ring.in_flight() > 0 {
+            ring.wait(None).expect("the kernel waits for a ring that it made");
+            ring.reap();
+        }
     }
 }
 

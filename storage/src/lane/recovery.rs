@@ -7,6 +7,7 @@
 use std::{collections::BTreeMap, rc::Rc};
 
 use foldhash::fast::FixedState;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use hashbrown::HashMap;
 use tidemill_wire::{OwnerId, Timestamp};
 
@@ -21,7 +22,10 @@ use crate::{
     config::LaneConfig,
     env::{Access, Disk, Env, File, WriteMode},
     error::{Damage, DiskError, OpenError},
-    limits::{CHUNK_BYTES, SEALING_SEGMENTS_MAX, SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES},
+    limits::{
+        CHUNK_BYTES, RECOVERED_TOGETHER_MAX, SEALING_SEGMENTS_MAX, SEGMENT_HEADER_BYTES,
+        SEGMENT_TRAILER_BYTES,
+    },
     segment::{
         COMPACTING_SUFFIX, PREPARING_SUFFIX, Place, RESERVE_SUFFIX, Segment, SegmentId,
         footer::OwnerRow,
@@ -49,6 +53,8 @@ struct Piece<F> {
     rows: Vec<OwnerRow>,
     /// What the scan found; `None` for a segment with a whole footer.
     scanned: Option<Scanned>,
+    /// Its footer was broken behind a whole trailer.
+    rebuilt: bool,
 }
 
 /// All files, read and judged.
@@ -75,7 +81,7 @@ pub(super) async fn recover<E: Env>(env: &E, config: &LaneConfig) -> Result<Reco
 }
 
 async fn survey<E: Env>(env: &E, config: &LaneConfig) -> Result<Survey<FileOf<E>>, OpenError> {
-    let (mut pieces, mut compacted) = (Vec::new(), Vec::new());
+    let (mut ids, mut pieces, mut compacted) = (Vec::new(), Vec::new(), Vec::new());
     let (mut leftovers, mut reserves) = (Vec::new(), Vec::new());
     let mut report = RecoveryReport::default();
     for name in env.disk().list(&config.directory)? {
@@ -92,19 +98,19 @@ async fn survey<E: Env>(env: &E, config: &LaneConfig) -> Result<Survey<FileOf<E>
             tracing::warn!(lane = config.lane.0, name, "a file in the lane's directory is not a segment");
             continue;
         };
-        let path = segment_path(&config.directory, id);
-        let loaded = load(env.disk(), &path, id, Access::Write).await.map_err(|error| match error {
-            LoadError::Damaged(damage) => OpenError::Damaged(damage),
-            LoadError::Disk(error) => OpenError::Disk(error),
-        })?;
-        if loaded.header.lane != config.lane {
-            return Err(OpenError::ForeignLane {
-                path,
-                expected: config.lane.0,
-                found: loaded.header.lane.0,
-            });
+        ids.push(id);
+    }
+    let read = stream::iter(ids).map(|id| read_segment(env, config, id)).buffered(RECOVERED_TOGETHER_MAX);
+    let mut read = std::pin::pin!(read);
+    while let Some(piece) = read.try_next().await? {
+        match &piece.scanned {
+            None => report.segments_sealed += 1,
+            Some(scanned) => {
+                report.footers_rebuilt += u64::from(piece.rebuilt);
+                report.segments_scanned += u64::from(scanned.contents.entry_count > 0);
+                report.entries_scanned += scanned.contents.entry_count;
+            }
         }
-        let piece = read_piece(id, path, loaded, &mut report).await?;
         if piece.segment.covers.is_some() { &mut compacted } else { &mut pieces }.push(piece);
     }
     report.segments_compacted = compacted.len() as u64;
@@ -112,18 +118,33 @@ async fn survey<E: Env>(env: &E, config: &LaneConfig) -> Result<Survey<FileOf<E>
     Ok(Survey { pieces, compacted, end, torn_tail, leftovers, reserves, report })
 }
 
+async fn read_segment<E: Env>(
+    env: &E,
+    config: &LaneConfig,
+    id: SegmentId,
+) -> Result<Piece<FileOf<E>>, OpenError> {
+    let path = segment_path(&config.directory, id);
+    let loaded = load(env.disk(), &path, id, Access::Write).await.map_err(|error| match error {
+        LoadError::Damaged(damage) => OpenError::Damaged(damage),
+        LoadError::Disk(error) => OpenError::Disk(error),
+    })?;
+    let (expected, found) = (config.lane.0, loaded.header.lane.0);
+    if expected != found {
+        return Err(OpenError::ForeignLane { path, expected, found });
+    }
+    read_piece(id, path, loaded).await
+}
+
 async fn read_piece<F: File>(
     id: SegmentId,
     path: std::path::PathBuf,
     loaded: Loaded<F>,
-    report: &mut RecoveryReport,
 ) -> Result<Piece<F>, OpenError> {
     let Loaded { file, header, trailer, rows } = loaded;
     let covers = header.covers;
     if let (Some(trailer), Some(rows)) = (trailer, rows) {
-        report.segments_sealed += 1;
         let segment = Segment { covers, ..Segment::sealed(id, path, file, trailer) };
-        return Ok(Piece { segment, rows, scanned: None });
+        return Ok(Piece { segment, rows, scanned: None, rebuilt: false });
     }
     if covers.is_some() && trailer.is_none() {
         let offset = file.bytes() - SEGMENT_TRAILER_BYTES;
@@ -141,10 +162,6 @@ async fn read_piece<F: File>(
             found: scanned.why.to_string(),
         }));
     }
-    if scanned.contents.entry_count > 0 {
-        report.segments_scanned += 1;
-        report.entries_scanned += scanned.contents.entry_count;
-    }
     let footer_end = file.bytes() - SEGMENT_TRAILER_BYTES;
     if scanned.end + scanned.contents.footer_bytes(0, 0) > footer_end {
         let expected = "room for the footer behind the entries".to_owned();
@@ -152,12 +169,11 @@ async fn read_piece<F: File>(
         return Err(OpenError::Damaged(Damage { path, offset: scanned.end, expected, found }));
     }
     let rebuilt = trailer.is_some();
-    report.footers_rebuilt += u64::from(rebuilt);
     let segment = Segment { covers, ..Segment::empty(id, path, file) };
     let rows = rows_of(&scanned);
     // A broken owner table behind a valid trailer: the entries are all there, so the segment is as good as closed.
     let why = if rebuilt { WalkEnd::Closed } else { scanned.why };
-    Ok(Piece { segment, rows, scanned: Some(Scanned { why, ..scanned }) })
+    Ok(Piece { segment, rows, scanned: Some(Scanned { why, ..scanned }), rebuilt })
 }
 
 fn rows_of(scanned: &Scanned) -> Vec<OwnerRow> {
@@ -316,7 +332,7 @@ async fn take_piece<E: Env>(
     keep_open: bool,
     superseded: bool,
 ) -> Result<(), OpenError> {
-    let Piece { segment, mut rows, scanned } = piece;
+    let Piece { segment, mut rows, scanned, .. } = piece;
     if let Some(scanned) = scanned {
         rewrite(&segment.file, scanned.stable, scanned.end).await?;
         segment.written.set(scanned.end);

@@ -67,7 +67,9 @@ impl SimDisk {
 
     fn outcome(&self, operation: Operation) -> Outcome {
         let rate = self.0.disk.borrow().faults.name_failures;
-        if !self.0.happens(rate) {
+        // A start lists once and opens many files.
+        let times = if operation == Operation::List { 8 } else { 1 };
+        if !self.0.happens(rate * times) {
             return Outcome::Done;
         }
         self.0.inject(match operation {

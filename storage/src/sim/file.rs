@@ -191,7 +191,13 @@ impl File for SimFile {
             .map(|(window, resident)| if *resident { self.view(window.clone()) } else { Bytes::new() })
             .collect();
         let Some(cold) = resident.iter().position(|resident| !resident) else { return Ok(views) };
-        self.wait_to_read(Operation::Read, windows[cold].start).await?;
+        if self.world.draw(4) == 0 {
+            // As when peers hold all the memory that there is for what was read.
+            self.wait_to_read(Operation::Populate, windows[cold].start).await?;
+            windows.iter().for_each(|window| self.bring_in(window));
+        } else {
+            self.wait_to_read(Operation::Read, windows[cold].start).await?;
+        }
         let disk = self.world.disk.borrow();
         let inode = disk.inodes.get(&self.inode);
         let read = |window| inode.map(|inode| inode.copy(window)).unwrap_or_default();
