@@ -16,6 +16,7 @@ pub mod inspect;
 pub mod lane;
 pub mod limits;
 pub mod local;
+mod owner_map;
 pub mod ring;
 mod segment;
 pub mod sim;

@@ -25,6 +25,8 @@ pub const ARENA_BYTES_KEPT_MAX: usize = 1 << 20;
 pub const POINT_BYTES_MAX: u64 = 16 << 10;
 /// Of each segment, one part in this many is kept for watermarks, so that retention can free space on a full disk.
 pub const WATERMARK_RESERVE_PARTS: u64 = 32;
+/// A segment without live entries stays while the numbers that are to be kept from it take more than one part in this many of it.
+pub const WATERMARK_PARTS_MAX: u64 = 2;
 /// Rows in one watermarks entry.
 pub const WATERMARK_ROWS_MAX: usize = 4096;
 
@@ -46,8 +48,8 @@ pub const IDLE_BLOCKS_MAX: usize = 4;
 pub const COLD_STEPS_MAX: usize = 2;
 /// Windows of one step that are read at a time.
 pub const COLD_WINDOWS_MAX: usize = 16;
-/// Owners or spans that upkeep looks at before it lets others run.
-pub const UPKEEP_BATCH: usize = 1024;
+/// Owners or spans that are looked at before others get their turn: some hundred nanoseconds each.
+pub const UPKEEP_BATCH: usize = 256;
 /// Of a segment, one part in this many is kept free on the disk for compaction, so that it can free more on a full disk.
 pub const RESERVE_PARTS: u64 = 4;
 /// Segments that one compaction takes at most.

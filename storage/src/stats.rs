@@ -82,6 +82,8 @@ pub struct LaneStats {
     pub fetched_bytes: u64,
     /// Fetches answered.
     pub fetches: u64,
+    /// Owners that upkeep looked at, each because something of it was over its retention.
+    pub expiry_looks: u64,
     /// Segments retired by retention.
     pub retired_segments: u64,
     /// Segments made new.
@@ -132,6 +134,7 @@ impl LaneStats {
             flushes: 0,
             fetched_bytes: 0,
             fetches: 0,
+            expiry_looks: 0,
             retired_segments: 0,
             created_segments: 0,
             recycled_segments: 0,

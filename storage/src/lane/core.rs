@@ -11,14 +11,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use foldhash::fast::FixedState;
 use futures_util::future::{Either, select};
-use hashbrown::HashMap;
 use tidemill_wire::{OwnerId, Timestamp, entry::EntryKind, message::Ack};
 
 use super::{
     answer::Stop,
-    owner::Owner,
+    owner::{Owner, Schedule},
     reply::{Replies, Reply},
     signal::{Signal, until},
 };
@@ -26,6 +24,7 @@ use crate::{
     config::LaneConfig,
     env::{Disk, Env, File},
     error::{AppendError, DiskError},
+    owner_map::OwnerMap,
     segment::{Segment, SegmentId},
     stats::LaneStats,
 };
@@ -45,7 +44,9 @@ pub(super) struct Request {
 
 /// Everything about a lane that changes.
 pub(super) struct State<E: Env> {
-    pub(super) owners: HashMap<OwnerId, Owner, FixedState>,
+    pub(super) owners: OwnerMap<Owner>,
+    /// Owners of which something is over at some time.
+    pub(super) schedule: Schedule,
     /// The log: segments in the order in which they were written, and the active one, which is the last.
     pub(super) segments: BTreeMap<SegmentId, SegmentOf<E>>,
     /// What compaction made of parts of the log. Their ids tell nothing about their place in it.

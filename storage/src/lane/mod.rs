@@ -33,6 +33,7 @@ mod recovery;
 mod reply;
 mod sealer;
 mod signal;
+mod spans;
 mod upkeep;
 mod writer;
 
@@ -41,6 +42,7 @@ pub use reply::{AppendSink, Settled};
 
 use answer::Stop;
 use core::{Core, Signals, State, entry_bytes};
+use owner::Owner;
 use reply::Reply;
 use signal::{Signal, until};
 
@@ -75,6 +77,7 @@ impl<E: Env> Lane<E> {
         let recovered = recovery::recover(&env, &config).await?;
         let state = State {
             owners: recovered.owners,
+            schedule: std::collections::BTreeSet::new(),
             segments: recovered.segments,
             compacted: recovered.compacted,
             spare: recovered.spare,
@@ -112,15 +115,19 @@ impl<E: Env> Lane<E> {
     /// An id belongs to one owner for ever: it must not be adopted again after it was forgotten.
     pub fn adopt(&self, owner: OwnerId, retention: Retention) {
         let mut state = self.core.state.borrow_mut();
-        state.owners.entry(owner).or_default().retention = Some(retention);
+        state.owners.get_or_insert_with(owner, Owner::default).retention = Some(retention);
         upkeep::expire_owner(&self.core, &mut state, owner);
     }
 
     /// Drops an owner: its entries become garbage, and those who wait for it are told.
     pub fn forget(&self, owner: OwnerId) {
         let mut state = self.core.state.borrow_mut();
-        let Some(forgotten) = state.owners.remove(&owner) else { return };
-        for span in &forgotten.spans {
+        let Some(mut forgotten) = state.owners.remove(&owner) else { return };
+        forgotten.unschedule(owner, &mut state.schedule);
+        if let Some(segment) = state.segment(forgotten.mention) {
+            segment.mentions.set(segment.mentions.get() - 1);
+        }
+        for span in forgotten.spans.iter() {
             if let Some(segment) = state.segment(span.segment) {
                 segment.release_span(span.payload_bytes);
             }
@@ -134,7 +141,7 @@ impl<E: Env> Lane<E> {
     /// All owners that the lane knows, those that recovery found and nobody has adopted yet included, in rising order.
     #[must_use]
     pub fn owners(&self) -> Vec<OwnerId> {
-        let mut owners: Vec<OwnerId> = self.core.state.borrow().owners.keys().copied().collect();
+        let mut owners: Vec<OwnerId> = self.core.state.borrow().owners.iter().map(|(id, _)| id).collect();
         owners.sort_unstable();
         owners
     }

@@ -1,45 +1,28 @@
 //! What the lane keeps in memory about one owner: its numbers, and in which segments its records are.
 //!
 //! Promises a size that does not grow with the records: one span per segment. Points within a segment are elsewhere.
+//!
+//! Invariant: an owner stands in the lane's schedule under the time at which its oldest span is over, if there is one; whoever changes its spans or its
+//! retention calls `reschedule`. So upkeep looks at those that have something to expire and at no other (`tests/it/owners.rs` counts).
 
-use std::{collections::VecDeque, rc::Rc};
+use std::{collections::BTreeSet, rc::Rc};
 
-use tidemill_wire::{SequenceNumber, Timestamp, entry::EntryHeader};
+use tidemill_wire::{OwnerId, SequenceNumber, Timestamp, entry::EntryHeader};
 
-use super::{answer::Retention, signal::Signal};
-use crate::segment::{SegmentId, footer::OwnerRow};
+use super::{
+    answer::Retention,
+    signal::Signal,
+    spans::{Span, Spans},
+};
+use crate::segment::{Segment, SegmentId, footer::OwnerRow};
 
-/// An owner's part of one segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) segment: SegmentId,
-    pub(super) first: SequenceNumber,
-    pub(super) next: SequenceNumber,
-    pub(super) first_time: Timestamp,
-    pub(super) last_time: Timestamp,
-    pub(super) payload_bytes: u64,
-    /// Where its points are in the footer; without a count the segment's contents are still in memory.
-    pub(super) first_point: u32,
-    pub(super) point_count: u32,
-}
+/// No time: nothing of the owner is over at any.
+pub(super) const NEVER: Timestamp = Timestamp(u64::MAX);
 
-impl Span {
-    pub(super) fn of_row(segment: SegmentId, row: &OwnerRow) -> Self {
-        Self {
-            segment,
-            first: row.first,
-            next: row.next,
-            first_time: row.first_time,
-            last_time: row.last_time,
-            payload_bytes: row.payload_bytes,
-            first_point: row.first_point,
-            point_count: row.point_count,
-        }
-    }
-}
+/// Owners by the time at which something of theirs is over.
+pub(super) type Schedule = BTreeSet<(Timestamp, OwnerId)>;
 
 /// One owner.
-#[derive(Default)]
 pub(super) struct Owner {
     /// The next number to be seen by readers.
     pub(super) next: SequenceNumber,
@@ -47,30 +30,92 @@ pub(super) struct Owner {
     pub(super) planned: SequenceNumber,
     /// No record below this is shown, though its span may still be there.
     pub(super) trimmed: SequenceNumber,
-    pub(super) spans: VecDeque<Span>,
+    pub(super) spans: Spans,
     /// Payload bytes of all spans.
     pub(super) payload_bytes: u64,
-    /// The newest segment that tells this owner's next number.
+    /// The newest segment that tells this owner's next number; 0 for none.
     pub(super) mention: SegmentId,
     /// `None` for an owner that recovery found and nobody has adopted yet.
     pub(super) retention: Option<Retention>,
     /// Those who wait for the next record.
     pub(super) watchers: Option<Rc<Signal>>,
+    /// Under which time it stands in the schedule; `NEVER` if it does not.
+    due: Timestamp,
+}
+
+impl Default for Owner {
+    fn default() -> Self {
+        Self {
+            next: SequenceNumber(0),
+            planned: SequenceNumber(0),
+            trimmed: SequenceNumber(0),
+            spans: Spans::default(),
+            payload_bytes: 0,
+            mention: 0,
+            retention: None,
+            watchers: None,
+            due: NEVER,
+        }
+    }
 }
 
 impl Owner {
+    /// Enters the owner into the schedule where it belongs now.
+    pub(super) fn reschedule(&mut self, id: OwnerId, schedule: &mut Schedule) {
+        let due = self.next_due();
+        if due != self.due {
+            self.unschedule(id, schedule);
+            if due != NEVER {
+                schedule.insert((due, id));
+            }
+            self.due = due;
+        }
+    }
+
+    /// Takes the owner out of the schedule.
+    pub(super) fn unschedule(&mut self, id: OwnerId, schedule: &mut Schedule) {
+        if self.due != NEVER {
+            schedule.remove(&(self.due, id));
+            self.due = NEVER;
+        }
+    }
+
+    /// After which time its oldest span is over its retention. Spans of segments without a footer stay: what is too old in them is hidden
+    /// entry by entry, and the sealer comes back to it.
+    pub(super) fn next_due(&self) -> Timestamp {
+        let (Some(span), Some(retention)) = (self.spans.front(), self.retention) else { return NEVER };
+        if !span.is_sealed() {
+            return NEVER;
+        }
+        let rest = self.payload_bytes.saturating_sub(span.payload_bytes);
+        if self.spans.len() > 1 && retention.bytes.is_some_and(|bytes| rest >= bytes) {
+            return Timestamp(0);
+        }
+        let age_ms = u64::try_from(retention.age.as_millis()).unwrap_or(u64::MAX);
+        Timestamp(span.last_time.0.saturating_add(age_ms))
+    }
+
+    /// Notes that a segment tells the next number, and that the one that told it before no longer has to.
+    pub(super) fn mention_in<F>(&mut self, segment: &Segment<F>, before: Option<&Rc<Segment<F>>>) {
+        if let Some(before) = before {
+            before.mentions.set(before.mentions.get() - 1);
+        }
+        segment.mentions.set(segment.mentions.get() + 1);
+        self.mention = segment.id;
+    }
+
     pub(super) fn oldest(&self) -> SequenceNumber {
         self.spans.front().map_or(self.next, |span| span.first.max(self.trimmed))
     }
 
     /// The span with the first record at or after `from`.
-    pub(super) fn span_at(&self, from: SequenceNumber) -> Option<&Span> {
-        self.spans.get(self.spans.partition_point(|span| span.next <= from))
+    pub(super) fn span_at(&self, from: SequenceNumber) -> Option<Span> {
+        self.spans.at(from)
     }
 
     /// The span with the first record taken at or after `time`.
-    pub(super) fn span_at_time(&self, time: Timestamp) -> Option<&Span> {
-        self.spans.get(self.spans.partition_point(|span| span.last_time < time))
+    pub(super) fn span_at_time(&self, time: Timestamp) -> Option<Span> {
+        self.spans.at_time(time)
     }
 
     /// Payload bytes of the oldest span that are over the retention, though the span as a whole is not: an estimate.
@@ -93,14 +138,17 @@ impl Owner {
         let bytes = header.payload_bytes() as u64;
         self.next = header.next_sequence();
         self.payload_bytes = self.payload_bytes.saturating_add(bytes);
-        self.mention = segment;
-        if let Some(span) = self.spans.back_mut().filter(|span| span.segment == segment) {
-            span.next = self.next;
-            span.last_time = header.append_time;
-            span.payload_bytes = span.payload_bytes.saturating_add(bytes);
+        if let Some(span) = self.spans.back().filter(|span| span.segment == segment) {
+            let payload_bytes = span.payload_bytes.saturating_add(bytes);
+            self.spans.set_back(&Span {
+                next: self.next,
+                last_time: header.append_time,
+                payload_bytes,
+                ..span
+            });
             return false;
         }
-        self.spans.push_back(Span {
+        self.spans.push_back(&Span {
             segment,
             first: header.base_sequence,
             next: self.next,
@@ -114,8 +162,8 @@ impl Owner {
     }
 
     /// Takes in what a segment says about the owner, when segments are read in order. Returns the spans that are no longer reachable.
-    pub(super) fn recover(&mut self, segment: SegmentId, row: &OwnerRow) -> VecDeque<Span> {
-        let mut lost = VecDeque::new();
+    pub(super) fn recover(&mut self, segment: SegmentId, row: &OwnerRow) -> Spans {
+        let mut lost = Spans::default();
         // Retention takes whole segments: where numbers are missing, everything before them was over its time already.
         let jumps = if row.point_count > 0 { row.first != self.next } else { row.next > self.next };
         if jumps {
@@ -127,7 +175,7 @@ impl Owner {
             self.mention = segment;
         }
         if row.point_count > 0 {
-            self.spans.push_back(Span::of_row(segment, row));
+            self.spans.push_back(&Span::of_row(segment, row));
             self.payload_bytes = self.payload_bytes.saturating_add(row.payload_bytes);
             self.next = row.next;
         } else {

@@ -11,7 +11,8 @@ use tidemill_wire::{OwnerId, SequenceNumber, Timestamp, entry::EntryHeader};
 use super::{
     answer::Fetched,
     core::{Core, State},
-    owner::{Owner, Span},
+    owner::Owner,
+    spans::Span,
 };
 use crate::{
     env::{Env, File},
@@ -64,7 +65,7 @@ pub(super) async fn fetch<E: Env>(
                 if run.bytes > 0 { None } else { Some(Err(known.oldest())) }
             } else {
                 let span = known.span_at(run.next).filter(|_| run.has_room());
-                span.and_then(|span| Some(Ok((*span, Rc::clone(state.segment(span.segment)?)))))
+                span.and_then(|span| Some(Ok((span, Rc::clone(state.segment(span.segment)?)))))
             }
         };
         match found {
@@ -129,7 +130,7 @@ async fn first_at<E: Env>(
     let found = {
         let state = core.state.borrow();
         let known = known(&state, owner)?;
-        known.span_at_time(time).and_then(|span| Some((*span, Rc::clone(state.segment(span.segment)?))))
+        known.span_at_time(time).and_then(|span| Some((span, Rc::clone(state.segment(span.segment)?))))
     };
     let Some((span, segment)) = found else { return Ok(None) };
     let (first, mut points) = points_from(&segment, owner, &span, Target::Time(time)).await?;

@@ -6,10 +6,8 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use foldhash::fast::FixedState;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use hashbrown::HashMap;
-use tidemill_wire::{OwnerId, Timestamp};
+use tidemill_wire::Timestamp;
 
 use super::{
     answer::{RecoveryReport, TornTail},
@@ -26,6 +24,7 @@ use crate::{
         CHUNK_BYTES, RECOVERED_TOGETHER_MAX, SEALING_SEGMENTS_MAX, SEGMENT_HEADER_BYTES,
         SEGMENT_TRAILER_BYTES,
     },
+    owner_map::OwnerMap,
     segment::{
         COMPACTING_SUFFIX, PREPARING_SUFFIX, Place, RESERVE_SUFFIX, Segment, SegmentId,
         footer::OwnerRow,
@@ -40,7 +39,7 @@ pub(super) struct Recovered<E: Env> {
     pub(super) segments: BTreeMap<SegmentId, SegmentOf<E>>,
     pub(super) compacted: BTreeMap<SegmentId, SegmentOf<E>>,
     pub(super) spare: Option<SegmentOf<E>>,
-    pub(super) owners: HashMap<OwnerId, Owner, FixedState>,
+    pub(super) owners: OwnerMap<Owner>,
     pub(super) next_segment: SegmentId,
     pub(super) last_time: Timestamp,
     pub(super) ends_with_mark: bool,
@@ -250,7 +249,7 @@ async fn settle<E: Env>(
         segments: BTreeMap::new(),
         compacted: BTreeMap::new(),
         spare: None,
-        owners: HashMap::default(),
+        owners: OwnerMap::default(),
         next_segment: highest.map_or(1, |id| id + 1),
         last_time: Timestamp(0),
         ends_with_mark: false,
@@ -281,12 +280,23 @@ async fn settle<E: Env>(
         remove(env, config, piece).await?;
         report.files_removed += 1;
     }
+    count_mentions(&recovered);
     report.torn_tail = torn_tail;
     report.owners = recovered.owners.len() as u64;
     let segments = recovered.segments.values().chain(recovered.compacted.values());
     report.bytes = segments.map(|segment| segment.live_entry_bytes(0)).sum();
     recovered.report = report;
     Ok(recovered)
+}
+
+/// Counts for each segment the owners whose numbers only it tells.
+fn count_mentions<E: Env>(recovered: &Recovered<E>) {
+    let Recovered { segments, compacted, owners, .. } = recovered;
+    for (_, owner) in owners.iter() {
+        if let Some(segment) = segments.get(&owner.mention).or_else(|| compacted.get(&owner.mention)) {
+            segment.mentions.set(segment.mentions.get() + 1);
+        }
+    }
 }
 
 /// The trailer that a killed process was writing may be in the page cache only. Without it a segment that ends in a cut would look torn again.
@@ -358,11 +368,16 @@ async fn take_piece<E: Env>(
         if superseded {
             row.point_count = 0;
         }
-        let lost = owners.entry(row.owner).or_default().recover(segment.id, row);
+        let owner = owners.get_or_insert_with(row.owner, Owner::default);
+        let lost = owner.recover(segment.id, row);
+        if keep_open {
+            // Its points are with its contents.
+            owner.spans.set_points(segment.id, 0, 0);
+        }
         if row.point_count > 0 {
             segment.hold_span(row.payload_bytes);
         }
-        for span in lost {
+        for span in lost.iter() {
             if let Some(segment) = segments.get(&span.segment).or_else(|| compacted.get(&span.segment)) {
                 segment.release_span(span.payload_bytes);
             }

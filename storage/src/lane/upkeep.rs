@@ -3,12 +3,12 @@
 //! Invariant: a segment goes only after the next sequence number of every owner is stable elsewhere; `retire` writes the watermarks first, and the
 //! simulator checks that numbers go on.
 
-use std::{rc::Rc, time::Duration};
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_util::future::select;
-use tidemill_wire::{OwnerId, SequenceNumber, entry::EntryKind, message::Ack};
+use tidemill_wire::{OwnerId, SequenceNumber, Timestamp, entry::EntryKind, message::Ack};
 
 use super::{
     core::{Core, SegmentOf, State},
@@ -18,9 +18,13 @@ use super::{
 };
 use crate::{
     env::{Disk, Env, File},
-    limits::{UPKEEP_BATCH, WATERMARK_RESERVE_PARTS, WATERMARK_ROWS_MAX},
+    limits::{UPKEEP_BATCH, WATERMARK_PARTS_MAX, WATERMARK_RESERVE_PARTS, WATERMARK_ROWS_MAX},
+    owner_map::OWNER_MAP_PARTS,
     segment::{Segment, SegmentId, footer::OWNER_ROW_BYTES, watermarks},
 };
+
+/// Bytes that one owner's number takes: in a watermarks entry, and in the footer.
+const ROW_BYTES: u64 = watermarks::WATERMARK_BYTES as u64 + OWNER_ROW_BYTES;
 
 pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
     let mut pause = staggered(&core.env, core.config.upkeep_interval);
@@ -42,53 +46,50 @@ async fn rest<E: Env>(core: &Core<E>, pause: Duration) -> bool {
     select(std::pin::pin!(core.sleep(pause)), sealed).await.factor_first().0 && !core.is_over()
 }
 
-/// Drops spans that are over their owner's age or bytes.
-pub(super) async fn expire<E: Env>(core: &Core<E>) {
-    let owners: Vec<OwnerId> = core.state.borrow().owners.keys().copied().collect();
-    for batch in owners.chunks(UPKEEP_BATCH) {
-        {
+/// Drops spans that are over their owner's age or bytes: of those owners that the schedule names, and no others are looked at.
+async fn expire<E: Env>(core: &Core<E>) {
+    let now = core.env.now();
+    loop {
+        for _ in 0..UPKEEP_BATCH {
             let mut state = core.state.borrow_mut();
-            for owner in batch {
-                expire_owner(core, &mut state, *owner);
-            }
+            let Some((_, owner)) = state.schedule.first().copied().filter(|(due, _)| *due < now) else {
+                return;
+            };
+            state.stats.expiry_looks += 1;
+            expire_until(&mut state, owner, now);
         }
         give_way().await;
     }
 }
 
+/// Drops what is over of one owner.
 pub(super) fn expire_owner<E: Env>(core: &Core<E>, state: &mut State<E>, id: OwnerId) {
-    let State { owners, segments, compacted, .. } = state;
+    expire_until(state, id, core.env.now());
+}
+
+fn expire_until<E: Env>(state: &mut State<E>, id: OwnerId, now: Timestamp) {
+    let State { owners, schedule, segments, compacted, .. } = state;
     let Some(owner) = owners.get_mut(&id) else { return };
-    let Some(retention) = owner.retention else { return };
-    let cutoff = retention.cutoff(core.env.now());
-    while let Some(span) = owner.spans.front() {
-        // Spans of segments without a footer stay: what is too old in them is hidden entry by entry.
-        let segment = segments.get(&span.segment).or_else(|| compacted.get(&span.segment));
-        let Some(segment) = segment.filter(|segment| segment.is_sealed()) else { break };
-        let over_age = span.last_time < cutoff;
-        let rest = owner.payload_bytes.saturating_sub(span.payload_bytes);
-        let over_bytes = owner.spans.len() > 1 && retention.bytes.is_some_and(|bytes| rest >= bytes);
-        if !over_age && !over_bytes {
-            break;
+    while owner.next_due() < now
+        && let Some(span) = owner.pop_span()
+    {
+        if let Some(segment) = segments.get(&span.segment).or_else(|| compacted.get(&span.segment)) {
+            segment.release_span(span.payload_bytes);
         }
-        segment.release_span(span.payload_bytes);
-        owner.pop_span();
     }
+    owner.reschedule(id, schedule);
 }
 
 /// Retires sealed segments that no reader can reach.
 async fn retire<E: Env>(core: &Core<E>) {
-    let dead: Vec<SegmentId> = {
-        let state = core.state.borrow();
-        state.all_segments().filter(|segment| is_dead(segment)).map(|segment| segment.id).collect()
-    };
+    let dead = worth_retiring(core).await;
     if dead.is_empty() || core.poisoned().is_some() || !keep_numbers(core, &dead).await {
         return;
     }
     let mut state = core.state.borrow_mut();
-    for id in dead {
-        let removed = state.segments.remove(&id);
-        if let Some(segment) = removed.or_else(|| state.compacted.remove(&id)) {
+    for id in dead.keys() {
+        let removed = state.segments.remove(id);
+        if let Some(segment) = removed.or_else(|| state.compacted.remove(id)) {
             state.stats.retired_segments += 1;
             state.retired.push(segment);
         }
@@ -97,27 +98,53 @@ async fn retire<E: Env>(core: &Core<E>) {
     core.signals.preparer.notify();
 }
 
+/// Dead segments by how many owners' numbers only they tell. One that would hardly free more than these numbers take elsewhere stays until
+/// fewer are left: else a lane with many idle owners and small segments would write the same numbers again and again.
+async fn worth_retiring<E: Env>(core: &Core<E>) -> BTreeMap<SegmentId, u64> {
+    let mut dead = BTreeMap::new();
+    let ids: Vec<SegmentId> = {
+        let state = core.state.borrow();
+        state.segments.keys().chain(state.compacted.keys()).copied().collect()
+    };
+    for batch in ids.chunks(UPKEEP_BATCH) {
+        {
+            let state = core.state.borrow();
+            let found = batch.iter().filter_map(|id| state.segment(*id)).filter(|segment| is_dead(segment));
+            dead.extend(
+                found.filter(|segment| frees_enough(segment)).map(|found| (found.id, found.mentions.get())),
+            );
+        }
+        give_way().await;
+    }
+    dead
+}
+
 pub(super) fn is_dead<F: File>(segment: &Segment<F>) -> bool {
     // The contents go last when a segment is sealed.
     segment.is_sealed() && segment.spans.get() == 0 && segment.contents.borrow().is_none()
 }
 
+fn frees_enough<F: File>(segment: &Segment<F>) -> bool {
+    segment.mentions.get().saturating_mul(ROW_BYTES) <= segment.bytes() / WATERMARK_PARTS_MAX
+}
+
 /// Writes down the next numbers of owners that only these segments tell. Returns whether they are stable.
-async fn keep_numbers<E: Env>(core: &Core<E>, dead: &[SegmentId]) -> bool {
-    let owners: Vec<OwnerId> = core.state.borrow().owners.keys().copied().collect();
-    let rows_max = watermark_rows_max(core.config.segment_bytes);
+async fn keep_numbers<E: Env>(core: &Core<E>, dead: &BTreeMap<SegmentId, u64>) -> bool {
+    let expected: u64 = dead.values().sum();
     let mut rows: Vec<(OwnerId, SequenceNumber)> = Vec::new();
-    for batch in owners.chunks(UPKEEP_BATCH) {
+    let mut parts = 0..OWNER_MAP_PARTS;
+    // Nobody's number comes to a dead segment, so that once all are found the others need not be looked at.
+    while (rows.len() as u64) < expected
+        && let Some(part) = parts.next()
+    {
         {
             let state = core.state.borrow();
-            let lost = batch.iter().filter_map(|id| state.owners.get(id).map(|owner| (*id, owner)));
-            let lost = lost.filter(|(_, owner)| owner.next.0 > 0 && dead.contains(&owner.mention));
-            rows.extend(lost.map(|(id, owner)| (id, owner.next)));
+            let told = state.owners.part(part).filter(|(_, owner)| dead.contains_key(&owner.mention));
+            rows.extend(told.map(|(id, owner)| (id, owner.next)));
         }
         give_way().await;
     }
-    rows.sort_unstable();
-    for rows in rows.chunks(rows_max) {
+    for rows in rows.chunks(watermark_rows_max(core.config.segment_bytes)) {
         if core.state.borrow().closing {
             return false;
         }
@@ -135,7 +162,7 @@ async fn keep_numbers<E: Env>(core: &Core<E>, dead: &[SegmentId]) -> bool {
 fn watermark_rows_max(segment_bytes: u64) -> usize {
     const ENTRY_OVERHEAD_BYTES: u64 = 128;
     let room = (segment_bytes / WATERMARK_RESERVE_PARTS).saturating_sub(ENTRY_OVERHEAD_BYTES);
-    let rows = room / (watermarks::WATERMARK_BYTES as u64 + OWNER_ROW_BYTES);
+    let rows = room / ROW_BYTES;
     usize::try_from(rows).unwrap_or(usize::MAX).clamp(1, WATERMARK_ROWS_MAX)
 }
 

@@ -13,7 +13,7 @@ use tidemill_wire::{
 
 use super::{
     answer::{Appended, Stop},
-    core::{Core, SegmentOf, entry_bytes},
+    core::{Core, SegmentOf, State, entry_bytes},
     group::{Group, Plan, plan},
     reply::{Replies, Reply},
     signal::until,
@@ -146,28 +146,29 @@ fn complete<E: Env>(core: &Core<E>, group: Group<E>) {
 fn show<E: Env>(core: &Core<E>, group: &Group<E>) {
     let mut woken = Vec::new();
     let mut state = core.state.borrow_mut();
-    let state = &mut *state;
+    let State { owners, schedule, segments, compacted, stats, ends_with_mark, .. } = &mut *state;
+    let told_by = |id| segments.get(&id).or_else(|| compacted.get(&id));
     let segment = &group.segment;
     let mut contents = segment.contents.borrow_mut();
     let contents = contents.as_mut().expect("the active segment has its contents in memory");
     for entry in &group.entries {
         let header = &entry.header;
         contents.add(entry.position, header, &entry.payload);
-        state.stats.appended_entries += 1;
-        state.stats.appended_bytes += header.stride() as u64;
-        state.stats.appended_records += u64::from(header.record_count);
-        state.ends_with_mark = header.kind == EntryKind::Watermarks && entry.payload.is_empty();
+        stats.appended_entries += 1;
+        stats.appended_bytes += header.stride() as u64;
+        stats.appended_records += u64::from(header.record_count);
+        *ends_with_mark = header.kind == EntryKind::Watermarks && entry.payload.is_empty();
         if header.kind == EntryKind::Watermarks {
             for (owner, _) in watermarks::decode(&entry.payload) {
-                if let Some(owner) = state.owners.get_mut(&owner) {
-                    owner.mention = segment.id;
+                if let Some(owner) = owners.get_mut(&owner).filter(|owner| owner.mention != segment.id) {
+                    owner.mention_in(segment, told_by(owner.mention));
                 }
             }
             continue;
         }
         segment.payload_bytes.set(segment.payload_bytes.get() + header.payload_bytes() as u64);
         // An owner that was forgotten meanwhile has no reader, and its entry is garbage from the start.
-        let Some(owner) = state.owners.get_mut(&header.owner) else { continue };
+        let Some(owner) = owners.get_mut(&header.owner) else { continue };
         if owner.next != header.base_sequence {
             continue;
         }
@@ -176,10 +177,16 @@ fn show<E: Env>(core: &Core<E>, group: &Group<E>) {
         if owner.add(segment.id, header) {
             segment.hold_span(0);
         }
+        if owner.mention != segment.id {
+            owner.mention_in(segment, told_by(owner.mention));
+        }
+        if owner.retention.is_some_and(|retention| retention.bytes.is_some()) {
+            owner.reschedule(header.owner, schedule);
+        }
         woken.extend(owner.watchers.take());
     }
-    state.stats.groups += 1;
-    state.stats.group_bytes.record(group.end - group.position);
+    stats.groups += 1;
+    stats.group_bytes.record(group.end - group.position);
     for signal in woken {
         signal.notify();
     }

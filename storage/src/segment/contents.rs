@@ -2,8 +2,6 @@
 //!
 //! Promises the same result for the same entries, whether they were appended or found by a scan.
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 use tidemill_wire::{
     OwnerId, SequenceNumber, Timestamp,
     entry::{EntryHeader, EntryKind},
@@ -13,12 +11,12 @@ use super::{
     footer::{OWNER_ROW_BYTES, OwnerRow, POINT_BYTES, Point},
     watermarks,
 };
-use crate::limits::POINT_BYTES_MAX;
+use crate::{limits::POINT_BYTES_MAX, owner_map::OwnerMap};
 
 /// All owners' parts of a segment.
 #[derive(Debug, Default)]
 pub(crate) struct Contents {
-    owners: HashMap<OwnerId, OwnerContents, FixedState>,
+    owners: OwnerMap<OwnerContents>,
     point_count: u64,
     pub(crate) entry_count: u64,
     pub(crate) first_time: Timestamp,
@@ -85,15 +83,14 @@ impl Contents {
     }
 
     fn add_watermark(&mut self, owner: OwnerId, next: SequenceNumber) {
-        let part = self.owners.entry(owner).or_insert_with(|| OwnerContents::new(next));
+        let part = self.owners.get_or_insert_with(owner, || OwnerContents::new(next));
         if part.points.is_empty() {
             *part = OwnerContents::new(next.max(part.next));
         }
     }
 
     fn add_batch(&mut self, position: u64, header: &EntryHeader) {
-        let part =
-            self.owners.entry(header.owner).or_insert_with(|| OwnerContents::new(header.base_sequence));
+        let part = self.owners.get_or_insert_with(header.owner, || OwnerContents::new(header.base_sequence));
         // Numbers are dense within a life of an owner. Where they are not, an older life under the same id has ended.
         if part.points.is_empty() || part.next != header.base_sequence {
             self.point_count -= part.points.len() as u64;
@@ -126,9 +123,19 @@ impl Contents {
         self.owners.get(&owner)
     }
 
-    /// Owners in rising order.
+    /// The owners of one of the `OWNER_MAP_PARTS` parts.
+    pub(crate) fn owners_of(&self, part: usize) -> impl Iterator<Item = OwnerId> {
+        self.owners.part(part).map(|(owner, _)| owner)
+    }
+
+    /// Takes some of it out, as long as there is any.
+    pub(crate) fn take_part(&mut self) -> Option<impl Sized> {
+        self.owners.take_part()
+    }
+
+    /// Owners in rising order, for where nobody waits.
     pub(crate) fn sorted_owners(&self) -> Vec<OwnerId> {
-        let mut owners: Vec<OwnerId> = self.owners.keys().copied().collect();
+        let mut owners: Vec<OwnerId> = self.owners.iter().map(|(owner, _)| owner).collect();
         owners.sort_unstable();
         owners
     }

@@ -93,6 +93,8 @@ pub(crate) struct Segment<F> {
     pub(crate) spans: Cell<u64>,
     /// Payload bytes of those spans.
     pub(crate) live_payload_bytes: Cell<u64>,
+    /// Owners whose next number no later segment tells: it is written down elsewhere before this one goes.
+    pub(crate) mentions: Cell<u64>,
     /// Payload bytes of all its batches.
     pub(crate) payload_bytes: Cell<u64>,
     /// One flush at a time: the kernel reports a failure once per open file, so a second flush beside a failing one could seem to succeed.
@@ -112,6 +114,7 @@ impl<F: File> Segment<F> {
             written: Cell::new(SEGMENT_HEADER_BYTES),
             flushed: Cell::new(SEGMENT_HEADER_BYTES),
             spans: Cell::new(0),
+            mentions: Cell::new(0),
             live_payload_bytes: Cell::new(0),
             payload_bytes: Cell::new(0),
             flush_gate: futures_util::lock::Mutex::new(()),

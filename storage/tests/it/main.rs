@@ -6,6 +6,7 @@ mod flip;
 mod inspect;
 mod lane;
 mod model;
+mod owners;
 mod record;
 mod seeds;
 mod simulate;

@@ -10,9 +10,9 @@ use tidemill_wire::{OwnerId, Timestamp};
 use super::{
     super::{
         core::{Core, SegmentOf, State},
-        owner::Span,
         reader::points_between,
         signal::give_way,
+        spans::Span,
         upkeep::expire_owner,
     },
     Setback, choice,
@@ -109,7 +109,7 @@ fn part_of<E: Env>(
     let owner = state.owners.get(&id)?;
     let index_of = |span: &Span| victims.iter().position(|victim| victim.id == span.segment);
     let spans: Vec<(usize, Span)> =
-        owner.spans.iter().filter_map(|span| Some((index_of(span)?, *span))).collect();
+        owner.spans.iter().filter_map(|span| Some((index_of(&span)?, span))).collect();
     let first = spans.first()?.1;
     let oldest = owner.spans.front().is_some_and(|front| front.segment == first.segment);
     let surplus = owner.retention.filter(|_| oldest).map(|retention| Surplus {

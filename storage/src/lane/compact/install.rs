@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use super::super::{
     core::{Core, FileOf, SegmentOf, State},
-    owner::Span,
     signal::give_way,
+    spans::Span,
 };
 use crate::{
     env::Env,
@@ -44,11 +44,12 @@ pub(super) async fn install<E: Env>(
 /// Replaces an owner's spans. Those that retention took meanwhile stay away: their records are hidden in the output.
 fn lead<E: Env>(state: &mut State<E>, victims: &[SegmentOf<E>], output: &SegmentOf<E>, row: &OwnerRow) {
     // An owner that was forgotten meanwhile has no reader, and its entries are garbage from the start.
-    let Some(owner) = state.owners.get_mut(&row.owner) else { return };
+    let State { owners, schedule, .. } = state;
+    let Some(owner) = owners.get_mut(&row.owner) else { return };
     let victim = |span: &Span| victims.iter().find(|victim| victim.id == span.segment);
-    let Some(start) = owner.spans.iter().position(|span| victim(span).is_some()) else { return };
+    let Some(start) = owner.spans.iter().position(|span| victim(&span).is_some()) else { return };
     let count = owner.spans.iter().skip(start).take_while(|span| victim(span).is_some()).count();
-    let replaced: Vec<Span> = owner.spans.drain(start..start + count).collect();
+    let replaced = owner.spans.replace(start..start + count, &Span::of_row(output.id, row));
     let (Some(first), Some(last)) = (replaced.first(), replaced.last()) else { return };
     assert!(
         last.next == row.next && (start == 0 || first.first == row.first),
@@ -64,9 +65,11 @@ fn lead<E: Env>(state: &mut State<E>, victims: &[SegmentOf<E>], output: &Segment
         owner.trimmed = owner.trimmed.max(first.first);
     }
     owner.payload_bytes = owner.payload_bytes.saturating_add(row.payload_bytes);
-    owner.spans.insert(start, Span::of_row(output.id, row));
     output.hold_span(row.payload_bytes);
-    if owner.next == row.next && victims.iter().any(|victim| victim.id == owner.mention) {
-        owner.mention = output.id;
+    if owner.next == row.next
+        && let Some(mention) = victims.iter().find(|victim| victim.id == owner.mention)
+    {
+        owner.mention_in(output, Some(mention));
     }
+    owner.reschedule(row.owner, schedule);
 }

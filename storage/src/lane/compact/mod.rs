@@ -12,14 +12,15 @@ use std::{collections::BTreeMap, rc::Rc, time::Duration};
 use super::{
     core::{Core, FileOf, SegmentOf},
     preparer::{name_file, take_recyclable},
-    sealer::write_footer,
+    sealer::{drop_contents, write_footer},
     signal::{give_way, until},
     upkeep::is_dead,
 };
 use crate::{
     env::{Disk, Env, File},
     error::{Damage, DiskError, FetchError},
-    limits::{FREED_PARTS, RESERVE_PARTS, SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES, UPKEEP_BATCH},
+    limits::{FREED_PARTS, RESERVE_PARTS, SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES},
+    owner_map::OWNER_MAP_PARTS,
     segment::{Place, SegmentId, reserve_path},
 };
 
@@ -242,13 +243,12 @@ async fn look<E: Env>(core: &Core<E>, memory: &Memory<E>) -> Option<(Vec<Segment
 
 /// Payload bytes by segment that are over their owners' retention, though the spans that they are in are not.
 async fn overdue<E: Env>(core: &Core<E>) -> BTreeMap<SegmentId, u64> {
-    let owners: Vec<_> = core.state.borrow().owners.keys().copied().collect();
     let now = core.env.now();
     let mut overdue: BTreeMap<SegmentId, u64> = BTreeMap::new();
-    for batch in owners.chunks(UPKEEP_BATCH) {
+    for part in 0..OWNER_MAP_PARTS {
         {
             let state = core.state.borrow();
-            for owner in batch.iter().filter_map(|id| state.owners.get(id)) {
+            for (_, owner) in state.owners.part(part) {
                 if let Some(span) = owner.spans.front() {
                     *overdue.entry(span.segment).or_default() += owner.overdue(now);
                 }
@@ -300,7 +300,7 @@ async fn compact<E: Env>(
             return Err(Setback::Stopped);
         }
     }
-    segment.contents.replace(None);
+    drop_contents(&segment).await;
     core.state.borrow_mut().reserve_wanted = memory.reserve.is_none();
     install::install(core, victims, segment, &rows).await;
     let mut state = core.state.borrow_mut();
