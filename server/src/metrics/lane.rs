@@ -32,6 +32,11 @@ pub(super) const COUNTERS: &[Family] = &[
     ("flushes", "Flushes of any kind, writes with a flush included.", |lane| lane.flushes),
     ("fetched_bytes", "Bytes handed to readers.", |lane| lane.fetched_bytes),
     ("answered_fetches", "Fetches that the log answered.", |lane| lane.fetches),
+    (
+        "expiry_looks",
+        "Owners that upkeep looked at, each because something of it was over its retention.",
+        |lane| lane.expiry_looks,
+    ),
     ("retired_segments", "Segments retired by retention.", |lane| lane.retired_segments),
     ("created_segments", "Segments made new.", |lane| lane.created_segments),
     ("recycled_segments", "Segments made from a retired one.", |lane| lane.recycled_segments),

@@ -86,6 +86,10 @@ async fn retire<E: Env>(core: &Core<E>) {
     if dead.is_empty() || core.poisoned().is_some() || !keep_numbers(core, &dead).await {
         return;
     }
+    // Where later entries tell the numbers, these may be in the page cache only.
+    if core.flush_below(u64::MAX).await.is_err() {
+        return;
+    }
     let mut state = core.state.borrow_mut();
     for id in dead.keys() {
         let removed = state.segments.remove(id);

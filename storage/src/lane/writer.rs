@@ -16,6 +16,7 @@ use super::{
     core::{Core, SegmentOf, State, entry_bytes},
     group::{Group, Plan, plan},
     reply::{Replies, Reply},
+    owner::Owner,
     signal::until,
 };
 use crate::{
@@ -159,8 +160,10 @@ fn show<E: Env>(core: &Core<E>, group: &Group<E>) {
         stats.appended_records += u64::from(header.record_count);
         *ends_with_mark = header.kind == EntryKind::Watermarks && entry.payload.is_empty();
         if header.kind == EntryKind::Watermarks {
-            for (owner, _) in watermarks::decode(&entry.payload) {
-                if let Some(owner) = owners.get_mut(&owner).filter(|owner| owner.mention != segment.id) {
+            for (owner, next) in watermarks::decode(&entry.payload) {
+                // An owner whose entries came before this one has a newer number elsewhere.
+                let told = |owner: &&mut Owner| owner.next <= next && owner.mention != segment.id;
+                if let Some(owner) = owners.get_mut(&owner).filter(told) {
                     owner.mention_in(segment, told_by(owner.mention));
                 }
             }

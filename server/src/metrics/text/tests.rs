@@ -40,6 +40,7 @@ fn lane() -> LaneSnapshot {
         flushes: 1,
         fetched_bytes: 64,
         fetches: 1,
+        expiry_looks: 6,
         retired_segments: 0,
         created_segments: 3,
         recycled_segments: 0,
