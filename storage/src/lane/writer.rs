@@ -15,8 +15,8 @@ use super::{
     answer::{Appended, Stop},
     core::{Core, SegmentOf, State, entry_bytes},
     group::{Group, Plan, plan},
-    reply::{Replies, Reply},
     owner::Owner,
+    reply::{Replies, Reply},
     signal::until,
 };
 use crate::{
