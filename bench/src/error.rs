@@ -235,6 +235,28 @@ pub enum BenchError {
         /// What the system says.
         source: io::Error,
     },
+    /// A file holds no report.
+    #[error("{} is not what `bench --json` prints", path.display())]
+    Report {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// Two reports are about different things.
+    #[error("a run of {a} cannot be compared with one of {b}")]
+    Incomparable {
+        /// The first one's scenario.
+        a: &'static str,
+        /// The second one's.
+        b: &'static str,
+    },
+    /// The server of the run's own does not run.
+    #[error("the embedded server does not run")]
+    Embedded {
+        /// What the system or the server says.
+        source: io::Error,
+    },
     /// The run was told to end.
     #[error("interrupted")]
     Interrupted,

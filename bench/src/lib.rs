@@ -6,20 +6,25 @@
 //! drawing a user interface.
 
 mod clock;
+mod compare;
 mod connection;
 mod cpu;
+mod embedded;
 mod error;
 mod histogram_log;
 mod load;
 mod options;
 mod pace;
+mod page;
 mod report;
 mod ring;
 mod scenario;
 mod watch;
 mod workload;
 
+pub use compare::{Comparison, Difference, read_report};
 pub use cpu::CpuError;
+pub use embedded::Embedded;
 pub use error::BenchError;
 pub use histogram_log::check_latency_file;
 pub use options::{Keys, Options, ParseKeysError, ParseRateError, ParseSizesError, Rate, Sizes, Until};

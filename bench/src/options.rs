@@ -76,6 +76,8 @@ pub struct Options {
     pub fetch_bytes: u32,
     /// What scenarios that read find, at least: what is missing is appended first.
     pub fill_bytes: u64,
+    /// `replay` reads once from the disk before it reads from memory, which takes a server that can be restarted.
+    pub is_cold: bool,
     /// Load before the measured part.
     pub warm_up: Duration,
     /// The measured part.
@@ -112,6 +114,7 @@ impl Options {
             ack: Ack::Durable,
             fetch_bytes: 1 << 20,
             fill_bytes: 256_000_000,
+            is_cold: false,
             warm_up: Duration::from_secs(1),
             until: Until::Elapsed(Duration::from_secs(10)),
             answer_timeout: Duration::from_secs(10),

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use latency::{LatencyReport, Timeline};
 pub use machine::MachineReport;
 pub(crate) use settings::settings;
+pub(crate) use table::{grouped, rounded, significant, time};
 
 use crate::load::{Flow, Found, Gain, Measured, Target};
 use crate::options::Options;
@@ -286,4 +287,4 @@ impl CpuUse {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

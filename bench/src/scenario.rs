@@ -13,6 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use tidemill_wire::message::Quota;
 
+use crate::embedded::Embedded;
 use crate::error::BenchError;
 use crate::load::{Found, Target, with_stream};
 use crate::options::Options;
@@ -82,11 +83,22 @@ impl Scenario {
     }
 }
 
-/// Runs a scenario against a server.
+/// Runs a scenario against a server, or against the run's own.
 ///
 /// # Errors
 /// The first thing that went wrong on any connection; what the other connections found is dropped with it.
-pub fn run(scenario: Scenario, options: &Options, watch: &mut dyn Watch) -> Result<Outcome, BenchError> {
+pub fn run(
+    scenario: Scenario,
+    options: &Options,
+    embedded: Option<&mut Embedded>,
+    watch: &mut dyn Watch,
+) -> Result<Outcome, BenchError> {
+    let mut options = options.clone();
+    if let Some(embedded) = &embedded {
+        // The stream goes with its server.
+        (options.server, options.keep_stream) = (embedded.address().to_owned(), true);
+    }
+    let options = &options;
     options.check()?;
     allow_files(options)?;
     // Quotas hold back what is to be measured, unless they are what is.
@@ -95,7 +107,7 @@ pub fn run(scenario: Scenario, options: &Options, watch: &mut dyn Watch) -> Resu
         Scenario::Produce => produce::run(options, target, watch),
         Scenario::Consume => consume::run(options, target, watch),
         Scenario::Mixed => mixed::run(options, target, watch),
-        Scenario::Replay => replay::run(options, target, watch),
+        Scenario::Replay => replay::run(options, target, embedded, watch),
         Scenario::Connections => connections::run(options, target, watch),
         Scenario::Quota => quota::run(options, target, watch),
     })

@@ -77,6 +77,15 @@ impl Target {
         self.process.clone().map_err(|reason| BenchError::NoProcess { reason })
     }
 
+    /// Looks at a server and the stream anew, after a restart.
+    pub(crate) fn reopen(&mut self, options: &Options) -> Result<(), BenchError> {
+        let (control, welcome) = Control::open(&options.server, options.answer_timeout)?;
+        self.process = server_process(options, &control)?;
+        (self.address, self.welcome) = (control.address(), welcome);
+        self.stream = self.describe(options)?;
+        Ok(())
+    }
+
     /// The stream as it is now.
     pub(crate) fn describe(&self, options: &Options) -> Result<StreamDescription, BenchError> {
         let (mut control, _) = Control::open(&options.server, options.answer_timeout)?;

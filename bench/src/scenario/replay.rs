@@ -5,19 +5,31 @@ use std::time::Duration;
 use tidemill_wire::message::Position;
 
 use super::{Outcome, Scenario, fill, outcome};
+use crate::embedded::Embedded;
 use crate::error::BenchError;
-use crate::load::{Flow, Goal, Part, PartEnd, Target};
+use crate::load::{Flow, Found, Goal, Part, PartEnd, Target};
 use crate::options::Options;
 use crate::watch::Watch;
 
 pub(super) fn run(
     options: &Options,
     target: &mut Target,
+    embedded: Option<&mut Embedded>,
     watch: &mut dyn Watch,
 ) -> Result<Outcome, BenchError> {
     fill::run(options, target, watch)?;
-    let found = catch_up("warm", options, target, watch)?;
-    Ok(outcome(Scenario::Replay, options, target, vec![found]))
+    let mut found = Vec::new();
+    if options.is_cold {
+        let needs = "a server of the run's own, since a running one keeps its files in memory";
+        let embedded = embedded.ok_or(BenchError::NoEffect { option: "cold", needs })?;
+        watch.note("restarting the server without what was cached");
+        embedded.restart_cold()?;
+        let options = Options { server: embedded.address().to_owned(), ..options.clone() };
+        target.reopen(&options)?;
+        found.push(catch_up("cold", &options, target, watch)?);
+    }
+    found.push(catch_up("warm", options, target, watch)?);
+    Ok(outcome(Scenario::Replay, options, target, found))
 }
 
 fn catch_up(
@@ -25,7 +37,7 @@ fn catch_up(
     options: &Options,
     target: &Target,
     watch: &mut dyn Watch,
-) -> Result<crate::load::Found, BenchError> {
+) -> Result<Found, BenchError> {
     let mut part = Part::new(name, Flow::Out, options);
     (part.warm_up, part.end) = (Duration::ZERO, PartEnd::Done);
     let shards = target.filled_shards()?;

@@ -19,7 +19,7 @@ fn an_interval_log_holds_every_latency() {
         until: Until::Elapsed(Duration::from_millis(300)),
         ..options(&server)
     };
-    let outcome = run(Scenario::Mixed, &options, &mut Unwatched).unwrap();
+    let outcome = run(Scenario::Mixed, &options, None, &mut Unwatched).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.hlog");
     assert_eq!(outcome.write_latencies(&path).unwrap(), std::slice::from_ref(&path));

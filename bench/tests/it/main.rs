@@ -29,7 +29,7 @@ fn options(server: &server::Server) -> Options {
 
 /// Runs a scenario that nobody watches.
 fn report(scenario: Scenario, options: &Options) -> Result<Report, BenchError> {
-    run(scenario, options, &mut Unwatched).map(|outcome| outcome.report)
+    run(scenario, options, None, &mut Unwatched).map(|outcome| outcome.report)
 }
 
 /// The only part of a run of appends.

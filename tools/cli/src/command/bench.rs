@@ -1,15 +1,16 @@
 //! `tidemill bench`: measures a server. The load itself is the bench package's.
 
 mod arguments;
+mod compare;
 mod interrupt;
 mod progress;
+mod run;
 mod scenarios;
 
-use clap::Args;
-use tidemill_bench::{BenchError, check_latency_file};
+use clap::{Args, Subcommand};
+use tidemill_bench::BenchError;
 
-use self::interrupt::interrupt_with;
-use self::progress::Progress;
+use self::compare::Compare;
 use self::scenarios::Load;
 use crate::failure::{CommandError, Exit, Outcome, chain, exit_of};
 use crate::output::{Output, note};
@@ -20,36 +21,40 @@ use crate::output::{Output, note};
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
     #[command(subcommand)]
-    load: Load,
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it in a process")]
+enum What {
+    #[command(flatten)]
+    Load(Load),
+    /// Show what changed from one run to another, from what --json has printed.
+    Compare(Compare),
 }
 
 impl Bench {
     pub(crate) fn run(self, server: &str, output: Output) -> Outcome {
-        if cfg!(debug_assertions) {
-            note("tidemill: this is a debug build, so the figures say little; build with --release");
+        match self.what {
+            What::Load(load) => self::run::run(&load, server, output),
+            What::Compare(compare) => compare.run(output),
         }
-        let histograms = &self.load.run().histogram;
-        histograms.iter().try_for_each(|path| check_latency_file(path)).map_err(|error| failed(&error))?;
-        let (scenario, mut options) = self.load.scenario(server);
-        options.interrupt = interrupt_with()?;
-        let mut progress = Progress::new();
-        let outcome = tidemill_bench::run(scenario, &options, &mut progress);
-        progress.end();
-        let outcome = outcome.map_err(|error| failed(&error))?;
-        for path in histograms {
-            for written in outcome.write_latencies(path).map_err(|error| failed(&error))? {
-                note(format_args!("tidemill: latencies are in {}", written.display()));
-            }
-        }
-        output.print(&outcome.report, ToString::to_string)
+    }
+}
+
+/// Says once that a build is not for measuring.
+fn note_build() {
+    if cfg!(debug_assertions) {
+        note("tidemill: this is a debug build, so the figures say little; build with --release");
     }
 }
 
 fn failed(error: &BenchError) -> CommandError {
     let exit = match error {
-        BenchError::Option { .. } | BenchError::NoEffect { .. } | BenchError::LatencyFile { .. } => {
-            Exit::Usage
-        }
+        BenchError::Option { .. }
+        | BenchError::NoEffect { .. }
+        | BenchError::LatencyFile { .. }
+        | BenchError::Incomparable { .. } => Exit::Usage,
         BenchError::Connect { .. } | BenchError::Resolve { .. } => Exit::Unreachable,
         BenchError::Refused { failure, .. } => exit_of(failure.code),
         BenchError::Interrupted => Exit::Interrupted,

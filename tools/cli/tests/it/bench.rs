@@ -72,6 +72,35 @@ fn every_scenario_runs_on_a_server_and_leaves_nothing() {
 }
 
 #[test]
+fn a_server_of_the_runs_own_reads_cold_and_goes_with_it() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (page, data) = (path("report.html"), path(""));
+    let embedded = ["--embedded", "--embedded-data", &data, "--embedded-set", "storage.segment_size=16MiB"];
+    let replay = ["bench", "--json", "replay", "--cold", "--fill", "5MB", "--report", &page];
+    let found = run(&[&replay[..], &embedded].concat()).ok();
+    let names: Vec<Value> =
+        json(&found)["parts"].as_array().expect("parts").iter().map(|part| part["name"].clone()).collect();
+    assert_eq!(names, ["cold", "warm"]);
+    let page = std::fs::read_to_string(page).expect("the report was written");
+    assert!(page.contains("<td>cold</td>") && page.contains("Throughput over time"), "{page}");
+    let left: Vec<_> = std::fs::read_dir(folder.path()).expect("readable").collect();
+    assert_eq!(left.len(), 1, "the server's directory is gone: {left:?}");
+
+    let produce =
+        ["bench", "--json", "produce", "--ack", "written", "--warm-up", "0s", "--duration", "200ms"];
+    for name in ["a.json", "b.json"] {
+        std::fs::write(path(name), run(&[&produce[..], &embedded].concat()).ok()).expect("writable");
+    }
+    let compared = run(&["bench", "compare", &path("a.json"), &path("b.json")]).ok();
+    assert!(compared.contains("server s/GB") && compared.contains("append p99 µs"), "{compared}");
+    std::fs::write(path("a.json"), &found).expect("writable");
+    let refused = run(&["bench", "compare", &path("a.json"), &path("b.json")]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("cannot be compared"), "{}", refused.stderr);
+}
+
+#[test]
 fn options_without_effect_are_refused() {
     refused(&["consume", "--ack", "durable"], "unexpected argument '--ack'");
     refused(&["consume", "--linger", "5ms"], "unexpected argument '--linger'");
@@ -79,6 +108,9 @@ fn options_without_effect_are_refused() {
     refused(&["produce", "--linger", "5ms"], "--rate");
     refused(&["produce", "--compressible", "20"], "--compression");
     refused(&["produce", "--bytes", "1MB", "--rate", "5"], "cannot be used with");
+    refused(&["replay", "--cold"], "--embedded");
+    refused(&["produce", "--embedded-data", "x"], "--embedded");
+    refused(&["produce", "--embedded", "--keep-stream"], "cannot be used with");
     refused(&["replay", "--duration", "5s"], "unexpected argument '--duration'");
     refused(&["mixed", "--compression", "lz4"], "unexpected argument '--compression'");
     refused(&["produce", "--protocol", "kinesis"], "possible values: native");

@@ -116,6 +116,7 @@ pub(super) const CRATE_HOMES: &[(&str, &[&str])] = &[
 
 /// Files that may hold unsafe code; clippy asks each block there for its SAFETY comment.
 pub(super) const UNSAFE_HOMES: &[&str] = &[
+    "bench/src/embedded.rs",
     "bench/src/ring.rs",
     "bench/src/ring/gather.rs",
     "client/wire/tests/it/allocations.rs",

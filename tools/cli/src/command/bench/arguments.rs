@@ -25,14 +25,26 @@ pub(super) struct Run {
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_bytes)]
     retention: u64,
     /// Keep a stream that is created.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "embedded")]
     keep_stream: bool,
     /// Threads of the generator, each with a ring of its own; as many as it has cores, if nothing is said.
     #[arg(long, value_name = "N")]
     threads: Option<u32>,
     /// The server's process, for its processor time; found by its port if it is on this machine.
-    #[arg(long, value_name = "PID")]
+    #[arg(long, value_name = "PID", conflicts_with = "embedded")]
     server_pid: Option<u32>,
+    /// Start a server for this run: a process of this program on a core of its own, with a temporary data directory; both go with the run.
+    #[arg(long)]
+    pub(super) embedded: bool,
+    /// Where the embedded server's directory is made: on the disk that is meant.
+    #[arg(long, value_name = "DIR", requires = "embedded")]
+    pub(super) embedded_data: Option<PathBuf>,
+    /// A setting of the embedded server, as for `serve`. It has one core if nothing else is set. Can be given more than once.
+    #[arg(long, value_name = "NAME=VALUE", requires = "embedded")]
+    pub(super) embedded_set: Vec<String>,
+    /// Write the result to a file too, as a page that needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
     /// Write all latencies to a file too: NAME.hgrm for distributions that HdrHistogram's plotters read, NAME.hlog for an interval
     /// log of version 2. Can be given more than once.
     #[arg(long, value_name = "FILE")]

@@ -29,7 +29,8 @@ pub(super) enum Load {
     Mixed(Mixed),
     /// Catch up with a stream from its beginning; fills it first.
     #[command(after_help = "Examples:
-  tidemill bench replay --fill 4GB --retention 0")]
+  tidemill bench replay --fill 4GB --retention 0
+  tidemill bench replay --fill 4GB --retention 0 --embedded --cold")]
     Replay(Replay),
     /// Open many subscribed connections on which little happens: what they cost the server.
     #[command(after_help = "Examples:
@@ -105,6 +106,9 @@ pub(super) struct Replay {
     /// Readers, dealt out to the shards; each reads all that its shard holds. One for each shard at least.
     #[arg(long, value_name = "N", default_value_t = 1)]
     connections: u32,
+    /// Read once from the disk before reading from memory: the server is restarted, and what was cached of its files is dropped.
+    #[arg(long, requires = "embedded")]
+    cold: bool,
 }
 
 #[derive(Debug, Args)]
@@ -174,7 +178,7 @@ impl Load {
 
 impl Apply for Replay {
     fn apply(&self, options: &mut Options) {
-        options.connections = self.connections;
+        (options.connections, options.is_cold) = (self.connections, self.cold);
     }
 }
 

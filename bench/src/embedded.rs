@@ -1,0 +1,198 @@
+//! A server of the run's own: a child process on a core of its own, with a data directory that goes with it.
+//!
+//! A process rather than a thread, so that its processor time is its own. Promises that neither outlives this value; if even this process is killed,
+//! the kernel ends the child, and only the directory is left.
+#![allow(
+    unsafe_code,
+    reason = "what a child does between fork and exec has to be safe there; SAFETY says why it is"
+)]
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use serde::Deserialize;
+
+use crate::error::BenchError;
+
+/// How long a server may take until it listens, and until it has stopped.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Cores that a set can name.
+const CORES_MAX: usize = CpuSet::MAX_CPU;
+
+/// A running server with its directory.
+pub struct Embedded {
+    program: PathBuf,
+    settings: Vec<String>,
+    /// Removed with this value.
+    directory: tempfile::TempDir,
+    child: Child,
+    address: String,
+    server_core: CpuSet,
+    generator_cores: CpuSet,
+}
+
+/// What a server prints when it listens.
+#[derive(Deserialize)]
+struct Started {
+    native: String,
+}
+
+impl Embedded {
+    /// Starts `program serve` with these further settings (`name=value`), and moves this thread, with all it starts from now on, off the
+    /// server's core. The directory is made in `parent`, or where temporary files are.
+    ///
+    /// # Errors
+    /// The directory cannot be made, or the server does not begin to listen.
+    pub fn start(program: &Path, parent: Option<&Path>, settings: &[String]) -> Result<Self, BenchError> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("tidemill-bench-");
+        let directory = match parent {
+            Some(parent) => builder.tempdir_in(parent),
+            None => builder.tempdir(),
+        };
+        let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
+        let directory = directory.map_err(|source| BenchError::File { path: parent, source })?;
+        let (server_core, generator_cores) = share_cores().map_err(not_started)?;
+        let child = spawn(program, directory.path(), settings, &server_core)?;
+        let mut embedded = Self {
+            program: program.to_owned(),
+            settings: settings.to_vec(),
+            directory,
+            child,
+            address: String::new(),
+            server_core,
+            generator_cores,
+        };
+        embedded.listen()?;
+        sched_setaffinity(None, &embedded.generator_cores).map_err(|error| not_started(error.into()))?;
+        Ok(embedded)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Ends the server, has the kernel forget what it has cached of its files, and starts it again. It listens elsewhere then.
+    pub(crate) fn restart_cold(&mut self) -> Result<(), BenchError> {
+        self.stop()?;
+        forget(self.directory.path())?;
+        self.child = spawn(&self.program, self.directory.path(), &self.settings, &self.server_core)?;
+        self.listen()
+    }
+
+    /// Waits until it listens.
+    fn listen(&mut self) -> Result<(), BenchError> {
+        let stdout = self.child.stdout.take().ok_or_else(|| not_started(io::ErrorKind::BrokenPipe.into()))?;
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || {
+            let mut line = String::new();
+            if BufReader::new(stdout).read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
+                // Who waits may have given up.
+                _ = sender.send(line);
+            }
+        });
+        let line = receiver.recv_timeout(PATIENCE).unwrap_or_default();
+        let started: Started = serde_json::from_str(&line).map_err(|_| {
+            let said = fs::read_to_string(log_of(self.directory.path())).unwrap_or_default();
+            not_started(io::Error::other(said.trim().to_owned()))
+        })?;
+        self.address = started.native;
+        Ok(())
+    }
+
+    fn stop(&mut self) -> Result<(), BenchError> {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let signalled = pid.map_or(Ok(()), |pid| kill_process(pid, Signal::TERM));
+        signalled.map_err(|error| not_started(error.into()))?;
+        let deadline = Instant::now() + PATIENCE;
+        while self.child.try_wait().map_err(not_started)?.is_none() {
+            if Instant::now() > deadline {
+                return Err(not_started(io::ErrorKind::TimedOut.into()));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        // It may have ended already, and its data goes with it.
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+/// The first core for the server and the others for the generator; both share the only one.
+fn share_cores() -> io::Result<(CpuSet, CpuSet)> {
+    let all = sched_getaffinity(None)?;
+    let mut server = CpuSet::new();
+    let first = (0..CORES_MAX).find(|core| all.is_set(*core)).unwrap_or(0);
+    server.set(first);
+    let mut generator = all;
+    if all.count() > 1 {
+        generator.unset(first);
+    }
+    Ok((server, generator))
+}
+
+fn spawn(program: &Path, directory: &Path, settings: &[String], core: &CpuSet) -> Result<Child, BenchError> {
+    let errors = File::create(log_of(directory)).map_err(not_started)?;
+    let mut command = Command::new(program);
+    command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--admin-port", "0", "--data"]);
+    command.arg(directory.join("data"));
+    for setting in settings {
+        command.args(["--set", setting]);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+    let core = *core;
+    let prepare = move || {
+        // The terminal's Ctrl-C is for the run, which ends the server itself.
+        rustix::process::setpgid(None, None)?;
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        sched_setaffinity(None, &core)?;
+        Ok(())
+    };
+    // SAFETY: between fork and exec only system calls are made, which allocate nothing and take no lock.
+    unsafe { command.pre_exec(prepare) };
+    command.spawn().map_err(not_started)
+}
+
+fn log_of(directory: &Path) -> PathBuf {
+    directory.join("server.log")
+}
+
+/// Has the kernel drop what it has cached of all files of a directory. What a process has mapped stays, so the server must be gone.
+fn forget(directory: &Path) -> Result<(), BenchError> {
+    let fault = |path: &Path| {
+        let path = path.to_owned();
+        move |source| BenchError::File { path, source }
+    };
+    for entry in fs::read_dir(directory).map_err(fault(directory))? {
+        let path = entry.map_err(fault(directory))?.path();
+        if path.is_dir() {
+            forget(&path)?;
+            continue;
+        }
+        let file = File::open(&path).map_err(fault(&path))?;
+        // Dirty pages are not dropped.
+        file.sync_all().map_err(fault(&path))?;
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)
+            .map_err(|error| fault(&path)(error.into()))?;
+    }
+    Ok(())
+}
+
+fn not_started(source: io::Error) -> BenchError {
+    BenchError::Embedded { source }
+}
