@@ -36,6 +36,10 @@ pub struct LaneConfig {
     pub recycled_segments_max: usize,
     /// Bytes that compaction rewrites per second at most; 0 for no compaction.
     pub compaction_bytes_per_second: u64,
+    /// A record that a later one of its key has replaced is gone about so long after its segment was sealed at the latest, and a tombstone so long after its time.
+    pub key_compaction_lag: Duration,
+    /// Memory for the keys that key compaction looks through at a time, in bytes.
+    pub key_table_bytes_max: u64,
     /// From this age on a segment is rewritten only for having many owners' entries interleaved; `Duration::MAX` for never.
     pub grouping_age: Duration,
 }
@@ -57,6 +61,8 @@ impl LaneConfig {
             space_retry_interval: Duration::from_secs(1),
             recycled_segments_max: 4,
             compaction_bytes_per_second: 0,
+            key_compaction_lag: Duration::from_secs(24 * 3600),
+            key_table_bytes_max: 32 << 20,
             grouping_age: Duration::from_secs(3600),
         }
     }
@@ -77,6 +83,8 @@ impl LaneConfig {
             space_retry_interval: Duration::from_millis(100),
             recycled_segments_max: 2,
             compaction_bytes_per_second: 8 << 20,
+            key_compaction_lag: Duration::from_secs(1),
+            key_table_bytes_max: 8 << 10,
             grouping_age: Duration::from_secs(2),
         }
     }

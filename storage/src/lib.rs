@@ -26,5 +26,7 @@ mod tasks;
 pub use config::LaneConfig;
 pub use env::{Disk, Env, File};
 pub use error::{AppendError, DiskError, FetchError, OpenError, UnknownOwner};
-pub use lane::{AppendSink, Appended, Bounds, Fetched, Lane, RecoveryReport, Retention, Settled};
+pub use lane::{
+    AppendSink, Appended, Bounds, Fetched, KeyCompaction, Lane, RecoveryReport, Retention, Settled,
+};
 pub use stats::{LaneHealth, LaneStats};

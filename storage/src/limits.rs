@@ -64,6 +64,8 @@ pub const MERGED_SEGMENTS_MIN: usize = 8;
 pub const INTERLEAVED_RUN_BYTES: u64 = 4 << 10;
 /// Interleaved is only what has this many runs for each owner on average: grouping makes one of them.
 pub const INTERLEAVED_RUNS_PER_OWNER: u64 = 4;
+/// Keys that are hashed or looked up before others get their turn.
+pub const KEYS_AT_ONCE: u32 = 512;
 /// Operations in flight on one ring before further ones wait.
 pub const RING_ENTRIES: u32 = 256;
 /// The completion queue is this many times the submission queue.

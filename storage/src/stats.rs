@@ -98,6 +98,10 @@ pub struct LaneStats {
     pub rewritten_bytes: u64,
     /// Compactions that were given up: no room, an operation that failed, or damage.
     pub compaction_setbacks: u64,
+    /// Times that key compaction looked through what was due.
+    pub key_rounds: u64,
+    /// Records that key compaction took out: those that a later one of their key replaced, and tombstones over their time.
+    pub dropped_records: u64,
     /// Time of each flush in microseconds.
     pub flush_time_us: Histogram,
     /// Time of each group's write in microseconds, its flush included if it had one.
@@ -142,6 +146,8 @@ impl LaneStats {
             compacted_segments: 0,
             rewritten_bytes: 0,
             compaction_setbacks: 0,
+            key_rounds: 0,
+            dropped_records: 0,
             flush_time_us: Histogram::new(&TIME_US_BOUNDS),
             group_time_us: Histogram::new(&TIME_US_BOUNDS),
             group_bytes: Histogram::new(&GROUP_BYTES_BOUNDS),

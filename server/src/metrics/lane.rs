@@ -48,6 +48,12 @@ pub(super) const COUNTERS: &[Family] = &[
         |lane| lane.rewritten_bytes,
     ),
     ("compaction_setbacks", "Compactions that were given up.", |lane| lane.compaction_setbacks),
+    ("key_rounds", "Times that key compaction looked through what was due.", |lane| lane.key_rounds),
+    (
+        "dropped_records",
+        "Records that key compaction took out: replaced by a later one of their key, or tombstones over their time.",
+        |lane| lane.dropped_records,
+    ),
 ];
 
 /// Numbers that rise and fall.

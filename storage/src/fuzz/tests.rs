@@ -10,9 +10,15 @@ use crate::segment::footer::OwnerRow;
 
 /// Valid bytes for each target, to begin the mutations with.
 fn valid() -> Vec<Vec<u8>> {
-    let header =
-        SegmentHeader { lane: LaneId(1), id: 1, segment_bytes: 1 << 20, created: Timestamp(5), covers: None }
-            .encode();
+    let header = SegmentHeader {
+        lane: LaneId(1),
+        id: 1,
+        segment_bytes: 1 << 20,
+        created: Timestamp(5),
+        covers: None,
+        is_sparse: false,
+    }
+    .encode();
     let trailer = Trailer {
         id: 1,
         entries_end: 8192,

@@ -29,6 +29,13 @@ impl Retention {
     }
 }
 
+/// Of each key only the last record is kept, and of one without data, a tombstone, nothing in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyCompaction {
+    /// How long a tombstone is kept after it was taken, so that readers who lag behind learn of it.
+    pub tombstone_age: Duration,
+}
+
 /// An entry that is in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {

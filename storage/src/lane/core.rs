@@ -16,6 +16,7 @@ use tidemill_wire::{OwnerId, Timestamp, entry::EntryKind, message::Ack};
 
 use super::{
     answer::Stop,
+    keyed::Keyed,
     owner::{Owner, Schedule},
     reply::{Replies, Reply},
     signal::{Signal, until},
@@ -45,6 +46,8 @@ pub(super) struct Request {
 /// Everything about a lane that changes.
 pub(super) struct State<E: Env> {
     pub(super) owners: OwnerMap<Owner>,
+    /// Those of them whose records are compacted by key.
+    pub(super) keyed: BTreeMap<OwnerId, Keyed>,
     /// Owners of which something is over at some time.
     pub(super) schedule: Schedule,
     /// The log: segments in the order in which they were written, and the active one, which is the last.

@@ -26,6 +26,7 @@ mod compact;
 mod core;
 mod flusher;
 mod group;
+mod keyed;
 mod owner;
 mod preparer;
 mod reader;
@@ -37,11 +38,12 @@ mod spans;
 mod upkeep;
 mod writer;
 
-pub use answer::{Appended, Bounds, Fetched, RecoveryReport, Retention, TornTail};
+pub use answer::{Appended, Bounds, Fetched, KeyCompaction, RecoveryReport, Retention, TornTail};
 pub use reply::{AppendSink, Settled};
 
 use answer::Stop;
 use core::{Core, Signals, State, entry_bytes};
+use keyed::Keyed;
 use owner::Owner;
 use reply::Reply;
 use signal::{Signal, until};
@@ -78,6 +80,7 @@ impl<E: Env> Lane<E> {
         let state = State {
             owners: recovered.owners,
             schedule: std::collections::BTreeSet::new(),
+            keyed: std::collections::BTreeMap::new(),
             segments: recovered.segments,
             compacted: recovered.compacted,
             spare: recovered.spare,
@@ -119,9 +122,26 @@ impl<E: Env> Lane<E> {
         upkeep::expire_owner(&self.core, &mut state, owner);
     }
 
+    /// Compacts an owner's records by key from now on, or no longer. What is gone stays gone.
+    ///
+    /// Of the sealed segments' records each goes some time after a later one of its key came, sooner where much can go and after the lane's
+    /// `key_compaction_lag` at the latest; tombstones after their time. Records without a key stay. Nothing happens while compaction is off.
+    pub fn compact_keys(&self, owner: OwnerId, policy: Option<KeyCompaction>) {
+        let mut state = self.core.state.borrow_mut();
+        match policy {
+            None => drop(state.keyed.remove(&owner)),
+            Some(policy) => {
+                let keyed =
+                    state.keyed.entry(owner).or_insert_with(|| Keyed::new(policy, self.core.env.now()));
+                keyed.tombstone_age = policy.tombstone_age;
+            }
+        }
+    }
+
     /// Drops an owner: its entries become garbage, and those who wait for it are told.
     pub fn forget(&self, owner: OwnerId) {
         let mut state = self.core.state.borrow_mut();
+        state.keyed.remove(&owner);
         let Some(mut forgotten) = state.owners.remove(&owner) else { return };
         forgotten.unschedule(owner, &mut state.schedule);
         if let Some(segment) = state.segment(forgotten.mention) {

@@ -35,6 +35,8 @@ pub(super) struct Owner {
     pub(super) payload_bytes: u64,
     /// The newest segment that tells this owner's next number; 0 for none.
     pub(super) mention: SegmentId,
+    /// Retention took spans since the lane was opened: their entries may still be on the disk, and be found by the next start.
+    pub(super) is_cut: bool,
     /// `None` for an owner that recovery found and nobody has adopted yet.
     pub(super) retention: Option<Retention>,
     /// Those who wait for the next record.
@@ -52,6 +54,7 @@ impl Default for Owner {
             spans: Spans::default(),
             payload_bytes: 0,
             mention: 0,
+            is_cut: false,
             retention: None,
             watchers: None,
             due: NEVER,
@@ -187,6 +190,7 @@ impl Owner {
 
     pub(super) fn pop_span(&mut self) -> Option<Span> {
         let span = self.spans.pop_front()?;
+        self.is_cut = true;
         self.payload_bytes = self.payload_bytes.saturating_sub(span.payload_bytes);
         Some(span)
     }

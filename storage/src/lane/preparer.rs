@@ -182,7 +182,7 @@ pub(super) async fn name_segment<E: Env>(
     id: SegmentId,
     file: FileOf<E>,
 ) -> Result<Segment<FileOf<E>>, DiskError> {
-    let path = name_file(env, config, id, &file, None).await?;
+    let path = name_file(env, config, id, &file, None, false).await?;
     Ok(Segment::empty(id, path, file))
 }
 
@@ -193,9 +193,10 @@ pub(super) async fn name_file<E: Env>(
     id: SegmentId,
     file: &FileOf<E>,
     covers: Option<Place>,
+    is_sparse: bool,
 ) -> Result<std::path::PathBuf, DiskError> {
-    let header =
-        SegmentHeader { lane: config.lane, id, segment_bytes: file.bytes(), created: env.now(), covers };
+    let (lane, segment_bytes, created) = (config.lane, file.bytes(), env.now());
+    let header = SegmentHeader { lane, id, segment_bytes, created, covers, is_sparse };
     file.write(0, vec![Bytes::from(header.encode())], WriteMode::Durable).await?;
     let path = segment_path(&config.directory, id);
     env.disk().rename(file, path.clone()).await?;

@@ -33,7 +33,7 @@ const GAP_BYTES_MAX: u64 = 16 << 10;
 
 /// What a search is for.
 #[derive(Clone, Copy)]
-enum Target {
+pub(super) enum Target {
     Sequence(SequenceNumber),
     Time(Timestamp),
 }
@@ -203,7 +203,7 @@ async fn read_step<F: File>(
 }
 
 /// How many of the points are brought in at once: those that are wholly within the budget, and not more than a step.
-fn points_of_step(points: &[Point], mut budget: u64) -> usize {
+pub(super) fn points_of_step(points: &[Point], mut budget: u64) -> usize {
     let (mut room, mut end) = (READ_STEP_BYTES, None);
     let fits = |point: &&Point| {
         let gap = end.map_or(0, |end| point.position().saturating_sub(end)).min(GAP_BYTES_MAX);
@@ -234,7 +234,9 @@ fn read_point<F: File>(
                 let expected = format!("sequence number {}", run.next);
                 return Err(damaged(segment, position, expected, format!("{}", header.base_sequence)));
             }
-            full = !run.takes(stride);
+            // Key compaction may have put one entry in the place of several, of which some are in the answer: it comes first in the next one.
+            let overlaps = run.bytes > 0 && header.base_sequence < run.next;
+            full = overlaps || !run.takes(stride);
             if full {
                 break;
             }
@@ -285,7 +287,7 @@ pub(super) fn entry_at<F: File>(
 }
 
 /// Up to `POINTS_MAX` points of an owner in a segment, from the one that holds the target on, and the span's first number.
-async fn points_from<F: File>(
+pub(super) async fn points_from<F: File>(
     segment: &Segment<F>,
     owner: OwnerId,
     span: &Span,
@@ -359,6 +361,11 @@ pub(super) struct Stretch {
 }
 
 impl Stretch {
+    /// What leads to it.
+    pub(super) fn points(&self) -> &[Point] {
+        &self.points
+    }
+
     /// Its bytes from a position on; none for a position outside.
     fn from(&self, position: u64) -> &[u8] {
         let at = position.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());

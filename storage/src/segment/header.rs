@@ -14,6 +14,8 @@ const MAGIC: [u8; 8] = *b"TIDEMSEG";
 const VERSION: u32 = 1;
 /// Of segments that compaction made: a build that takes them for parts of the log must refuse them.
 const VERSION_COMPACTED: u32 = 2;
+/// Of those with sparse entries: a build that does not know these must refuse them before it answers readers with damage.
+const VERSION_SPARSE: u32 = 3;
 /// Bytes of the header that have a meaning; the rest of its page is zero.
 pub(crate) const HEADER_BYTES: usize = 64;
 
@@ -26,6 +28,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) created: Timestamp,
     /// For a segment that compaction made: the stretch of the log whose place it takes.
     pub(crate) covers: Option<Place>,
+    /// It may hold sparse entries. Only a segment that compaction made does.
+    pub(crate) is_sparse: bool,
 }
 
 /// Why a fixed structure is not valid.
@@ -47,7 +51,11 @@ impl SegmentHeader {
     /// The whole first page.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut fields = Vec::with_capacity(SEGMENT_HEADER_BYTES as usize);
-        fields.put_u32(if self.covers.is_some() { VERSION_COMPACTED } else { VERSION });
+        fields.put_u32(match self.covers {
+            Some(_) if self.is_sparse => VERSION_SPARSE,
+            Some(_) => VERSION_COMPACTED,
+            None => VERSION,
+        });
         fields.put_u32(self.lane.0);
         fields.put_u32(0);
         fields.put_u64(self.id);
@@ -64,11 +72,11 @@ impl SegmentHeader {
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StructureError> {
-        let (compacted, mut fields) = match open_structure(MAGIC, VERSION, bytes, HEADER_BYTES) {
-            Err(StructureError::Version(VERSION_COMPACTED)) => {
-                (true, open_structure(MAGIC, VERSION_COMPACTED, bytes, HEADER_BYTES)?)
+        let (version, mut fields) = match open_structure(MAGIC, VERSION, bytes, HEADER_BYTES) {
+            Err(StructureError::Version(version @ (VERSION_COMPACTED | VERSION_SPARSE))) => {
+                (version, open_structure(MAGIC, version, bytes, HEADER_BYTES)?)
             }
-            opened => (false, opened?),
+            opened => (VERSION, opened?),
         };
         let header = (|| {
             let lane = LaneId(fields.u32()?);
@@ -78,11 +86,12 @@ impl SegmentHeader {
                 id: fields.u64()?,
                 segment_bytes: fields.u64()?,
                 created: Timestamp(fields.u64()?),
-                covers: if compacted {
+                covers: if version != VERSION {
                     Some(Place { first: fields.u64()?, last: fields.u64()? })
                 } else {
                     None
                 },
+                is_sparse: version == VERSION_SPARSE,
             })
         })()
         .ok_or(StructureError::Truncated(bytes.len()))?;

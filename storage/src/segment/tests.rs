@@ -39,6 +39,7 @@ fn header() -> SegmentHeader {
         segment_bytes: 1 << 28,
         created: Timestamp(1_767_225_600_000),
         covers: None,
+        is_sparse: false,
     }
 }
 
@@ -79,6 +80,10 @@ fn golden_header_of_a_compacted_segment() {
         + "0101000000000000";
     assert_eq!(hex(&page[12..64]), expected);
     assert_eq!(SegmentHeader::decode(&page), Ok(compacted));
+    let sparse = SegmentHeader { is_sparse: true, ..compacted };
+    let page = sparse.encode();
+    assert_eq!(hex(&page[12..64]), expected.replacen("02", "03", 1));
+    assert_eq!(SegmentHeader::decode(&page), Ok(sparse));
     for place in [Place { first: 5, last: 4 }, Place { first: 1, last: 0x0102 }] {
         let page = SegmentHeader { covers: Some(place), ..header() }.encode();
         assert_eq!(SegmentHeader::decode(&page), Err(StructureError::Fields), "{place:?}");

@@ -123,6 +123,9 @@ impl Header {
     }
 }
 
+/// Bytes of the ends of a record's key and data.
+const RECORD_ENDS_BYTES: usize = 8;
+
 /// A checked batch.
 #[derive(Clone, Debug)]
 pub struct BatchView {
@@ -239,6 +242,17 @@ impl BatchView {
     pub fn data_bytes(&self, index: u32) -> usize {
         assert!(index < self.count, "record {index} of a batch of {}", self.count);
         self.data_range(index).len()
+    }
+
+    /// Bytes that record `index` takes in the batch, about: its key, its share of the data as stored, and its ends.
+    ///
+    /// # Panics
+    /// `index` is not below [`count`](Self::count).
+    #[must_use]
+    pub fn record_bytes(&self, index: u32) -> usize {
+        let stored = (self.bytes.len() - self.columns.data) as u128;
+        let share = self.data_bytes(index) as u128 * stored / u128::from(self.raw_bytes.max(1));
+        RECORD_ENDS_BYTES + self.key(index).len() + usize::try_from(share).unwrap_or(usize::MAX)
     }
 
     /// The records in order; inflates compressed data once.

@@ -48,6 +48,8 @@ fn lane() -> LaneSnapshot {
         compacted_segments: 0,
         rewritten_bytes: 0,
         compaction_setbacks: 0,
+        key_rounds: 0,
+        dropped_records: 0,
         flush_time_us,
         group_time_us: Histogram::new(&TIME_US_BOUNDS),
         group_bytes,

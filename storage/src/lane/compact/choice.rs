@@ -30,6 +30,10 @@ pub(super) struct Candidate {
     pub(super) last_time: Timestamp,
     /// Its owners have many short runs each.
     pub(super) interleaved: bool,
+    /// Records in it could go because later ones of their keys have replaced them.
+    pub(super) is_replaced: bool,
+    /// They could for so long that they have to. Not for damaged segments.
+    pub(super) is_late: bool,
     /// Not to be taken.
     pub(super) avoided: bool,
 }
@@ -50,6 +54,8 @@ pub(super) struct Rules {
 pub(super) enum Motive {
     /// To free space.
     Garbage,
+    /// To have records go that were replaced long ago.
+    Replaced,
     /// To have fewer, larger files.
     Number,
     /// To have each owner's entries together.
@@ -76,6 +82,8 @@ impl Candidate {
             first_time: trailer.first_time,
             last_time: trailer.last_time,
             interleaved: segment.covers.is_none() && owners > 1 && runs && short,
+            is_replaced: false,
+            is_late: false,
             avoided: false,
         })
     }
@@ -152,8 +160,15 @@ pub(super) fn choose(candidates: &[Candidate], rules: &Rules) -> Option<Choice> 
     let freed = |candidate: &Candidate| candidate.file_bytes.saturating_sub(candidate.output_bytes());
     let freed_bytes: u64 = candidates.iter().map(freed).sum();
     let garbage = rules.pressed || freed_bytes.saturating_mul(GARBAGE_PARTS) > files_bytes;
-    let best = if garbage { best_for_space(candidates, rules) } else { None };
-    best.or_else(|| first_for_number(candidates, rules)).or_else(|| first_for_grouping(candidates, rules))
+    let best = if garbage { best_for_space(candidates, rules, |_| true) } else { None };
+    // What was replaced is worth its rewriting wherever that pays, however little of all segments it is: it slows its readers down.
+    let replaced = |victims: &Range<usize>| {
+        candidates.get(victims.clone()).is_some_and(|victims| victims.iter().any(|victim| victim.is_replaced))
+    };
+    best.or_else(|| best_for_space(candidates, rules, replaced))
+        .or_else(|| first_late(candidates, rules))
+        .or_else(|| first_for_number(candidates, rules))
+        .or_else(|| first_for_grouping(candidates, rules))
 }
 
 /// The windows that begin at `start`, from the smallest to the largest that fits.
@@ -172,9 +187,13 @@ fn windows<'a>(
     grown.enumerate().map(move |(more, window)| (start..start + more + 1, window))
 }
 
-fn best_for_space(candidates: &[Candidate], rules: &Rules) -> Option<Choice> {
+fn best_for_space(
+    candidates: &[Candidate],
+    rules: &Rules,
+    concerns: impl Fn(&Range<usize>) -> bool,
+) -> Option<Choice> {
     let all = (0..candidates.len()).flat_map(|start| windows(candidates, start, rules));
-    let all = all.filter(|(victims, _)| victims.len() >= rules.victims_min);
+    let all = all.filter(|(victims, _)| victims.len() >= rules.victims_min && concerns(victims));
     let worth =
         all.filter(|(_, window)| window.freed_bytes().saturating_mul(FREED_PARTS) >= window.files_bytes);
     let best = worth.max_by(|(_, left), (_, right)| left.score(rules.now).total_cmp(&right.score(rules.now)));
@@ -224,13 +243,32 @@ fn first_for_grouping(candidates: &[Candidate], rules: &Rules) -> Option<Choice>
     let ripe = |candidate: &Candidate| {
         candidate.interleaved && rules.now.0.saturating_sub(candidate.last_time.0) >= age_ms
     };
+    first_of(candidates, rules, Motive::Grouping, ripe)
+}
+
+/// What has to go for its key is taken even where it was found not to be worth it, and even if a segment alone is larger than it should be.
+fn first_late(candidates: &[Candidate], rules: &Rules) -> Option<Choice> {
+    let start = candidates.iter().position(|candidate| candidate.is_late)?;
+    let late = |candidate: &Candidate| Candidate { avoided: !candidate.is_late, ..candidate.clone() };
+    let late: Vec<Candidate> = candidates.iter().map(late).collect();
+    let victims = windows(&late, start, rules).last().map_or(start..start + 1, |(victims, _)| victims);
+    Some(Choice { victims, motive: Motive::Replaced })
+}
+
+/// The first neighbours that are all ripe, as many as fit.
+fn first_of(
+    candidates: &[Candidate],
+    rules: &Rules,
+    motive: Motive,
+    ripe: impl Fn(&Candidate) -> bool,
+) -> Option<Choice> {
     let found = (0..candidates.len()).find_map(|start| {
         let all_ripe = |(victims, _): &(Range<usize>, Window)| {
-            victims.end.checked_sub(1).and_then(|last| candidates.get(last)).is_some_and(ripe)
+            victims.end.checked_sub(1).and_then(|last| candidates.get(last)).is_some_and(&ripe)
         };
         windows(candidates, start, rules).take_while(all_ripe).last()
     });
-    found.map(|(victims, _)| Choice { victims, motive: Motive::Grouping })
+    found.map(|(victims, _)| Choice { victims, motive })
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ use super::{
         upkeep::expire_owner,
     },
     Setback, choice,
+    keys::{KeyCut, Keys},
+    walk::Walk,
 };
 use crate::{
     env::{Env, File},
@@ -33,6 +35,8 @@ pub(super) struct Plan {
     pub(super) parts: Vec<Part>,
     /// Bytes of all entries of the parts.
     pub(super) live_bytes: u64,
+    /// The same without the records that go for their keys.
+    pub(super) left_bytes: u64,
     /// No entry was taken before this.
     pub(super) first_time: Timestamp,
 }
@@ -44,11 +48,13 @@ pub(super) struct Part {
     pub(super) spans: Vec<(usize, Span)>,
     /// Points at the beginning of the first span that are over the owner's retention and stay behind.
     pub(super) skipped: u32,
+    /// Which of its records may go for their keys, if any.
+    pub(super) key_cut: Option<KeyCut>,
 }
 
 impl Plan {
     pub(super) fn output_bytes(&self) -> u64 {
-        choice::output_bytes(self.live_bytes, self.parts.len() as u64)
+        choice::output_bytes(self.left_bytes, self.parts.len() as u64)
     }
 }
 
@@ -58,7 +64,11 @@ struct Surplus {
     bytes: u64,
 }
 
-pub(super) async fn gather<E: Env>(core: &Core<E>, victims: &[SegmentOf<E>]) -> Result<Plan, Setback> {
+pub(super) async fn gather<E: Env>(
+    core: &Core<E>,
+    keys: &Keys,
+    victims: &[SegmentOf<E>],
+) -> Result<Plan, Setback> {
     let mut owners: Vec<OwnerId> = Vec::new();
     for victim in victims {
         let Some(trailer) = victim.trailer.get() else { continue };
@@ -71,7 +81,7 @@ pub(super) async fn gather<E: Env>(core: &Core<E>, victims: &[SegmentOf<E>]) -> 
     }
     owners.sort_unstable();
     owners.dedup();
-    let mut plan = Plan { parts: Vec::new(), live_bytes: 0, first_time: Timestamp(u64::MAX) };
+    let mut plan = Plan { parts: Vec::new(), live_bytes: 0, left_bytes: 0, first_time: Timestamp(u64::MAX) };
     let bytes_max: u64 = victims.iter().map(|victim| victim.entry_bytes()).sum();
     for batch in owners.chunks(UPKEEP_BATCH) {
         for owner in batch {
@@ -79,6 +89,7 @@ pub(super) async fn gather<E: Env>(core: &Core<E>, victims: &[SegmentOf<E>]) -> 
             let Some((mut part, surplus)) = found else { continue };
             let bytes = measure(&mut part, surplus, victims).await?;
             plan.live_bytes = plan.live_bytes.saturating_add(bytes);
+            part.key_cut = keys.cut(&core.state.borrow(), *owner, core.env.now());
             let times = part.spans.iter().map(|(_, span)| span.first_time);
             plan.first_time = times.fold(plan.first_time, Timestamp::min);
             plan.parts.push(part);
@@ -87,6 +98,12 @@ pub(super) async fn gather<E: Env>(core: &Core<E>, victims: &[SegmentOf<E>]) -> 
                 let expected = format!("points of {bytes_max} bytes of entries at most");
                 let victim = &victims[*index];
                 return Err(damaged(victim, victim.written.get(), expected, "points of more".to_owned()));
+            }
+            if let Some(part) = plan.parts.last().filter(|part| part.key_cut.is_some()) {
+                let left = measure_left(keys, part, victims).await?;
+                plan.left_bytes = plan.left_bytes.saturating_add(left);
+            } else {
+                plan.left_bytes = plan.left_bytes.saturating_add(bytes);
             }
         }
         give_way().await;
@@ -116,7 +133,7 @@ fn part_of<E: Env>(
         cutoff: retention.cutoff(core.env.now()),
         bytes: owner.over_bytes(&retention),
     });
-    Some((Part { owner: id, spans, skipped: 0 }, surplus))
+    Some((Part { owner: id, spans, skipped: 0, key_cut: None }, surplus))
 }
 
 /// Counts the bytes of an owner's entries, without what is over its retention: whole points of its oldest span, but never the last one.
@@ -161,4 +178,20 @@ async fn measure<F: File>(
         surplus = None;
     }
     Ok(bytes)
+}
+
+/// Counts the bytes of an owner's entries without the records that go for their keys.
+async fn measure_left<F: File>(keys: &Keys, part: &Part, victims: &[Rc<Segment<F>>]) -> Result<u64, Setback> {
+    let (mut bytes, mut entries, mut left) = (0_u64, Vec::new(), Vec::new());
+    let Some(mut sieve) = keys.sieve(part) else { return Ok(0) };
+    let mut walk = Walk::new(part, victims);
+    while walk.next_point(&mut entries).await?.is_some() {
+        for entry in entries.drain(..) {
+            sieve.push(entry, &mut left).await;
+        }
+        bytes = left.drain(..).fold(bytes, |bytes, (header, _)| bytes.saturating_add(header.stride() as u64));
+        give_way().await;
+    }
+    sieve.finish(&mut left);
+    Ok(left.iter().fold(bytes, |bytes, (header, _)| bytes.saturating_add(header.stride() as u64)))
 }

@@ -27,9 +27,13 @@ use crate::{
 mod choice;
 mod gather;
 mod install;
+mod keys;
 mod output;
+mod walk;
 
 use choice::{Candidate, Choice, Motive, Rules, choose};
+use keys::Keys;
+use output::Copied;
 
 /// Why a compaction was given up. Nothing is lost: what it wanted to rewrite is where it was.
 enum Setback {
@@ -72,6 +76,7 @@ struct Memory<E: Env> {
     output_bytes_max: u64,
     /// Segments not to be taken while they have so many live payload bytes; `None` for never again.
     avoided: BTreeMap<SegmentId, Option<u64>>,
+    keys: Keys,
 }
 
 pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
@@ -84,6 +89,7 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
         victims_min: 1,
         output_bytes_max: output_bytes_max(&core.config),
         avoided: BTreeMap::new(),
+        keys: Keys::default(),
     };
     loop {
         let due = || {
@@ -102,11 +108,20 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
         memory.victims_min = 1;
         memory.avoided.retain(|id, _| core.state.borrow().segment(*id).is_some());
         // Without its reserve it waits until upkeep has retired what the reserve was used for.
-        while !core.state.borrow().reserve_wanted
-            && may_go_on(&core).await
-            && let Some((victims, motive)) = look(&core, &memory).await
-        {
-            let Err(setback) = compact(&core, &mut memory, &victims, motive).await else { continue };
+        while !core.state.borrow().reserve_wanted && may_go_on(&core).await {
+            let (victims, done) = match look(&core, &memory).await {
+                Some((victims, motive)) => {
+                    let done = compact(&core, &mut memory, &victims, motive).await;
+                    (victims, done.map(|()| true))
+                }
+                // Nothing is worth to be rewritten: there is time to look for what could go for its key.
+                None => (Vec::new(), memory.keys.advance(&core).await),
+            };
+            let setback = match done {
+                Ok(true) => continue,
+                Ok(false) => break,
+                Err(setback) => setback,
+            };
             match give_up(&core, &mut memory, &victims, setback) {
                 Next::Look => {}
                 Next::Wait | Next::End => break,
@@ -221,11 +236,14 @@ async fn look<E: Env>(core: &Core<E>, memory: &Memory<E>) -> Option<(Vec<Segment
         let mut segments: Vec<SegmentOf<E>> = state.all_segments().filter(sealed).map(Rc::clone).collect();
         segments.sort_unstable_by_key(|segment| segment.place().first);
         let candidate = |segment: SegmentOf<E>| {
-            let mut candidate = Candidate::of(&segment, overdue.get(&segment.id).copied().unwrap_or(0))?;
-            candidate.avoided = memory
-                .avoided
-                .get(&segment.id)
-                .is_some_and(|live| live.is_none_or(|live| live == segment.live_payload_bytes.get()));
+            let replaced = memory.keys.replaced_in(segment.id);
+            let overdue = overdue.get(&segment.id).copied().unwrap_or(0);
+            let mut candidate = Candidate::of(&segment, overdue.saturating_add(replaced))?;
+            candidate.is_replaced = replaced > 0;
+            let avoided = memory.avoided.get(&segment.id);
+            candidate.avoided =
+                avoided.is_some_and(|live| live.is_none_or(|live| live == segment.live_payload_bytes.get()));
+            candidate.is_late = avoided != Some(&None) && memory.keys.is_late(segment.id);
             Some((segment, candidate))
         };
         segments.into_iter().filter_map(candidate).unzip()
@@ -266,7 +284,7 @@ async fn compact<E: Env>(
     victims: &[SegmentOf<E>],
     motive: Motive,
 ) -> Result<(), Setback> {
-    let plan = gather::gather(core, victims).await?;
+    let plan = gather::gather(core, &memory.keys, victims).await?;
     if plan.parts.is_empty() {
         return Err(Setback::Futile);
     }
@@ -282,8 +300,8 @@ async fn compact<E: Env>(
     let (mut none, worthwhile) = (None, victims.len() > 1);
     let reserve = if worthwhile { &mut memory.reserve } else { &mut none };
     let mut segment = output::create(core, id, covers, plan.output_bytes(), reserve).await?;
-    let rows = match write(core, &segment, &plan, victims).await {
-        Ok(rows) => rows,
+    let (rows, copied) = match write(core, &segment, &plan, &memory.keys, victims).await {
+        Ok(written) => written,
         Err(setback) => {
             let path = segment.path.clone();
             drop(segment);
@@ -292,7 +310,7 @@ async fn compact<E: Env>(
             return Err(setback);
         }
     };
-    match name_file(&core.env, &core.config, id, &segment.file, Some(covers)).await {
+    match name_file(&core.env, &core.config, id, &segment.file, Some(covers), copied.is_sparse).await {
         Ok(path) => segment.path = path,
         Err(error) => {
             // The name may or may not be there after a crash, and either is right. Another compaction of the same segments would not be.
@@ -303,6 +321,7 @@ async fn compact<E: Env>(
     drop_contents(&segment).await;
     core.state.borrow_mut().reserve_wanted = memory.reserve.is_none();
     install::install(core, victims, segment, &rows).await;
+    memory.keys.rewritten(victims, &copied.relieved);
     let mut state = core.state.borrow_mut();
     state.stats.compactions += 1;
     state.stats.compacted_segments += victims.len() as u64;
@@ -317,10 +336,11 @@ async fn write<E: Env>(
     core: &Core<E>,
     segment: &crate::segment::Segment<FileOf<E>>,
     plan: &gather::Plan,
+    keys: &Keys,
     victims: &[SegmentOf<E>],
-) -> Result<Vec<crate::segment::footer::OwnerRow>, Setback> {
-    output::copy(core, segment, plan, victims).await?;
-    Ok(write_footer(segment).await?)
+) -> Result<(Vec<crate::segment::footer::OwnerRow>, Copied), Setback> {
+    let copied = output::copy(core, segment, plan, keys, victims).await?;
+    Ok((write_footer(segment).await?, copied))
 }
 
 /// How long a step of so many bytes takes within the budget.

@@ -1,7 +1,7 @@
 //! The output: the segment that compaction writes.
 //!
-//! Promises entries that are those of their sources but for the segment's epoch and its flush position, each checked on the way. Leaves out the footer, which
-//! is the sealer's, and the name.
+//! Promises entries that are those of their sources but for the segment's epoch and its flush position, each checked on the way, and what is left of them
+//! where records go for their keys. Leaves out the footer, which is the sealer's, and the name.
 
 use bytes::{Bytes, BytesMut};
 use tidemill_wire::{
@@ -12,18 +12,19 @@ use tidemill_wire::{
 use super::{
     super::{
         core::{Core, FileOf, SegmentOf},
-        reader::{each_point, entry_at, points_between, stretches},
         signal::give_way,
     },
     Setback,
-    gather::{POINTS_MAX, Part, Plan},
+    gather::{Part, Plan},
+    keys::Keys,
     may_go_on, time_of,
+    walk::{Entry, Walk},
 };
 use crate::{
     env::{Disk, Env, File, WriteMode},
     error::Damage,
     limits::{CHUNK_BYTES, PAYLOAD_COPY_BYTES_MAX, SEGMENT_HEADER_BYTES, WRITE_BUFFERS_MAX},
-    segment::{Place, Segment, SegmentId, compacting_path, footer::Point},
+    segment::{Place, Segment, SegmentId, compacting_path},
 };
 
 /// Makes the file. A full disk is met here, and `reserve` is used then if it is large enough.
@@ -46,79 +47,85 @@ pub(super) async fn create<E: Env>(
     Ok(Segment { covers: Some(covers), ..Segment::empty(id, path, file) })
 }
 
+/// What a copy came to.
+pub(super) struct Copied {
+    /// Owners of which records went for their keys.
+    pub(super) relieved: Vec<OwnerId>,
+    /// There are sparse entries.
+    pub(super) is_sparse: bool,
+}
+
 /// Copies the plan's entries, and leaves the segment as it must be to be sealed.
 pub(super) async fn copy<E: Env>(
     core: &Core<E>,
     segment: &Segment<FileOf<E>>,
     plan: &Plan,
+    keys: &Keys,
     victims: &[SegmentOf<E>],
-) -> Result<(), Setback> {
+) -> Result<Copied, Setback> {
     let mut output = Output::new(segment);
     output.put_mark(plan);
+    let mut relieved = Vec::new();
     for part in &plan.parts {
-        let mut next = None;
-        for (number, (index, span)) in part.spans.iter().enumerate() {
-            let skipped = if number == 0 { part.skipped } else { 0 };
-            let end = span.first_point.saturating_add(span.point_count);
-            let mut at = span.first_point.saturating_add(skipped);
-            while at < end {
-                let stop = end.min(at.saturating_add(POINTS_MAX));
-                copy_points(&mut output, &victims[*index], part, at..stop, &mut next).await?;
-                at = stop;
-                if output.pending_bytes >= CHUNK_BYTES {
-                    output.drain(core).await?;
-                }
-                give_way().await;
-            }
+        let dropped = copy_part(core, &mut output, part, keys, victims).await?;
+        if dropped > 0 {
+            core.state.borrow_mut().stats.dropped_records += dropped;
+            relieved.push(part.owner);
         }
-        let expected = part.spans.last().map(|(_, span)| span.next);
-        assert_eq!(next, expected, "an owner's part ends where its last span does");
     }
-    output.drain(core).await
+    output.drain(core).await?;
+    Ok(Copied { relieved, is_sparse: output.is_sparse })
 }
 
-async fn copy_points<F: File>(
+/// Copies one owner's entries. Returns how many of its records went for their keys.
+async fn copy_part<E: Env>(
+    core: &Core<E>,
+    output: &mut Output<'_, FileOf<E>>,
+    part: &Part,
+    keys: &Keys,
+    victims: &[SegmentOf<E>],
+) -> Result<u64, Setback> {
+    let mut sieve = keys.sieve(part);
+    let mut walk = Walk::new(part, victims);
+    let (mut entries, mut left) = (Vec::new(), Vec::new());
+    while let Some(index) = walk.next_point(&mut entries).await? {
+        if let Some(sieve) = &mut sieve {
+            for entry in entries.drain(..) {
+                sieve.push(entry, &mut left).await;
+            }
+            std::mem::swap(&mut entries, &mut left);
+        }
+        put_all(output, &victims[index], &mut entries)?;
+        if output.pending_bytes >= CHUNK_BYTES {
+            output.drain(core).await?;
+        }
+        if sieve.is_some() || walk.is_between_steps() {
+            give_way().await;
+        }
+    }
+    let Some(mut sieve) = sieve else { return Ok(0) };
+    sieve.finish(&mut left);
+    if let Some((index, _)) = part.spans.last() {
+        put_all(output, &victims[*index], &mut left)?;
+    }
+    Ok(sieve.dropped_records)
+}
+
+fn put_all<F: File>(
     output: &mut Output<'_, F>,
     victim: &Segment<F>,
-    part: &Part,
-    indexes: std::ops::Range<u32>,
-    next: &mut Option<SequenceNumber>,
+    entries: &mut Vec<Entry>,
 ) -> Result<(), Setback> {
-    let failed = |error| Setback::of_read(victim.id, error);
-    let damaged = |offset, expected, found| {
-        let damage = Damage { path: victim.path.clone(), offset, expected, found };
-        Setback::Damaged { segment: victim.id, damage }
-    };
-    let points: Vec<Point> = points_between(victim, indexes).await.map_err(failed)?;
-    let stretches = stretches(victim, &points).await.map_err(failed)?;
-    for (stretch, point) in each_point(&stretches) {
-        let mut position = point.position();
-        while position < point.end() {
-            let header = entry_at(victim, stretch, position, part.owner).map_err(failed)?;
-            let dense = next.is_none_or(|next| next == header.base_sequence);
-            let within = position + header.stride() as u64 <= point.end();
-            if header.kind == EntryKind::Watermarks || !dense || !within {
-                let expected = format!("sequence number {next:?} up to {}", point.end());
-                let found = format!("{} up to {}", header.base_sequence, position + header.stride() as u64);
-                return Err(damaged(position, expected, found));
-            }
-            let payload =
-                stretch.slice(position + ENTRY_HEADER_BYTES as u64..position + u64::from(header.length));
-            if !output.put(&header, payload) {
-                let expected = "sequence numbers that points can count".to_owned();
-                return Err(damaged(position, expected, format!("{}", header.base_sequence)));
-            }
-            *next = Some(header.next_sequence());
-            position += header.stride() as u64;
+    for (header, payload) in entries.drain(..) {
+        let base = header.base_sequence;
+        if !output.put(&header, payload) {
+            let expected = "sequence numbers that points can count".to_owned();
+            let offset = victim.written.get();
+            let damage = Damage { path: victim.path.clone(), offset, expected, found: base.to_string() };
+            return Err(Setback::Damaged { segment: victim.id, damage });
         }
     }
-    let last = part.spans.iter().rfind(|(_, span)| span.segment == victim.id).map(|(_, span)| span.next);
-    match (*next, last) {
-        (Some(found), Some(last)) if found > last => {
-            Err(damaged(victim.written.get(), format!("sequence numbers below {last}"), found.to_string()))
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// What is written and what is about to be.
@@ -128,11 +135,13 @@ struct Output<'a, F> {
     buffers: Vec<Bytes>,
     pending_bytes: u64,
     owner: Option<(OwnerId, SequenceNumber)>,
+    is_sparse: bool,
 }
 
 impl<'a, F: File> Output<'a, F> {
     fn new(segment: &'a Segment<F>) -> Self {
-        Self { segment, arena: BytesMut::new(), buffers: Vec::new(), pending_bytes: 0, owner: None }
+        let (arena, buffers) = (BytesMut::new(), Vec::new());
+        Self { segment, arena, buffers, pending_bytes: 0, owner: None, is_sparse: false }
     }
 
     /// Begins the segment with a mark as old as the oldest entry: points count times from the first entry of a segment.
@@ -158,6 +167,7 @@ impl<'a, F: File> Output<'a, F> {
             _ => header.base_sequence,
         };
         self.owner = Some((header.owner, first));
+        self.is_sparse |= header.kind == EntryKind::Sparse;
         let fits = header.next_sequence().since(first) < u64::from(u32::MAX);
         if fits {
             self.add(&EntryHeader { segment_epoch: self.segment.id, durable_before: 0, ..*header }, payload);

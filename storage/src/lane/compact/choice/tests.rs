@@ -12,6 +12,8 @@ fn candidate(live_mib: u64, last_time: u64) -> Candidate {
         first_time: Timestamp(last_time),
         last_time: Timestamp(last_time),
         interleaved: false,
+        is_replaced: false,
+        is_late: false,
         avoided: false,
     }
 }
