@@ -1,7 +1,7 @@
 //! One connection: reads requests, keeps count of those in flight, and ends in order.
 //!
-//! Two tasks share it. One reads, cuts frames and begins their requests; the other writes answers. Each request that has to wait
-//! is a task of its own with a [`Ticket`], so answers come in any order.
+//! Two tasks share it. One reads, cuts frames and begins their requests; the other writes answers. Each request that has to wait has a
+//! [`Ticket`], an append in the core's ledger and any other in a task of its own, so answers come in any order.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
