@@ -301,6 +301,10 @@ impl File for RingFile {
         Ok(())
     }
 
+    fn is_resident(&self, window: Range<u64>) -> bool {
+        is_resident(&self.view(window))
+    }
+
     fn view(&self, window: Range<u64>) -> Bytes {
         let end = window.end.min(self.0.bytes);
         let start = window.start.min(end);

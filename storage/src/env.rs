@@ -95,6 +95,8 @@ pub trait File: Clone + 'static {
     fn read(&self, position: u64, bytes: usize) -> impl Future<Output = Result<Bytes, DiskError>>;
     /// Brings a window into memory, so that touching its view does not wait for the disk.
     fn populate(&self, window: Range<u64>) -> impl Future<Output = Result<(), DiskError>>;
+    /// Whether touching a window would not wait for the disk at this moment.
+    fn is_resident(&self, window: Range<u64>) -> bool;
     /// The bytes of a window, without a copy where the environment can. Whoever touches them sees to it that they are in memory. They must not be written while a view of them is held.
     /// A window outside the file is cut to the file.
     fn view(&self, window: Range<u64>) -> Bytes;

@@ -349,8 +349,12 @@ async fn footer_bytes<F: File>(
     segment: &Segment<F>,
     window: std::ops::Range<u64>,
 ) -> Result<Bytes, FetchError> {
-    let bytes = segment.file.fetch(vec![window]).await?;
-    Ok(bytes.into_iter().next().unwrap_or_default())
+    // Points are looked at again and again, and are few beside the entries: they are what the page cache is for.
+    if segment.file.is_resident(window.clone()) {
+        return Ok(segment.file.view(window));
+    }
+    let bytes = usize::try_from(window.end - window.start).unwrap_or(usize::MAX);
+    Ok(segment.file.read(window.start, bytes).await?)
 }
 
 /// Neighbouring bytes of a segment, with the points that lead into them.

@@ -87,10 +87,6 @@ impl SimFile {
         Err(self.failed(Operation::Flush, 0))
     }
 
-    fn is_resident(&self, window: &Range<u64>) -> bool {
-        self.world.disk.borrow().inodes.get(&self.inode).is_none_or(|inode| inode.is_resident(window))
-    }
-
     fn bring_in(&self, window: &Range<u64>) {
         if let Some(inode) = self.world.disk.borrow_mut().inodes.get_mut(&self.inode) {
             inode.bring_in(window);
@@ -183,7 +179,7 @@ impl File for SimFile {
     }
 
     async fn fetch(&self, windows: Vec<Range<u64>>) -> Result<Vec<Bytes>, DiskError> {
-        let resident: Vec<bool> = windows.iter().map(|window| self.is_resident(window)).collect();
+        let resident: Vec<bool> = windows.iter().map(|window| self.is_resident(window.clone())).collect();
         // What is in memory is held from here on, as a view is.
         let views: Vec<Bytes> = windows
             .iter()
@@ -224,6 +220,10 @@ impl File for SimFile {
         self.wait_to_read(Operation::Populate, window.start).await?;
         self.bring_in(&window);
         Ok(())
+    }
+
+    fn is_resident(&self, window: Range<u64>) -> bool {
+        self.world.disk.borrow().inodes.get(&self.inode).is_none_or(|inode| inode.is_resident(&window))
     }
 
     fn view(&self, window: Range<u64>) -> Bytes {
