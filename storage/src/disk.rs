@@ -256,12 +256,12 @@ impl File for RingFile {
         let offset = windows[absent[0]].start;
         let wanted: Vec<Range<u64>> = absent.iter().map(|index| windows[*index].clone()).collect();
         let (shared, file) = &self.0.cold;
-        let _turn = shared.turn().await;
         let read = shared.read(file, &wanted).await;
         match read.map_err(|e| self.failure(Operation::Read, offset, &e))? {
             Some(read) => absent.into_iter().zip(read).for_each(|(index, bytes)| found[index] = bytes),
             // Peers that take their bytes late hold all the memory there is for them: others' have to stay in the page cache.
             None => {
+                let _turn = shared.turn().await;
                 for window in wanted {
                     self.populate(window).await?;
                 }

@@ -36,7 +36,7 @@ pub const SEALING_SEGMENTS_MAX: usize = 2;
 pub const CHUNK_BYTES: u64 = 4 << 20;
 /// Segment files that a start reads at a time: each is a few small reads one after the other, and the disk answers many at once.
 pub const RECOVERED_TOGETHER_MAX: usize = 16;
-/// Bytes of entries that a reader brings together in one step; one entry may be more. A read of this size takes the core for less than 0.1 ms.
+/// Bytes of entries that a reader brings together in one step; one entry may be more.
 pub const READ_STEP_BYTES: u64 = 1 << 20;
 /// A block that cold reads fill: a step's windows, each with what alignment adds to its ends.
 pub const COLD_BLOCK_BYTES: usize = 2 * READ_STEP_BYTES as usize;
@@ -44,10 +44,12 @@ pub const COLD_BLOCK_BYTES: usize = 2 * READ_STEP_BYTES as usize;
 pub const COLD_BYTES_MAX: usize = 64 << 20;
 /// Blocks kept for later.
 pub const IDLE_BLOCKS_MAX: usize = 4;
-/// Steps of readers that wait for one disk at a time: what a flush meets in the disk's queue is so much at most.
-pub const COLD_STEPS_MAX: usize = 2;
-/// Windows of one step that are read at a time.
-pub const COLD_WINDOWS_MAX: usize = 16;
+/// Bytes that are read in one turn, in windows of which so many are in flight at once. To begin one takes the core for some tens of microseconds.
+pub const COLD_TURN_BYTES: usize = 256 << 10;
+/// See [`COLD_TURN_BYTES`].
+pub const COLD_TURN_WINDOWS: usize = 16;
+/// Turns at a time: what a flush meets in the disk's queue is twice a turn's bytes, half a millisecond of a disk that reads 1 GB/s, and the disk is kept busy.
+pub const COLD_TURNS: usize = 2;
 /// Owners or spans that are looked at before others get their turn: some hundred nanoseconds each.
 pub const UPKEEP_BATCH: usize = 256;
 /// Of a segment, one part in this many is kept free on the disk for compaction, so that it can free more on a full disk.
@@ -75,7 +77,6 @@ const _: () = assert!(SEGMENT_BYTES_MIN > SEGMENT_HEADER_BYTES + SEGMENT_TRAILER
 const _: () = assert!(SEGMENT_BYTES_MAX / 8 <= 1 << 32);
 const _: () = assert!(SEGMENT_BYTES_MIN.is_multiple_of(4096) && CHUNK_BYTES.is_multiple_of(4096));
 const _: () = assert!(WRITE_BUFFERS_MAX >= 8);
-const _: () =
-    assert!(COLD_BLOCK_BYTES as u64 >= READ_STEP_BYTES && COLD_BYTES_MAX > COLD_STEPS_MAX * COLD_BLOCK_BYTES);
-const _: () = assert!(COLD_STEPS_MAX * COLD_WINDOWS_MAX < RING_ENTRIES as usize);
+const _: () = assert!(COLD_BLOCK_BYTES as u64 >= READ_STEP_BYTES && COLD_BYTES_MAX > 2 * COLD_BLOCK_BYTES);
+const _: () = assert!(COLD_TURNS * COLD_TURN_WINDOWS < RING_ENTRIES as usize);
 const _: () = assert!(MERGED_SEGMENTS_MIN <= VICTIMS_MAX && FREED_PARTS > GARBAGE_PARTS);

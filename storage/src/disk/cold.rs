@@ -21,7 +21,7 @@ use super::{
     turns::{Turn, Turns},
 };
 use crate::{
-    limits::{COLD_STEPS_MAX, COLD_WINDOWS_MAX},
+    limits::{COLD_TURN_BYTES, COLD_TURN_WINDOWS, COLD_TURNS},
     ring::Ring,
 };
 
@@ -41,7 +41,7 @@ pub(super) struct ColdFile {
     direct: OnceCell<Rc<OwnedFd>>,
 }
 
-/// Where a window's bytes are read to.
+/// Where some of a window's bytes are read to.
 struct Part {
     /// Of the file.
     start: u64,
@@ -58,7 +58,7 @@ impl ColdFile {
 
 impl Cold {
     pub(super) fn new(ring: Ring) -> Rc<Self> {
-        let (blocks, turns) = (Blocks::new(), Turns::new(COLD_STEPS_MAX));
+        let (blocks, turns) = (Blocks::new(), Turns::new(COLD_TURNS));
         Rc::new(Self { ring, blocks, turns, direct: Cell::new(true) })
     }
 
@@ -73,25 +73,23 @@ impl Cold {
         file: &ColdFile,
         windows: &[Range<u64>],
     ) -> io::Result<Option<Vec<Bytes>>> {
-        let mut parts = Vec::with_capacity(windows.len());
-        let mut bytes = 0;
-        for window in windows {
-            let start = window.start / ALIGNMENT as u64 * ALIGNMENT as u64;
-            let length = usize::try_from(window.end.saturating_sub(start)).map_err(io::Error::other)?;
-            let length = length.next_multiple_of(ALIGNMENT);
-            parts.push(Part { start, at: bytes, bytes: length });
-            bytes += length;
-        }
+        let (shares, places, bytes) = divide(windows)?;
         let Some(block) = self.blocks.take(bytes) else { return Ok(None) };
         let block = Rc::new(block);
-        let reads = stream::iter(&parts).map(|part| self.read_part(file, &block, part));
-        reads.buffer_unordered(COLD_WINDOWS_MAX).try_collect::<()>().await?;
+        let reads = stream::iter(&shares).map(|share| self.read_share(file, &block, share));
+        reads.buffer_unordered(COLD_TURNS).try_collect::<()>().await?;
         let whole = block.filled().expect("all reads into the block have completed");
-        let cut = |(window, part): (&Range<u64>, &Part)| {
-            let from = part.at + (window.start - part.start) as usize;
-            whole.slice(from..from + (window.end - window.start) as usize)
+        let cut = |(window, place): (&Range<u64>, &usize)| {
+            whole.slice(*place..place + (window.end - window.start) as usize)
         };
-        Ok(Some(windows.iter().zip(&parts).map(cut).collect()))
+        Ok(Some(windows.iter().zip(&places).map(cut).collect()))
+    }
+
+    /// Reads what may be read in one turn.
+    async fn read_share(&self, file: &ColdFile, block: &Rc<Block>, share: &[Part]) -> io::Result<()> {
+        let _turn = self.turns.next().await;
+        let reads = stream::iter(share).map(|part| self.read_part(file, block, part));
+        reads.buffer_unordered(COLD_TURN_WINDOWS).try_collect::<()>().await
     }
 
     async fn read_part(&self, file: &ColdFile, block: &Rc<Block>, part: &Part) -> io::Result<()> {
@@ -150,6 +148,31 @@ impl Cold {
             }
         }
     }
+}
+
+/// Cuts windows into shares of one turn each. Returns these, where in a block each window begins, and the bytes of the block.
+fn divide(windows: &[Range<u64>]) -> io::Result<(Vec<Vec<Part>>, Vec<usize>, usize)> {
+    let mut shares: Vec<Vec<Part>> = Vec::new();
+    let mut places = Vec::with_capacity(windows.len());
+    let (mut at, mut room) = (0, 0);
+    for window in windows {
+        let mut start = window.start / ALIGNMENT as u64 * ALIGNMENT as u64;
+        places.push(at + (window.start - start) as usize);
+        let length = usize::try_from(window.end.saturating_sub(start)).map_err(io::Error::other)?;
+        let mut left = length.next_multiple_of(ALIGNMENT);
+        while left > 0 {
+            if room == 0 || shares.last().is_none_or(|share| share.len() == COLD_TURN_WINDOWS) {
+                shares.push(Vec::new());
+                room = COLD_TURN_BYTES;
+            }
+            let bytes = left.min(room);
+            if let Some(share) = shares.last_mut() {
+                share.push(Part { start, at, bytes });
+            }
+            (start, at, left, room) = (start + bytes as u64, at + bytes, left - bytes, room - bytes);
+        }
+    }
+    Ok((shares, places, at))
 }
 
 /// Whether the file system does not read past the page cache at all.
