@@ -82,6 +82,11 @@ impl Embedded {
         &self.address
     }
 
+    /// Where it keeps its data.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// Ends the server, has the kernel forget what it has cached of its files, and starts it again. It listens elsewhere then.
     pub(crate) fn restart_cold(&mut self) -> Result<(), BenchError> {
         self.stop()?;

@@ -251,6 +251,14 @@ pub enum BenchError {
         /// The second one's.
         b: &'static str,
     },
+    /// A ceiling cannot be measured.
+    #[error("the ceiling of {what} cannot be measured")]
+    Ceiling {
+        /// Of what.
+        what: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The server of the run's own does not run.
     #[error("the embedded server does not run")]
     Embedded {

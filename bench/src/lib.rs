@@ -5,6 +5,7 @@
 //! figure counts only what the server has answered, and that in an open loop no stall hides the requests that it kept from being sent. Leaves out
 //! drawing a user interface.
 
+mod ceiling;
 mod clock;
 mod compare;
 mod connection;
@@ -22,6 +23,7 @@ mod scenario;
 mod watch;
 mod workload;
 
+pub use ceiling::{Ceiling, CeilingReport, measure_ceiling};
 pub use compare::{Comparison, Difference, read_report};
 pub use cpu::CpuError;
 pub use embedded::Embedded;

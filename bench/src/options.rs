@@ -4,6 +4,7 @@ mod keys;
 mod rate;
 mod sizes;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -78,6 +79,10 @@ pub struct Options {
     pub fill_bytes: u64,
     /// `replay` reads once from the disk before it reads from memory, which takes a server that can be restarted.
     pub is_cold: bool,
+    /// Measure right before and after the run what the machine could do, and show the run as a share of it.
+    pub has_ceiling: bool,
+    /// A directory on the server's disk, for the ceiling of durable appends; a server of the run's own has one.
+    pub ceiling_directory: Option<PathBuf>,
     /// Load before the measured part.
     pub warm_up: Duration,
     /// The measured part.
@@ -115,6 +120,8 @@ impl Options {
             fetch_bytes: 1 << 20,
             fill_bytes: 256_000_000,
             is_cold: false,
+            has_ceiling: false,
+            ceiling_directory: None,
             warm_up: Duration::from_secs(1),
             until: Until::Elapsed(Duration::from_secs(10)),
             answer_timeout: Duration::from_secs(10),

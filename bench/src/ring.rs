@@ -36,6 +36,7 @@ enum Held {
     Nothing,
     Receive { line: u32, buffer: Vec<u8> },
     Send { line: u32, gather: Box<Gather> },
+    Write { tag: u32, buffer: Vec<u8> },
 }
 
 /// A finished operation, with what was lent to it.
@@ -44,6 +45,8 @@ pub(crate) enum Completion {
     Received { line: u32, buffer: Vec<u8>, result: io::Result<usize> },
     /// Bytes were handed to the socket.
     Sent { line: u32, gather: Box<Gather>, result: io::Result<usize> },
+    /// Bytes were written to the file.
+    Written { tag: u32, buffer: Vec<u8>, result: io::Result<usize> },
 }
 
 impl Ring {
@@ -92,6 +95,25 @@ impl Ring {
         self.push(entry, Held::Send { line, gather })
     }
 
+    /// Writes the buffer at a position of the file, through to the disk if asked.
+    pub(crate) fn write(
+        &mut self,
+        tag: u32,
+        file: &impl AsFd,
+        position: u64,
+        buffer: Vec<u8>,
+        bytes: usize,
+        is_durable: bool,
+    ) -> io::Result<()> {
+        let part = buffer.get(..bytes).ok_or(io::ErrorKind::InvalidInput)?;
+        let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
+        let entry = opcode::Write::new(types::Fd(file.as_fd().as_raw_fd()), part.as_ptr(), length)
+            .offset(position)
+            .rw_flags(if is_durable { libc::RWF_DSYNC } else { 0 })
+            .build();
+        self.push(entry, Held::Write { tag, buffer })
+    }
+
     /// Hands over what is queued and waits for a completion, or until `timeout` has passed.
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let result = match timeout {
@@ -122,6 +144,7 @@ impl Ring {
         match held {
             Held::Receive { line, buffer } => Some(Completion::Received { line, buffer, result }),
             Held::Send { line, gather } => Some(Completion::Sent { line, gather, result }),
+            Held::Write { tag, buffer } => Some(Completion::Written { tag, buffer, result }),
             Held::Nothing => unreachable!("each operation completes once, with the number it was given"),
         }
     }

@@ -1,5 +1,6 @@
 //! What a run does with a server: one file each.
 
+mod ceiling;
 mod connections;
 mod consume;
 mod fill;
@@ -103,13 +104,22 @@ pub fn run(
     allow_files(options)?;
     // Quotas hold back what is to be measured, unless they are what is.
     let quota = if scenario == Scenario::Quota { None } else { Some(Quota::OFF) };
-    with_stream(options, quota, |target| match scenario {
-        Scenario::Produce => produce::run(options, target, watch),
-        Scenario::Consume => consume::run(options, target, watch),
-        Scenario::Mixed => mixed::run(options, target, watch),
-        Scenario::Replay => replay::run(options, target, embedded, watch),
-        Scenario::Connections => connections::run(options, target, watch),
-        Scenario::Quota => quota::run(options, target, watch),
+    let directory = embedded.as_ref().map(|embedded| embedded.directory().to_owned());
+    let directory = options.ceiling_directory.clone().or(directory);
+    let ceilings = ceiling::of(scenario, options, directory.as_deref())?;
+    with_stream(options, quota, |target| {
+        let before = ceiling::measure(&ceilings, target, watch)?;
+        let mut outcome = match scenario {
+            Scenario::Produce => produce::run(options, target, watch),
+            Scenario::Consume => consume::run(options, target, watch),
+            Scenario::Mixed => mixed::run(options, target, watch),
+            Scenario::Replay => replay::run(options, target, embedded, watch),
+            Scenario::Connections => connections::run(options, target, watch),
+            Scenario::Quota => quota::run(options, target, watch),
+        }?;
+        let after = ceiling::measure(&ceilings, target, watch)?;
+        outcome.report.ceilings = ceiling::shares(&outcome.report, &before, &after);
+        Ok(outcome)
     })
 }
 

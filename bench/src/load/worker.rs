@@ -128,6 +128,7 @@ impl<'a> Worker<'a> {
                 self.lines[line].sent(gather, result, ring)?;
                 Ok(line)
             }
+            Completion::Written { .. } => unreachable!("a connection writes no file"),
         }
     }
 

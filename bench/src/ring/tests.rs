@@ -67,6 +67,7 @@ fn received_bytes_go_behind_those_that_are_there() {
                     assert_eq!((line, gather.is_empty(), result.unwrap()), (0, false, 5));
                     seen.push('s');
                 }
+                Completion::Written { .. } => panic!("nothing was written"),
             }
         }
     }

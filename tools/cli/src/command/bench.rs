@@ -1,6 +1,7 @@
 //! `tidemill bench`: measures a server. The load itself is the bench package's.
 
 mod arguments;
+mod ceiling;
 mod compare;
 mod interrupt;
 mod progress;
@@ -10,6 +11,7 @@ mod scenarios;
 use clap::{Args, Subcommand};
 use tidemill_bench::BenchError;
 
+use self::ceiling::CeilingCommand;
 use self::compare::Compare;
 use self::scenarios::Load;
 use crate::failure::{CommandError, Exit, Outcome, chain, exit_of};
@@ -29,6 +31,8 @@ pub(crate) struct Bench {
 enum What {
     #[command(flatten)]
     Load(Load),
+    /// Measure what this machine can do without a server.
+    Ceiling(CeilingCommand),
     /// Show what changed from one run to another, from what --json has printed.
     Compare(Compare),
 }
@@ -37,6 +41,7 @@ impl Bench {
     pub(crate) fn run(self, server: &str, output: Output) -> Outcome {
         match self.what {
             What::Load(load) => self::run::run(&load, server, output),
+            What::Ceiling(ceiling) => ceiling.run(output),
             What::Compare(compare) => compare.run(output),
         }
     }

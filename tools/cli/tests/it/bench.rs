@@ -89,6 +89,15 @@ fn a_server_of_the_runs_own_reads_cold_and_goes_with_it() {
 
     let produce =
         ["bench", "--json", "produce", "--ack", "written", "--warm-up", "0s", "--duration", "200ms"];
+    let ceiling = ["bench", "--json", "produce", "--ceiling", "--warm-up", "0s", "--duration", "200ms"];
+    let durable = json(&run(&[&ceiling[..], &embedded].concat()).ok());
+    for (ceiling, name) in ["socket (writes)", "disk"].into_iter().enumerate() {
+        assert_eq!(durable["ceilings"][ceiling]["name"], name);
+        assert!(
+            durable["ceilings"][ceiling]["share_percent"].as_f64().is_some_and(|share| share > 0.0),
+            "{durable}"
+        );
+    }
     for name in ["a.json", "b.json"] {
         std::fs::write(path(name), run(&[&produce[..], &embedded].concat()).ok()).expect("writable");
     }
@@ -109,6 +118,8 @@ fn options_without_effect_are_refused() {
     refused(&["produce", "--compressible", "20"], "--compression");
     refused(&["produce", "--bytes", "1MB", "--rate", "5"], "cannot be used with");
     refused(&["replay", "--cold"], "--embedded");
+    refused(&["mixed", "--ceiling"], "unexpected argument '--ceiling'");
+    refused(&["produce", "--ceiling-directory", "x"], "--ceiling");
     refused(&["produce", "--embedded-data", "x"], "--embedded");
     refused(&["produce", "--embedded", "--keep-stream"], "cannot be used with");
     refused(&["replay", "--duration", "5s"], "unexpected argument '--duration'");

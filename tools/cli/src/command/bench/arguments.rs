@@ -105,6 +105,18 @@ pub(super) struct Shape {
     ack: AckRule,
 }
 
+/// What the machine can do.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Share {
+    /// Measure right before and after the run what this machine can do without a server, and show the run as a share of it: `bench ceiling socket`, and
+    /// `bench ceiling disk` for durable appends.
+    #[arg(long)]
+    ceiling: bool,
+    /// A directory on the server's disk for that; an embedded server has one.
+    #[arg(long, value_name = "DIR", requires = "ceiling")]
+    ceiling_directory: Option<PathBuf>,
+}
+
 /// Compression by the producer.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Compress {
@@ -224,6 +236,13 @@ impl Apply for Shape {
             AckRule::Durable => Ack::Durable,
             AckRule::Written => Ack::Written,
         };
+    }
+}
+
+impl Apply for Share {
+    fn apply(&self, options: &mut Options) {
+        options.has_ceiling = self.ceiling;
+        options.ceiling_directory = self.ceiling_directory.clone();
     }
 }
 

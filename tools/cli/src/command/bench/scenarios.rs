@@ -3,7 +3,9 @@
 use clap::{Args, Subcommand};
 use tidemill_bench::{Options, Rate, Scenario, Sizes};
 
-use super::arguments::{Amount, Apply, Arrivals, Compress, Fill, Reads, Requests, Run, Shape, Slots, Time};
+use super::arguments::{
+    Amount, Apply, Arrivals, Compress, Fill, Reads, Requests, Run, Shape, Share, Slots, Time,
+};
 use crate::quantity::parse_bytes;
 
 /// What runs.
@@ -48,6 +50,8 @@ pub(super) struct Produce {
     #[command(flatten)]
     run: Run,
     #[command(flatten)]
+    share: Share,
+    #[command(flatten)]
     slots: Slots,
     #[command(flatten)]
     shape: Shape,
@@ -65,6 +69,8 @@ pub(super) struct Produce {
 pub(super) struct Consume {
     #[command(flatten)]
     run: Run,
+    #[command(flatten)]
+    share: Share,
     #[command(flatten)]
     slots: Slots,
     #[command(flatten)]
@@ -99,6 +105,8 @@ pub(super) struct Mixed {
 pub(super) struct Replay {
     #[command(flatten)]
     run: Run,
+    #[command(flatten)]
+    share: Share,
     #[command(flatten)]
     reads: Reads,
     #[command(flatten)]
@@ -157,16 +165,32 @@ impl Load {
         let (scenario, groups): (_, Vec<&dyn Apply>) = match self {
             Self::Produce(load) => (
                 Scenario::Produce,
-                vec![&load.slots, &load.shape, &load.compress, &load.arrivals, &load.time, &load.amount],
+                vec![
+                    &load.slots,
+                    &load.shape,
+                    &load.compress,
+                    &load.arrivals,
+                    &load.time,
+                    &load.amount,
+                    &load.share,
+                ],
             ),
             Self::Consume(load) => (
                 Scenario::Consume,
-                vec![&load.slots, &load.reads, &load.fill, &load.requests, &load.time, &load.amount],
+                vec![
+                    &load.slots,
+                    &load.reads,
+                    &load.fill,
+                    &load.requests,
+                    &load.time,
+                    &load.amount,
+                    &load.share,
+                ],
             ),
             Self::Mixed(load) => {
                 (Scenario::Mixed, vec![&load.slots, &load.shape, &load.reads, &load.arrivals, &load.time])
             }
-            Self::Replay(load) => (Scenario::Replay, vec![&load.reads, &load.fill, load]),
+            Self::Replay(load) => (Scenario::Replay, vec![&load.reads, &load.fill, &load.share, load]),
             Self::Connections(load) => (Scenario::Connections, vec![&load.time, load]),
             Self::Quota(load) => (Scenario::Quota, vec![&load.time, load]),
         };
