@@ -18,6 +18,7 @@ pub mod limits;
 pub mod local;
 mod owner_map;
 pub mod ring;
+pub mod room;
 mod segment;
 pub mod sim;
 pub mod stats;
@@ -29,4 +30,5 @@ pub use error::{AppendError, DiskError, FetchError, OpenError, UnknownOwner};
 pub use lane::{
     AppendSink, Appended, Bounds, Fetched, KeyCompaction, Lane, RecoveryReport, Retention, Settled,
 };
+pub use room::Room;
 pub use stats::{LaneHealth, LaneStats};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidemill_storage::{LaneConfig, Retention};
+use tidemill_storage::{LaneConfig, Retention, Room};
 use tidemill_wire::LaneId;
 use tidemill_wire::entry::ENTRY_HEADER_BYTES;
 
@@ -96,6 +96,8 @@ impl Plan {
     ) -> Vec<LaneConfig> {
         let storage = &self.config.storage;
         let largest = storage.batch_bytes_max() + ENTRY_HEADER_BYTES as u64;
+        // The lanes of a data directory share a disk.
+        let room = Room::default();
         let configs = lanes.map(|lane| LaneConfig {
             segment_bytes: storage.segment_size,
             entry_bytes_max: largest,
@@ -105,6 +107,7 @@ impl Plan {
             upkeep_interval: storage.upkeep_interval,
             recycled_segments_max: storage.spare_segments as usize,
             compaction_bytes_per_second: storage.compaction_bytes_per_second,
+            room: room.clone(),
             ..LaneConfig::production(directory.lane(lane), lane)
         });
         configs.collect()

@@ -128,7 +128,7 @@ knobs! {
         /// Time between two looks for what retention may drop.
         upkeep_interval: Duration = "10s", time(Unit::Millisecond, Duration::from_millis(100), Duration::from_secs(3_600));
         /// Bytes per second and lane that compaction may write to rewrite segments of which a part is dead; 0 leaves them until they are wholly dead.
-        compaction_bytes_per_second: u64 = "0B", bytes(0, TIB);
+        compaction_bytes_per_second: u64 = "64MiB", bytes(0, TIB);
     }
     /// How long the records of a new stream are kept, unless its creator says otherwise.
     retention: Retention {

@@ -3,6 +3,7 @@
 mod compact;
 mod damage;
 mod flip;
+mod full;
 mod inspect;
 mod keys;
 mod lane;
