@@ -280,7 +280,8 @@ async fn compact<E: Env>(
     }
     let (victims_bytes, bytes): (u64, u64) =
         (victims.iter().map(|victim| victim.bytes()).sum(), plan.output_bytes());
-    if bytes > memory.output_bytes_max {
+    // What has to go for its key is rewritten whatever it comes to: the choice was made by size already.
+    if bytes > memory.output_bytes_max && motive != Motive::Replaced {
         return Err(if known { Setback::Futile } else { Setback::TooMuch });
     }
     let parts = 2 * if is_pressed(core) { FREED_PARTS_FULL } else { FREED_PARTS };
