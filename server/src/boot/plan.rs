@@ -67,8 +67,11 @@ impl Plan {
     /// The catalog of a data directory, made when the directory is new.
     pub(super) fn open_catalog(&self, directory: &DataDirectory) -> Result<RedbCatalog, StartError> {
         let (config, path) = (&self.config, directory.catalog());
-        let limits =
-            Limits { shards_per_stream: config.limits.shards_per_stream, streams: config.limits.streams };
+        let limits = Limits {
+            shards_per_stream: config.limits.shards_per_stream,
+            streams: config.limits.streams,
+            is_compacting: config.storage.compaction_bytes_per_second > 0,
+        };
         let retention =
             Retention { age: config.retention.default_age, bytes: config.retention.default_bytes };
         let defaults = StreamDefaults { retention, quota: config.quota.rates() };
@@ -108,6 +111,8 @@ impl Plan {
             recycled_segments_max: storage.spare_segments as usize,
             compaction_bytes_per_second: storage.compaction_bytes_per_second,
             room: room.clone(),
+            key_compaction_lag: storage.key_compaction_lag,
+            key_table_bytes_max: storage.key_table,
             ..LaneConfig::production(directory.lane(lane), lane)
         });
         configs.collect()
