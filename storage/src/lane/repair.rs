@@ -218,8 +218,10 @@ fn place_of(
     }
     let sound = || report.segments.iter().filter(|other| !is_damaged(other));
     let taken = |place: &Place| {
-        let takers = sound().filter_map(|other| Some((other.covers?, other.id?)));
-        takers.into_iter().any(|((first, last), by)| {
+        // One that is damaged itself is rebuilt in its place.
+        let takers = report.segments.iter().filter_map(|other| Some((other.covers?, other.id?)));
+        let mut takers = takers.filter(|(_, by)| Some(*by) != segment.id);
+        takers.any(|((first, last), by)| {
             let taker = Place { first, last };
             taker.contains(place) && (taker != *place || by > id)
         })
