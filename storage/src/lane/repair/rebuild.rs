@@ -49,7 +49,11 @@ pub(super) async fn rebuild<E: Env>(
         let _ = env.disk().remove(path).await;
         return Err(error);
     }
-    name_file(env, config, id, &segment.file, Some(place)).await.map(drop)
+    let is_sparse = composed.pieces.iter().any(|piece| match piece {
+        Piece::Gap { .. } => true,
+        Piece::Entry(found) => found.header.kind == EntryKind::Sparse,
+    });
+    name_file(env, config, id, &segment.file, Some(place), is_sparse).await.map(drop)
 }
 
 async fn write_entries<F: File>(
