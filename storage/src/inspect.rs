@@ -48,6 +48,9 @@ pub enum Severity {
     Note,
     /// Bytes that were stable are wrong.
     Damage,
+    /// Sound bytes that contradict each other, such as a number that was given twice or a segment of another lane: no bit does that, and no repair knows
+    /// which of them is right.
+    Disorder,
 }
 
 /// Something that is not as it should be.
@@ -196,4 +199,8 @@ fn note(offset: u64, expected: &str, found: &str) -> Finding {
 
 fn damage(offset: u64, expected: String, found: String) -> Finding {
     Finding { severity: Severity::Damage, offset, expected, found }
+}
+
+fn disorder(offset: u64, expected: String, found: String) -> Finding {
+    Finding { severity: Severity::Disorder, offset, expected, found }
 }

@@ -27,6 +27,7 @@ mod tasks;
 pub use config::LaneConfig;
 pub use env::{Disk, Env, File};
 pub use error::{AppendError, DiskError, FetchError, OpenError, UnknownOwner};
+pub use lane::repair;
 pub use lane::{
     AppendSink, Appended, Bounds, Fetched, KeyCompaction, Lane, RecoveryReport, Retention, Settled,
 };

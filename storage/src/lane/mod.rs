@@ -31,6 +31,7 @@ mod owner;
 mod preparer;
 mod reader;
 mod recovery;
+pub mod repair;
 mod reply;
 mod reserve;
 mod sealer;

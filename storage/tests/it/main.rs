@@ -10,6 +10,7 @@ mod lane;
 mod model;
 mod owners;
 mod record;
+mod repair;
 mod seeds;
 mod sift;
 mod simulate;
