@@ -28,7 +28,7 @@ const SHARD_BYTES: usize = 57;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum DecodeError {
     /// Another version of the server wrote it.
-    #[error("value has version {found}, this server knows {VERSION}")]
+    #[error("value has version {found}, which this server does not know")]
     UnknownVersion {
         /// The version in the value.
         found: u8,

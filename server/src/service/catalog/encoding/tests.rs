@@ -80,9 +80,9 @@ fn what_is_not_a_value_is_refused() {
     let longer = [good.as_slice(), &[0]].concat();
     assert_eq!(decode_stream(&longer), Err(DecodeError::TrailingBytes { bytes: 1 }));
     let mut newer = good.clone();
-    newer[0] = 2;
+    newer[0] = 3;
     let error = decode_stream(&newer).expect_err("the version is unknown");
-    assert_eq!(error.to_string(), "value has version 2, this server knows 1");
+    assert_eq!(error.to_string(), "value has version 3, which this server does not know");
     let mut state = good.clone();
     let at = state.len() - 9;
     state[at] = 2;

@@ -93,7 +93,7 @@ fn damaged_values_are_refused_with_their_key() {
     });
     assert_eq!(
         newer,
-        "catalog catalog.redb is damaged at streams/1: value has version 9, this server knows 1"
+        "catalog catalog.redb is damaged at streams/1: value has version 9, which this server does not know"
     );
     let without_node = refused_after(|transaction| {
         let mut table = transaction.open_table(NODE).expect("the table");
