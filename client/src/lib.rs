@@ -72,8 +72,8 @@ pub use producer::{Delivery, Producer, Receipt, Record};
 pub use tidemill_wire::batch::Compression;
 pub use tidemill_wire::ids::StreamNameError;
 pub use tidemill_wire::message::{
-    Ack, ErrorCode, Failure, Quota, Settings, ShardDescription, ShardState, StreamDescription, StreamSummary,
-    Welcome,
+    Ack, ErrorCode, Failure, KeyCompaction, Quota, Settings, ShardDescription, ShardState, StreamDescription,
+    StreamSummary, Welcome,
 };
 pub use tidemill_wire::{LaneId, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
 

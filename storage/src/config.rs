@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 
 use tidemill_wire::{LaneId, entry::ENTRY_HEADER_BYTES, limits::BATCH_BYTES_MAX};
 
-use crate::{error::OpenError, limits};
+use crate::{error::OpenError, limits, room::Room};
 
 /// What a lane is opened with.
 #[derive(Clone, Debug)]
@@ -40,6 +40,8 @@ pub struct LaneConfig {
     pub key_compaction_lag: Duration,
     /// Memory for the keys that key compaction looks through at a time, in bytes.
     pub key_table_bytes_max: u64,
+    /// The room on the disk, shared with the lanes that have their files on the same one.
+    pub room: Room,
     /// From this age on a segment is rewritten only for having many owners' entries interleaved; `Duration::MAX` for never.
     pub grouping_age: Duration,
 }
@@ -60,9 +62,10 @@ impl LaneConfig {
             upkeep_interval: Duration::from_secs(10),
             space_retry_interval: Duration::from_secs(1),
             recycled_segments_max: 4,
-            compaction_bytes_per_second: 0,
             key_compaction_lag: Duration::from_secs(24 * 3600),
             key_table_bytes_max: 32 << 20,
+            compaction_bytes_per_second: 64 << 20,
+            room: Room::default(),
             grouping_age: Duration::from_secs(3600),
         }
     }
@@ -85,6 +88,7 @@ impl LaneConfig {
             compaction_bytes_per_second: 8 << 20,
             key_compaction_lag: Duration::from_secs(1),
             key_table_bytes_max: 8 << 10,
+            room: Room::default(),
             grouping_age: Duration::from_secs(2),
         }
     }

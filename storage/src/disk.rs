@@ -146,6 +146,32 @@ impl Disk for RingDisk {
         Ok(())
     }
 
+    async fn resize(&self, path: PathBuf, bytes: u64) -> Result<(), DiskError> {
+        let fail = |error| failure(Operation::Resize, &path, 0, &error);
+        let passage = enter(Step::Resize, &path);
+        let flags = libc::O_RDWR | libc::O_CREAT;
+        let descriptor = Rc::new(self.ring.open(c_path(&path)?, flags, 0o640).await.map_err(fail)?);
+        let status = rustix::fs::fstat(descriptor.as_fd()).map_err(|e| fail(e.into()))?;
+        let before = u64::try_from(status.st_size).unwrap_or(0);
+        let cut = |bytes| rustix::fs::ftruncate(&descriptor, bytes).map_err(|e| fail(e.into()));
+        if before > bytes {
+            // The blocks go through the ring; what is left to this core is a number in the inode.
+            self.ring.release(&descriptor, bytes..before).await.map_err(fail)?;
+            cut(bytes)?;
+        }
+        // Also where the size is right: a file that was interrupted while it shrank has holes.
+        let allocated = self.ring.allocate(&descriptor, bytes).await.map_err(fail);
+        if matches!(&allocated, Err(error) if error.is_full()) {
+            if before == 0 {
+                self.remove(path.clone()).await?;
+            } else {
+                cut(before.min(bytes))?;
+            }
+        }
+        passage.leave();
+        allocated
+    }
+
     async fn sync_directory(&self, directory: PathBuf) -> Result<(), DiskError> {
         let fail = |error| failure(Operation::SyncDirectory, &directory, 0, &error);
         let passage = enter(Step::SyncDirectory, &directory);

@@ -29,6 +29,10 @@ pub trait Env: Clone + 'static {
     fn monotonic(&self) -> Duration;
     /// Runs a task on this core until it ends. The task must not be dropped while the environment lives.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);
+    /// Runs a task that can wait: it gets its turn when no request wants the core.
+    fn spawn_background(&self, task: impl Future<Output = ()> + 'static) {
+        self.spawn(task);
+    }
     /// Resolves after `duration`.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()>;
     /// A number nobody can foresee, or the next draw of a seed.
@@ -73,6 +77,9 @@ pub trait Disk: Clone + 'static {
     fn rename(&self, file: &Self::File, to: PathBuf) -> impl Future<Output = Result<(), DiskError>>;
     /// Removes a file's name; its space is free when nothing holds the file any more.
     fn remove(&self, path: PathBuf) -> impl Future<Output = Result<(), DiskError>>;
+    /// Gives a file that nobody has open this size, with all its space allocated, and makes it if it is not there. What it holds then is
+    /// of no use to anybody. A full disk is an error, and the file stays as large as it was.
+    fn resize(&self, path: PathBuf, bytes: u64) -> impl Future<Output = Result<(), DiskError>>;
     /// Makes the names in a directory stable.
     fn sync_directory(&self, directory: PathBuf) -> impl Future<Output = Result<(), DiskError>>;
 }

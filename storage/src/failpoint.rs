@@ -29,6 +29,8 @@ pub enum Step {
     Create,
     Rename,
     Remove,
+    /// A file is made larger or smaller, or made.
+    Resize,
     /// The names of a directory are made stable.
     SyncDirectory,
     Flush,
@@ -98,6 +100,7 @@ impl FromStr for Failpoint {
             "create" => Step::Create,
             "rename" => Step::Rename,
             "remove" => Step::Remove,
+            "resize" => Step::Resize,
             "sync_directory" => Step::SyncDirectory,
             "flush" => Step::Flush,
             "write" => Step::Write,

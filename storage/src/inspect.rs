@@ -35,6 +35,8 @@ pub enum SegmentState {
     Superseded,
     /// Not yet a segment; the next start removes it.
     Preparing,
+    /// Room kept for compaction on a full disk: nothing in it counts.
+    Reserve,
     /// Not to be read as a segment.
     Unreadable,
 }
@@ -46,6 +48,9 @@ pub enum Severity {
     Note,
     /// Bytes that were stable are wrong.
     Damage,
+    /// Sound bytes that contradict each other, such as a number that was given twice or a segment of another lane: no bit does that, and no repair knows
+    /// which of them is right.
+    Disorder,
 }
 
 /// Something that is not as it should be.
@@ -145,20 +150,22 @@ async fn report<E: Env>(env: &E, directory: &Path, whole: bool) -> Result<LaneRe
     let (mut examined, mut others) = (Vec::new(), Vec::new());
     for name in env.disk().list(directory)? {
         let path = directory.join(&name);
-        let leftover = if let Some(id) = segment_id_of(&name) {
+        let (state, found) = if let Some(id) = segment_id_of(&name) {
             examined.push(segment::examine(env, segment_path(directory, id), id, whole).await);
             continue;
         } else if name.ends_with(PREPARING_SUFFIX) {
-            "a file that was being prepared"
+            (SegmentState::Preparing, "a file that was being prepared")
         } else if name.ends_with(COMPACTING_SUFFIX) {
-            "a copy that compaction had not finished"
+            (SegmentState::Preparing, "a copy that compaction had not finished")
         } else if name.ends_with(RESERVE_SUFFIX) {
-            "room that compaction had kept"
+            (SegmentState::Reserve, "")
         } else {
-            "a file that is no part of a lane, which a start leaves alone"
+            (SegmentState::Preparing, "a file that is no part of a lane, which a start leaves alone")
         };
-        let mut report = empty_report(path, None, SegmentState::Preparing);
-        report.findings.push(note(0, "a finished segment", leftover));
+        let mut report = empty_report(path, None, state);
+        if !found.is_empty() {
+            report.findings.push(note(0, "a finished segment", found));
+        }
         others.push(report);
     }
     relation::relate(&mut examined);
@@ -192,4 +199,8 @@ fn note(offset: u64, expected: &str, found: &str) -> Finding {
 
 fn damage(offset: u64, expected: String, found: String) -> Finding {
     Finding { severity: Severity::Damage, offset, expected, found }
+}
+
+fn disorder(offset: u64, expected: String, found: String) -> Finding {
+    Finding { severity: Severity::Disorder, offset, expected, found }
 }

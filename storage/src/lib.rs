@@ -18,6 +18,7 @@ pub mod limits;
 pub mod local;
 mod owner_map;
 pub mod ring;
+pub mod room;
 mod segment;
 pub mod sim;
 pub mod stats;
@@ -26,7 +27,9 @@ mod tasks;
 pub use config::LaneConfig;
 pub use env::{Disk, Env, File};
 pub use error::{AppendError, DiskError, FetchError, OpenError, UnknownOwner};
+pub use lane::repair;
 pub use lane::{
     AppendSink, Appended, Bounds, Fetched, KeyCompaction, Lane, RecoveryReport, Retention, Settled,
 };
+pub use room::Room;
 pub use stats::{LaneHealth, LaneStats};

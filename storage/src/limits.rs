@@ -52,14 +52,16 @@ pub const COLD_TURN_WINDOWS: usize = 16;
 pub const COLD_TURNS: usize = 2;
 /// Owners or spans that are looked at before others get their turn: some hundred nanoseconds each.
 pub const UPKEEP_BATCH: usize = 256;
-/// Of a segment, one part in this many is kept free on the disk for compaction, so that it can free more on a full disk.
-pub const RESERVE_PARTS: u64 = 4;
 /// Segments that one compaction takes at most.
 pub const VICTIMS_MAX: usize = 16;
 /// Compaction looks for dead bytes when one part in this many of the sealed files could be freed.
 pub const GARBAGE_PARTS: u64 = 5;
 /// A compaction frees at least one part in this many of the files it takes.
 pub const FREED_PARTS: u64 = 10;
+/// The same on a full disk.
+pub const FREED_PARTS_FULL: u64 = 16;
+/// Where the room of a whole reserve is not there, halves are tried so often.
+pub const RESERVE_HALVINGS_MAX: u32 = 4;
 /// So many neighbours that fit one segment together are made one, for the sake of the number of files.
 pub const MERGED_SEGMENTS_MIN: usize = 8;
 /// Owners are interleaved where their runs of entries are shorter than this on average.
@@ -79,4 +81,6 @@ const _: () = assert!(SEGMENT_BYTES_MIN.is_multiple_of(4096) && CHUNK_BYTES.is_m
 const _: () = assert!(WRITE_BUFFERS_MAX >= 8);
 const _: () = assert!(COLD_BLOCK_BYTES as u64 >= READ_STEP_BYTES && COLD_BYTES_MAX > 2 * COLD_BLOCK_BYTES);
 const _: () = assert!(COLD_TURNS * COLD_TURN_WINDOWS < RING_ENTRIES as usize);
-const _: () = assert!(MERGED_SEGMENTS_MIN <= VICTIMS_MAX && FREED_PARTS > GARBAGE_PARTS);
+const _: () = assert!(
+    MERGED_SEGMENTS_MIN <= VICTIMS_MAX && FREED_PARTS > GARBAGE_PARTS && FREED_PARTS_FULL > FREED_PARTS
+);

@@ -216,6 +216,16 @@ impl Ring {
         self.done(entry, Held::File { _file: Rc::clone(file) }).await
     }
 
+    /// Gives the blocks of a stretch of a file back. Its bytes are zero then, and its size is what it was.
+    pub(crate) async fn release(&self, file: &Rc<OwnedFd>, window: Range<u64>) -> io::Result<()> {
+        let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        let entry = opcode::Fallocate::new(types::Fd(file.as_raw_fd()), window.end - window.start)
+            .offset(window.start)
+            .mode(mode)
+            .build();
+        self.done(entry, Held::File { _file: Rc::clone(file) }).await
+    }
+
     /// Brings pages of a map into memory. `window` lies within the map and begins on a page.
     pub(crate) async fn populate(&self, map: &Bytes, window: Range<usize>) -> io::Result<()> {
         let Some(bytes) = map.get(window) else { return Err(io::Error::from_raw_os_error(libc::EINVAL)) };

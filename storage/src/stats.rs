@@ -120,8 +120,10 @@ pub struct LaneStats {
     pub live_bytes: u64,
     /// Bytes of entries that no reader can reach: of retention's and of forgotten owners', and the log's own.
     pub dead_bytes: u64,
-    /// Bytes of all segment files.
+    /// Bytes of all files: segments and reserve.
     pub disk_bytes: u64,
+    /// Bytes that are kept for compaction on a full disk.
+    pub reserve_bytes: u64,
     /// Bytes waiting to be written.
     pub queued_bytes: u64,
     /// Owners.
@@ -158,6 +160,7 @@ impl LaneStats {
             live_bytes: 0,
             dead_bytes: 0,
             disk_bytes: 0,
+            reserve_bytes: 0,
             queued_bytes: 0,
             owners: 0,
         }

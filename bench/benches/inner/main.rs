@@ -1,10 +1,11 @@
-//! The pieces that every byte or every request passes: framing, messages, batches, entries, routing, the lane.
+//! The pieces that every byte or every request passes: framing, messages, batches, entries, routing, quotas, the lane.
 //!
 //! `cargo bench -p tidemill-bench` measures at the sizes of a real load. `cargo test -p tidemill-bench --benches` runs each once
 //! on tiny inputs, so that they keep compiling and keep being right. Both print a hash of what was computed, which
 //! changes only when the bytes that the pieces produce change.
 
 mod lane;
+mod quota;
 
 use std::hint::black_box;
 
@@ -46,6 +47,7 @@ fn main() {
     batches(&mut criterion, scale, &mut digest);
     entries(&mut criterion, scale, &mut digest);
     routing(&mut criterion, scale, &mut digest);
+    quota::quotas(&mut criterion, &mut digest);
     lane::lanes(&mut criterion, scale, &mut digest);
     criterion.final_summary();
     println!("hash of all results: {:016x}", digest.0);
@@ -140,6 +142,13 @@ fn messages(criterion: &mut Criterion, digest: &mut Digest) {
     request(&mut group, "append", &append(1), digest);
     request(&mut group, "fetch", &fetch, digest);
     response(&mut group, "appended", &answer(ResponseBody::Appended(appended)), digest);
+    let (mut encoder, mut out) = (Encoder::new(), BytesMut::with_capacity(4_096));
+    group.bench_function("encode appended by its shape", |bencher| {
+        bencher.iter(|| {
+            out.clear();
+            encoder.appended(&mut out, RequestId(1), black_box(appended));
+        });
+    });
     response(&mut group, "fetched", &answer(ResponseBody::Fetched(fetched)), digest);
     group.finish();
 }

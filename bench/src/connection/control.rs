@@ -99,7 +99,12 @@ impl Control {
         retention_bytes: u64,
         quota: Option<Quota>,
     ) -> Result<StreamDescription, BenchError> {
-        let settings = Settings { retention_ms: None, retention_bytes: Some(retention_bytes), quota };
+        let settings = Settings {
+            retention_ms: None,
+            retention_bytes: Some(retention_bytes),
+            quota,
+            key_compaction: None,
+        };
         let create = CreateStream { name: name.clone(), shards, settings };
         match self.ask("create stream", RequestBody::CreateStream(create))? {
             ResponseBody::StreamDescription(description) => Ok(description),

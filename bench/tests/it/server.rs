@@ -259,6 +259,7 @@ impl State {
             retention_bytes: create.settings.retention_bytes.unwrap_or(0),
             quota: create.settings.quota.unwrap_or(QUOTA_DEFAULT),
             map_version: 1,
+            key_compaction: Default::default(),
             shards: (0..).zip(&ranges).map(shard).collect(),
         });
     }

@@ -19,7 +19,7 @@ pub use response::{
     Appended, Fetched, Placement, Response, ResponseBody, RoutedAppend, ShardDescription, StreamDescription,
     StreamSummary, SubscriptionEnded, Welcome,
 };
-pub use settings::{Ack, Position, Quota, Settings, ShardState};
+pub use settings::{Ack, KeyCompaction, Position, Quota, Settings, ShardState};
 
 use crate::ids::{RequestId, StreamNameError};
 use crate::limits::{MESSAGE_BYTES_MAX, MESSAGE_DEPTH_MAX, MESSAGE_TABLES_MAX};

@@ -32,7 +32,9 @@ pub(crate) fn requests() -> Vec<Request> {
             write_records_per_second: 0,
             read_bytes_per_second: u64::MAX,
         }),
+        key_compaction: Some(KeyCompaction::On { tombstone_ms: u64::MAX }),
     };
+    let off = Settings { key_compaction: Some(KeyCompaction::Off), ..Settings::default() };
     let longest = name(&"x".repeat(128));
     let mut bodies = vec![
         RequestBody::Hello(Hello { version_min: 0, version_max: u16::MAX, client: String::new() }),
@@ -44,6 +46,7 @@ pub(crate) fn requests() -> Vec<Request> {
         RequestBody::ListStreams(ListStreams { after: None, limit: 0 }),
         RequestBody::ListStreams(ListStreams { after: Some(longest), limit: u32::MAX }),
         RequestBody::UpdateStream(UpdateStream { name: name("b"), settings }),
+        RequestBody::UpdateStream(UpdateStream { name: name("b"), settings: off }),
         RequestBody::DeleteStream(name("c-1_2.3")),
         RequestBody::Append(Append { stream: StreamId(0), shard: None, ack: Ack::Durable }),
         RequestBody::Append(Append {
@@ -151,6 +154,7 @@ pub(crate) fn description(open: u32) -> StreamDescription {
         quota: Quota::OFF,
         map_version: 2,
         shards,
+        key_compaction: KeyCompaction::On { tombstone_ms: 1 },
     }
 }
 

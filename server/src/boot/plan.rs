@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidemill_storage::{LaneConfig, Retention};
+use tidemill_storage::{LaneConfig, Retention, Room};
 use tidemill_wire::LaneId;
 use tidemill_wire::entry::ENTRY_HEADER_BYTES;
 
@@ -67,8 +67,11 @@ impl Plan {
     /// The catalog of a data directory, made when the directory is new.
     pub(super) fn open_catalog(&self, directory: &DataDirectory) -> Result<RedbCatalog, StartError> {
         let (config, path) = (&self.config, directory.catalog());
-        let limits =
-            Limits { shards_per_stream: config.limits.shards_per_stream, streams: config.limits.streams };
+        let limits = Limits {
+            shards_per_stream: config.limits.shards_per_stream,
+            streams: config.limits.streams,
+            is_compacting: config.storage.compaction_bytes_per_second > 0,
+        };
         let retention =
             Retention { age: config.retention.default_age, bytes: config.retention.default_bytes };
         let defaults = StreamDefaults { retention, quota: config.quota.rates() };
@@ -96,6 +99,8 @@ impl Plan {
     ) -> Vec<LaneConfig> {
         let storage = &self.config.storage;
         let largest = storage.batch_bytes_max() + ENTRY_HEADER_BYTES as u64;
+        // The lanes of a data directory share a disk.
+        let room = Room::default();
         let configs = lanes.map(|lane| LaneConfig {
             segment_bytes: storage.segment_size,
             entry_bytes_max: largest,
@@ -105,6 +110,9 @@ impl Plan {
             upkeep_interval: storage.upkeep_interval,
             recycled_segments_max: storage.spare_segments as usize,
             compaction_bytes_per_second: storage.compaction_bytes_per_second,
+            room: room.clone(),
+            key_compaction_lag: storage.key_compaction_lag,
+            key_table_bytes_max: storage.key_table,
             ..LaneConfig::production(directory.lane(lane), lane)
         });
         configs.collect()

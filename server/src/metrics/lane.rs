@@ -60,7 +60,10 @@ pub(super) const COUNTERS: &[Family] = &[
 pub(super) const GAUGES: &[Family] = &[
     ("live_bytes", "Bytes of entries that readers can reach.", |lane| lane.live_bytes),
     ("dead_bytes", "Bytes of entries that no reader can reach.", |lane| lane.dead_bytes),
-    ("disk_bytes", "Bytes of all segment files.", |lane| lane.disk_bytes),
+    ("disk_bytes", "Bytes of all files of the lane.", |lane| lane.disk_bytes),
+    ("reserve_bytes", "Bytes of a file that keeps room for compaction on a full disk.", |lane| {
+        lane.reserve_bytes
+    }),
     ("queued_bytes", "Bytes that wait to be written.", |lane| lane.queued_bytes),
     ("owners", "Shards and others that own entries.", |lane| lane.owners),
 ];

@@ -193,6 +193,7 @@ pub fn define(stream: &Stream) -> Result<Definition, RoutingError> {
         created: stream.created,
         retention: stream.retention,
         quota: stream.quota,
+        key_compaction: stream.key_compaction,
         map_version: stream.map_version,
     };
     Definition::new(attributes, shards.collect())

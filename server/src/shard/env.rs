@@ -72,6 +72,10 @@ impl Env for CoreEnv {
         self.executor.spawn(task);
     }
 
+    fn spawn_background(&self, task: impl Future<Output = ()> + 'static) {
+        self.executor.spawn_upkeep(task);
+    }
+
     async fn sleep(&self, duration: Duration) {
         sleep(duration).await;
     }

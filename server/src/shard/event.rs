@@ -5,6 +5,9 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use foldhash::fast::FixedState;
+use hashbrown::HashSet;
+
 /// Something that happens once. Any number may wait for it, on the core that it lives on.
 #[derive(Debug, Default)]
 pub struct Event {
@@ -29,8 +32,19 @@ pub struct Wait<'a> {
 /// Tells those few who look at some state that it has changed. They look again and, if need be, wait again.
 #[derive(Debug, Default)]
 pub struct Signal {
-    wakers: RefCell<Vec<Waker>>,
+    wakers: RefCell<Wakers>,
 }
+
+/// Wakers, each once, in the order in which they came.
+#[derive(Debug, Default)]
+struct Wakers {
+    list: Vec<Waker>,
+    /// What each of them wakes; empty while there are few.
+    known: HashSet<(usize, usize), FixedState>,
+}
+
+/// So many wakers are looked through faster than they are hashed.
+const SCANNED_WAKERS_MAX: usize = 8;
 
 impl Event {
     /// Makes it happen, and wakes all who wait.
@@ -95,29 +109,55 @@ impl Drop for Wait<'_> {
     }
 }
 
+impl Wakers {
+    /// Adds a waker unless one that wakes the same is there. Thousands of readers of one connection wait for the same thing, so this must not
+    /// look at all of them each time.
+    fn add(&mut self, waker: &Waker) {
+        if self.list.len() < SCANNED_WAKERS_MAX {
+            if self.list.iter().any(|known| known.will_wake(waker)) {
+                return;
+            }
+        } else {
+            if self.known.is_empty() {
+                self.known.extend(self.list.iter().map(identity));
+            }
+            if !self.known.insert(identity(waker)) {
+                return;
+            }
+        }
+        self.list.push(waker.clone());
+    }
+
+    fn take(&mut self) -> Vec<Waker> {
+        self.known.clear();
+        std::mem::take(&mut self.list)
+    }
+}
+
+/// What `will_wake` compares. It names one task as long as the waker is held.
+fn identity(waker: &Waker) -> (usize, usize) {
+    (waker.data().addr(), std::ptr::from_ref(waker.vtable()).addr())
+}
+
 impl Signal {
     /// Wakes all who wait.
     pub fn notify(&self) {
-        if self.wakers.borrow().is_empty() {
+        if self.wakers.borrow().list.is_empty() {
             return;
         }
         // A waker may run anything, also a registration, so nothing is borrowed while it does.
-        let mut wakers = std::mem::take(&mut *self.wakers.borrow_mut());
+        let mut wakers = self.wakers.borrow_mut().take();
         wakers.drain(..).for_each(Waker::wake);
         let mut present = self.wakers.borrow_mut();
-        if present.is_empty() {
+        if present.list.is_empty() {
             // Keeps the memory for the next time.
-            *present = wakers;
+            present.list = wakers;
         }
     }
 
-    /// Has the task woken by the next change.
+    /// Has the task woken by the next change. A task that looks often registers once.
     pub fn register(&self, context: &Context<'_>) {
-        let mut wakers = self.wakers.borrow_mut();
-        // A task that looks often registers once.
-        if !wakers.iter().any(|waker| waker.will_wake(context.waker())) {
-            wakers.push(context.waker().clone());
-        }
+        self.wakers.borrow_mut().add(context.waker());
     }
 
     /// Resolves when `look` gives a value; it looks now and after each change.

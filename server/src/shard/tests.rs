@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -239,6 +241,35 @@ fn an_event_wakes_all_who_wait_and_keeps_no_place_for_those_who_left() {
     event.happen();
     block_on(kept);
     block_on(event.wait());
+}
+
+/// Counts how often it was woken.
+#[derive(Default)]
+struct Woken(AtomicU32);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// With a walk over all who wait for each of them this would take minutes.
+#[test]
+fn a_signal_wakes_each_of_very_many_once_however_often_they_look() {
+    let signal = Signal::default();
+    let tasks: Vec<Arc<Woken>> = (0..20_000).map(|_| Arc::default()).collect();
+    let wakers: Vec<Waker> = tasks.iter().map(|task| Waker::from(Arc::clone(task))).collect();
+    for notified in 1..=3 {
+        for _ in 0..10 {
+            // The few first ones alone, and then among all.
+            wakers.iter().take(4).for_each(|waker| signal.register(&Context::from_waker(waker)));
+            wakers.iter().for_each(|waker| signal.register(&Context::from_waker(&waker.clone())));
+        }
+        signal.notify();
+        assert!(tasks.iter().all(|task| task.0.load(Ordering::Relaxed) == notified));
+    }
+    signal.notify();
+    assert!(tasks.iter().all(|task| task.0.load(Ordering::Relaxed) == 3));
 }
 
 /// Set in the process that is to panic.

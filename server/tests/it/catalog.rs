@@ -35,6 +35,31 @@ fn a_description_counts_what_every_shard_holds() {
     assert!(shards[0].bytes == 0 && shards[1].bytes > 0, "{shards:?}");
 }
 
+/// What `docs/PERFORMANCE.md` measures with a hundred thousand.
+#[test]
+fn streams_of_very_many_shards_are_created_used_and_found_again() {
+    const SHARDS: u32 = 4_096;
+    let mut server = Fixture::start_with(|config| config.limits.shards_per_stream = SHARDS);
+    let streams = ["first", "second", "third"];
+    let mut client = server.client();
+    let ids = streams.map(|stream| client.create(stream, SHARDS, Settings::default()).id);
+    let used = [0, 1, 2_047, SHARDS - 1];
+    for (stream, shard) in ids.into_iter().flat_map(|stream| used.map(|shard| (stream, shard))) {
+        client.append(stream, shard, &keyless(["a", "b"])).expect("stored");
+    }
+    let before = streams.map(|stream| client.describe(stream));
+    for described in &before {
+        assert_eq!(described.shards.len(), SHARDS as usize);
+        let next = described.shards.iter().map(|shard| shard.next_sequence.0);
+        assert_eq!(next.sum::<u64>(), 2 * used.len() as u64);
+    }
+    drop(client);
+    server.restart();
+    let mut client = server.client();
+    assert_eq!(streams.map(|stream| client.describe(stream)), before);
+    assert_eq!(client.read_all(ids[1], 2_047).len(), 2);
+}
+
 #[test]
 fn names_that_are_taken_or_unknown_are_refused() {
     let server = Fixture::start();

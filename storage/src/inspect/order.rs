@@ -4,7 +4,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use tidemill_wire::{OwnerId, SequenceNumber, Timestamp, entry::EntryKind};
 
-use super::{Finding, damage};
+use super::{Finding, disorder};
 use crate::segment::{
     header::SegmentHeader,
     scan::{Found, walk},
@@ -42,7 +42,7 @@ impl Order {
         let Found { position, header } = found;
         let mut wrong = |expected: String, found: String| {
             if self.findings.len() < FINDINGS_MAX {
-                self.findings.push(damage(*position, expected, found));
+                self.findings.push(disorder(*position, expected, found));
             }
         };
         let is_first = self.entries == 0;

@@ -6,7 +6,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use tidemill_wire::{OwnerId, SequenceNumber};
 
-use super::{SegmentState, damage, note, segment::Examined};
+use super::{SegmentState, damage, disorder, note, segment::Examined};
 use crate::segment::{Place, scan::WalkEnd};
 
 /// Where the header tells the lane, and the place of a compacted segment.
@@ -33,7 +33,7 @@ fn check_lanes(examined: &mut [Examined]) {
     let Some(lane) = examined.iter().find_map(|one| one.report.lane) else { return };
     for one in examined.iter_mut() {
         if let Some(found) = one.report.lane.filter(|found| *found != lane) {
-            one.report.findings.push(damage(LANE_OFFSET, format!("lane {lane}"), format!("lane {found}")));
+            one.report.findings.push(disorder(LANE_OFFSET, format!("lane {lane}"), format!("lane {found}")));
         }
     }
 }
@@ -51,7 +51,7 @@ fn check_places(examined: &mut [Examined]) {
         if let Some((id, other)) = places.iter().find(|(_, other)| crosses(other)) {
             let words = |place: &Place| format!("{:016x} to {:016x}", place.first, place.last);
             let expected = format!("a place apart from that of segment {id:016x}, {}", words(other));
-            one.report.findings.push(damage(PLACE_OFFSET, expected, words(&place)));
+            one.report.findings.push(disorder(PLACE_OFFSET, expected, words(&place)));
         }
     }
 }
@@ -143,7 +143,7 @@ fn check_numbers(examined: &mut [Examined], order: &[usize]) {
             }
             if row.first < known.next {
                 let expected = format!("sequence numbers of owner {} from {} on", row.owner, known.next);
-                one.report.findings.push(damage(0, expected, row.first.to_string()));
+                one.report.findings.push(disorder(0, expected, row.first.to_string()));
             }
             // Retention takes whole segments: where numbers are missing, everything before them was over its time.
             if row.first != known.next {

@@ -19,6 +19,7 @@ use super::{
     keyed::Keyed,
     owner::{Owner, Schedule},
     reply::{Replies, Reply},
+    reserve::Reserve,
     signal::{Signal, until},
 };
 use crate::{
@@ -72,8 +73,8 @@ pub(super) struct State<E: Env> {
     /// Upkeep has looked through the segments since compaction last did.
     pub(super) compaction_due: bool,
     pub(super) compaction_paused: bool,
-    /// Compaction has used its reserve on a full disk: of what that frees, the next reserve comes first.
-    pub(super) reserve_wanted: bool,
+    /// Room for compaction on a full disk.
+    pub(super) reserve: Reserve,
     /// The preparer finds no room for a segment.
     pub(super) no_room: bool,
     /// Appends are refused, since one needed the segment for which there is no room.
@@ -188,13 +189,27 @@ impl<E: Env> Core<E> {
 
     /// Runs a task that `close` waits for.
     pub(super) fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
+        let task = self.counted(task);
+        self.env.spawn(task);
+    }
+
+    /// The same for a task that can wait.
+    pub(super) fn spawn_background(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
+        let task = self.counted(task);
+        self.env.spawn_background(task);
+    }
+
+    fn counted(
+        self: &Rc<Self>,
+        task: impl Future<Output = ()> + 'static,
+    ) -> impl Future<Output = ()> + 'static {
         self.state.borrow_mut().tasks += 1;
         let core = Rc::clone(self);
-        self.env.spawn(async move {
+        async move {
             task.await;
             core.state.borrow_mut().tasks -= 1;
             core.signals.ended.notify();
-        });
+        }
     }
 
     /// Makes everything stable that was written to a segment before this call, up to `end` at least. A failure poisons the lane.

@@ -32,7 +32,9 @@ mod owner;
 mod preparer;
 mod reader;
 mod recovery;
+pub mod repair;
 mod reply;
+mod reserve;
 mod sealer;
 mod signal;
 mod spans;
@@ -96,7 +98,7 @@ impl<E: Env> Lane<E> {
             newly_sealed: false,
             compaction_due: false,
             compaction_paused: false,
-            reserve_wanted: false,
+            reserve: recovered.reserve,
             no_room: false,
             refusing: false,
             closing: false,
@@ -111,7 +113,7 @@ impl<E: Env> Lane<E> {
         core.spawn(sealer::run(Rc::clone(&core)));
         core.spawn(flusher::run(Rc::clone(&core)));
         core.spawn(upkeep::run(Rc::clone(&core)));
-        core.spawn(compact::run(Rc::clone(&core)));
+        core.spawn_background(compact::run(Rc::clone(&core)));
         Ok((Self { _guard: Rc::new(Guard(Rc::clone(&core))), core }, recovered.report))
     }
 
@@ -302,8 +304,9 @@ impl<E: Env> Lane<E> {
         let entry_bytes: u64 = segments().map(|segment| segment.entry_bytes()).sum();
         stats.live_bytes = segments().map(|segment| segment.live_entry_bytes(0)).sum();
         stats.dead_bytes = entry_bytes - stats.live_bytes;
-        stats.disk_bytes =
-            segments().chain(&state.spare).chain(&state.retired).map(|segment| segment.bytes()).sum();
+        let files = segments().chain(&state.spare).chain(&state.retired);
+        stats.reserve_bytes = state.reserve.bytes();
+        stats.disk_bytes = files.map(|segment| segment.bytes()).sum::<u64>() + stats.reserve_bytes;
         stats.queued_bytes = state.queued_bytes;
         stats.owners = state.owners.len() as u64;
         stats
@@ -324,7 +327,14 @@ impl<E: Env> Lane<E> {
 
     /// Holds compaction before its next step, or lets it go on. What is half done stays where it is, and takes its space meanwhile.
     pub fn pause_compaction(&self, paused: bool) {
-        self.core.state.borrow_mut().compaction_paused = paused;
+        let mut state = self.core.state.borrow_mut();
+        state.compaction_paused = paused;
+        if paused {
+            // Nobody waits for what will not come.
+            state.reserve.give_up();
+        }
+        drop(state);
+        self.core.signals.preparer.notify();
         self.core.signals.compactor.notify();
     }
 

@@ -23,12 +23,15 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
             if core.is_over() {
                 return Some(false);
             }
-            let state = core.state.borrow();
-            let waits = state.reserve_wanted && state.no_room && !state.compaction_paused;
-            (state.spare.is_none() && !waits).then_some(true)
+            core.state.borrow().spare.is_none().then_some(true)
         };
         if !until(&core.signals.preparer, wanted).await {
             return;
+        }
+        if !may_take_room(&core) {
+            no_room(&core, &"what there is goes to the reserve of compaction");
+            wait_for_room(&core).await;
+            continue;
         }
         match prepare(&core).await {
             Ok(Some(segment)) => {
@@ -44,10 +47,7 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
             }
             Ok(None) => return,
             Err(error) if error.is_full() => {
-                if !std::mem::replace(&mut core.state.borrow_mut().no_room, true) {
-                    tracing::warn!(lane = core.config.lane.0, %error, "no room for another segment");
-                }
-                core.signals.writer.notify();
+                no_room(&core, &error);
                 wait_for_room(&core).await;
             }
             Err(error) => {
@@ -58,10 +58,30 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
     }
 }
 
-/// Waits for a while, or until a segment is retired or the lane stops.
+/// Whether the log may have a segment now: reserves come first, this lane's before a retired segment is used again, and others' before a file is made.
+fn may_take_room<E: Env>(core: &Core<E>) -> bool {
+    let state = core.state.borrow();
+    let recycles = state.retired.iter().any(|segment| is_recyclable(core, segment));
+    !state.reserve.is_lacking() && (recycles || !core.config.room.is_short())
+}
+
+fn no_room<E: Env>(core: &Core<E>, reason: &dyn std::fmt::Display) {
+    if !std::mem::replace(&mut core.state.borrow_mut().no_room, true) {
+        tracing::warn!(lane = core.config.lane.0, %reason, "no room for another segment");
+    }
+    core.signals.writer.notify();
+    // Whatever can be freed is wanted now.
+    core.signals.upkeep.notify();
+}
+
+/// Waits for a while, or until a segment is retired, the reserve is whole again or the lane stops.
 async fn wait_for_room<E: Env>(core: &Core<E>) {
-    let retired = core.state.borrow().stats.retired_segments;
-    let changed = || (core.is_over() || core.state.borrow().stats.retired_segments != retired).then_some(());
+    let now = || {
+        let state = core.state.borrow();
+        (state.stats.retired_segments, state.reserve.is_lacking())
+    };
+    let before = now();
+    let changed = || (core.is_over() || now() != before).then_some(());
     let sleep = std::pin::pin!(core.env.sleep(core.config.space_retry_interval));
     futures_util::future::select(sleep, until(&core.signals.preparer, changed)).await;
 }
@@ -119,12 +139,14 @@ fn fill<E: Env>(core: &Core<E>) -> Fill {
 }
 
 /// A retired segment of the right size of which nobody holds anything any more.
-pub(super) fn take_recyclable<E: Env>(core: &Core<E>) -> Option<SegmentOf<E>> {
+fn take_recyclable<E: Env>(core: &Core<E>) -> Option<SegmentOf<E>> {
     let mut state = core.state.borrow_mut();
-    let bytes = core.config.segment_bytes;
-    let free = |segment: &SegmentOf<E>| is_unused(segment) && segment.bytes() == bytes;
-    let index = state.retired.iter().position(free)?;
+    let index = state.retired.iter().position(|segment| is_recyclable(core, segment))?;
     Some(state.retired.swap_remove(index))
+}
+
+fn is_recyclable<E: Env>(core: &Core<E>, segment: &SegmentOf<E>) -> bool {
+    is_unused(segment) && segment.bytes() == core.config.segment_bytes
 }
 
 /// Whether no fetch is at work in the segment and no slice of it is left.

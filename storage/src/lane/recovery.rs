@@ -18,6 +18,7 @@ use super::{
     core::{FileOf, SegmentOf},
     owner::Owner,
     preparer::{Fill, create_file, name_segment},
+    reserve::{self, Reserve},
     sealer::write_footer,
     writer::extend,
 };
@@ -45,6 +46,7 @@ pub(super) struct Recovered<E: Env> {
     pub(super) next_segment: SegmentId,
     pub(super) last_time: Timestamp,
     pub(super) ends_with_mark: bool,
+    pub(super) reserve: Reserve,
     pub(super) report: RecoveryReport,
 }
 
@@ -68,7 +70,6 @@ struct Survey<F> {
     end: Option<usize>,
     torn_tail: Option<TornTail>,
     leftovers: Vec<String>,
-    reserves: Vec<String>,
     report: RecoveryReport,
 }
 
@@ -83,15 +84,12 @@ pub(super) async fn recover<E: Env>(env: &E, config: &LaneConfig) -> Result<Reco
 
 async fn survey<E: Env>(env: &E, config: &LaneConfig) -> Result<Survey<FileOf<E>>, OpenError> {
     let (mut ids, mut pieces, mut compacted) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut leftovers, mut reserves) = (Vec::new(), Vec::new());
+    let mut leftovers = Vec::new();
     let mut report = RecoveryReport::default();
     for name in env.disk().list(&config.directory)? {
-        if name.ends_with(RESERVE_SUFFIX) {
-            reserves.push(name);
-            continue;
-        }
-        if name.ends_with(PREPARING_SUFFIX) || name.ends_with(COMPACTING_SUFFIX) {
+        if [PREPARING_SUFFIX, COMPACTING_SUFFIX, RESERVE_SUFFIX].iter().any(|suffix| name.ends_with(suffix)) {
             report.compactions_unfinished += u64::from(name.ends_with(COMPACTING_SUFFIX));
+            report.files_removed += u64::from(!name.ends_with(RESERVE_SUFFIX));
             leftovers.push(name);
             continue;
         }
@@ -116,7 +114,7 @@ async fn survey<E: Env>(env: &E, config: &LaneConfig) -> Result<Survey<FileOf<E>
     }
     report.segments_compacted = compacted.len() as u64;
     let (end, torn_tail) = judge(&pieces)?;
-    Ok(Survey { pieces, compacted, end, torn_tail, leftovers, reserves, report })
+    Ok(Survey { pieces, compacted, end, torn_tail, leftovers, report })
 }
 
 async fn read_segment<E: Env>(
@@ -227,7 +225,7 @@ async fn settle<E: Env>(
     config: &LaneConfig,
     survey: Survey<FileOf<E>>,
 ) -> Result<Recovered<E>, OpenError> {
-    let Survey { mut pieces, compacted, end, torn_tail, leftovers, reserves, mut report } = survey;
+    let Survey { mut pieces, compacted, end, torn_tail, leftovers, mut report } = survey;
     // The process before may have been killed between naming a file and making the name stable: a power cut must not take it back later.
     env.disk().sync_directory(config.directory.clone()).await?;
     let highest = pieces.iter().chain(&compacted).map(|piece| piece.segment.id).max();
@@ -255,28 +253,23 @@ async fn settle<E: Env>(
         next_segment: highest.map_or(1, |id| id + 1),
         last_time: Timestamp(0),
         ends_with_mark: false,
+        // Before anything else takes the room.
+        reserve: reserve::recover(env, config, leftovers).await?,
         report: RecoveryReport::default(),
     };
-    let active_id =
-        if torn_tail.is_some() { None } else { end.and_then(|end| pieces.get(end)).map(|p| p.segment.id) };
-    let next = later.first().map_or(recovered.next_segment, |piece| piece.segment.id);
+    let ended = end.and_then(|end| pieces.get_mut(end));
+    let mut active_id = ended.as_ref().filter(|_| torn_tail.is_none()).map(|piece| piece.segment.id);
+    let mut spares = later.into_iter();
+    if active_id.is_none() {
+        active_id = begin(env, config, &mut recovered, spares.next(), ended).await?;
+    }
+    // Where the log goes on behind a cut.
+    let next = recovered.segments.keys().next().copied().unwrap_or(recovered.next_segment);
     for (piece, superseded) in in_place(pieces, compacted) {
         report.segments_superseded += u64::from(superseded);
         let keep_open = Some(piece.segment.id) == active_id;
         let fate = if keep_open { Fate::Active } else { Fate::Sealed { next } };
         take_piece(&mut recovered, piece, fate, superseded).await?;
-    }
-    report.files_removed += leftovers.len() as u64;
-    for name in reserves.into_iter().chain(leftovers) {
-        env.disk().remove(config.directory.join(name)).await?;
-    }
-    let mut spares = later.into_iter();
-    if active_id.is_none() {
-        let segment = match spares.next() {
-            Some(piece) => piece.segment,
-            None => fresh(env, config, &mut recovered.next_segment).await?,
-        };
-        recovered.segments.insert(segment.id, Rc::new(segment));
     }
     recovered.spare = spares.next().map(|piece| Rc::new(piece.segment));
     for piece in spares {
@@ -300,6 +293,31 @@ fn count_mentions<E: Env>(recovered: &Recovered<E>) {
             segment.mentions.set(segment.mentions.get() + 1);
         }
     }
+}
+
+/// Finds a segment for the log to go on in. Returns the id of the torn one, if it has to be that one.
+async fn begin<E: Env>(
+    env: &E,
+    config: &LaneConfig,
+    recovered: &mut Recovered<E>,
+    spare: Option<Piece<FileOf<E>>>,
+    torn: Option<&mut Piece<FileOf<E>>>,
+) -> Result<Option<SegmentId>, OpenError> {
+    let made = match spare {
+        Some(piece) => Ok(piece.segment),
+        None => fresh(env, config, &mut recovered.next_segment).await,
+    };
+    let segment = match (made, torn) {
+        (Err(error), Some(torn)) if error.is_full() => return Ok(Some(wipe(torn).await?)),
+        (Err(error), None) if error.is_full() && recovered.reserve.bytes() > 0 => {
+            // A lane without a segment is of no use to anybody.
+            recovered.reserve.drop_file(env, config).await?;
+            fresh(env, config, &mut recovered.next_segment).await?
+        }
+        (made, _) => made?,
+    };
+    recovered.segments.insert(segment.id, Rc::new(segment));
+    Ok(None)
 }
 
 /// All segments in the order of their places in the log, each with whether another one took its place: that one comes before it.
@@ -439,12 +457,27 @@ async fn fresh<E: Env>(
     env: &E,
     config: &LaneConfig,
     next_segment: &mut SegmentId,
-) -> Result<Segment<FileOf<E>>, OpenError> {
+) -> Result<Segment<FileOf<E>>, DiskError> {
     let id = *next_segment;
     *next_segment += 1;
     let file = create_file(env, &config.directory, id, config.segment_bytes, || Fill::Go).await?;
     let Some(file) = file else { unreachable!("nothing abandons the making of a first segment") };
-    Ok(name_segment(env, config, id, file).await?)
+    name_segment(env, config, id, file).await
+}
+
+/// Writes zeroes over what lies behind the cut, so that nothing of it can come back: the log goes on there where the disk has no room for
+/// another segment. Interrupted, it leaves less of the same torn tail.
+async fn wipe<F: File>(torn: &mut Piece<F>) -> Result<SegmentId, DiskError> {
+    let file = &torn.segment.file;
+    let mut start = torn.scanned.as_ref().map_or(SEGMENT_HEADER_BYTES, |scanned| scanned.end);
+    while start < file.bytes() {
+        let step = CHUNK_BYTES.min(file.bytes() - start);
+        let zeroes = Bytes::from(vec![0; usize::try_from(step).expect("a chunk fits memory")]);
+        file.write(start, vec![zeroes], WriteMode::Cached).await?;
+        start += step;
+    }
+    file.flush().await?;
+    Ok(torn.segment.id)
 }
 
 async fn remove<E: Env>(env: &E, config: &LaneConfig, piece: Piece<FileOf<E>>) -> Result<(), OpenError> {

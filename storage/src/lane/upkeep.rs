@@ -14,6 +14,7 @@ use super::{
     core::{Core, SegmentOf, State},
     preparer::{is_unused, staggered},
     reply::Reply,
+    reserve,
     signal::{give_way, until},
 };
 use crate::{
@@ -32,10 +33,17 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
         pause = core.config.upkeep_interval.max(Duration::from_millis(1));
         expire(&core).await;
         retire(&core).await;
+        reserve::keep(&core).await;
         remove_surplus(&core).await;
-        core.state.borrow_mut().compaction_due = true;
+        let mut state = core.state.borrow_mut();
+        if state.reserve.is_lacking() {
+            pause = pause.min(core.config.space_retry_interval);
+        }
+        state.compaction_due = true;
+        drop(state);
         core.signals.compactor.notify();
     }
+    core.state.borrow_mut().reserve.give_up();
 }
 
 /// Waits for the next look: for `pause`, or until a segment was sealed. A lane under load so gets back a segment for each that it

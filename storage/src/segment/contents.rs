@@ -105,6 +105,10 @@ impl Contents {
                 point.length_units += units(stride);
             }
             _ => {
+                if part.points.is_empty() {
+                    // Where owners are many, most have one point in a segment.
+                    part.points.reserve_exact(1);
+                }
                 part.points.push(Point {
                     sequence_offset: offset(part.first.0, header.base_sequence.0),
                     position_units: units(position),

@@ -30,8 +30,10 @@ pub(crate) const PREPARING_SUFFIX: &str = ".preparing";
 /// Suffix of files that compaction is making into segments: nothing in them counts, and everything in them is elsewhere too.
 pub(crate) const COMPACTING_SUFFIX: &str = ".compacting";
 
-/// Suffix of a file that keeps room for compaction on a full disk: there is nothing in it.
+/// Suffix of a file that keeps room for compaction on a full disk: nothing in it counts.
 pub(crate) const RESERVE_SUFFIX: &str = ".reserve";
+/// Name of that file.
+pub(crate) const RESERVE_NAME: &str = "room.reserve";
 
 /// Number of a segment within its lane: rising, never used twice, and the epoch of its entries.
 pub(crate) type SegmentId = u64;
@@ -48,8 +50,8 @@ pub(crate) fn compacting_path(directory: &Path, id: SegmentId) -> PathBuf {
     directory.join(format!("{id:016x}{COMPACTING_SUFFIX}"))
 }
 
-pub(crate) fn reserve_path(directory: &Path, id: SegmentId) -> PathBuf {
-    directory.join(format!("{id:016x}{RESERVE_SUFFIX}"))
+pub(crate) fn reserve_path(directory: &Path) -> PathBuf {
+    directory.join(RESERVE_NAME)
 }
 
 /// The number in a segment's file name.
@@ -72,6 +74,15 @@ impl Place {
     pub(crate) fn contains(&self, other: &Self) -> bool {
         self.first <= other.first && other.last <= self.last
     }
+}
+
+/// Entries that were live at some time, with their exact size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Measured {
+    /// Payload bytes of those that readers could reach.
+    pub(crate) payload_bytes: u64,
+    /// Bytes of the entries.
+    pub(crate) entry_bytes: u64,
 }
 
 /// An open segment.
@@ -97,6 +108,8 @@ pub(crate) struct Segment<F> {
     pub(crate) mentions: Cell<u64>,
     /// Payload bytes of all its batches.
     pub(crate) payload_bytes: Cell<u64>,
+    /// What compaction found to be live when it last looked at each entry's place.
+    pub(crate) measured: Cell<Option<Measured>>,
     /// One flush at a time: the kernel reports a failure once per open file, so a second flush beside a failing one could seem to succeed.
     pub(crate) flush_gate: futures_util::lock::Mutex<()>,
 }
@@ -117,6 +130,7 @@ impl<F: File> Segment<F> {
             mentions: Cell::new(0),
             live_payload_bytes: Cell::new(0),
             payload_bytes: Cell::new(0),
+            measured: Cell::new(None),
             flush_gate: futures_util::lock::Mutex::new(()),
         }
     }
@@ -166,15 +180,16 @@ impl<F: File> Segment<F> {
 
     /// Bytes of entries that readers can reach, by their share of the payload. `overdue` payload bytes more are as good as dead.
     pub(crate) fn live_entry_bytes(&self, overdue: u64) -> u64 {
-        let total = self.payload_bytes.get();
         if self.spans.get() == 0 {
             return 0;
         }
-        if total == 0 {
-            return self.entry_bytes();
+        let whole = Measured { payload_bytes: self.payload_bytes.get(), entry_bytes: self.entry_bytes() };
+        let Measured { payload_bytes, entry_bytes } = self.measured.get().unwrap_or(whole);
+        if payload_bytes == 0 {
+            return entry_bytes;
         }
-        let live = self.live_payload_bytes.get().saturating_sub(overdue).min(total);
-        let share = u128::from(self.entry_bytes()) * u128::from(live) / u128::from(total);
+        let live = self.live_payload_bytes.get().saturating_sub(overdue).min(payload_bytes);
+        let share = u128::from(entry_bytes) * u128::from(live) / u128::from(payload_bytes);
         u64::try_from(share).unwrap_or(u64::MAX)
     }
 

@@ -8,7 +8,7 @@
 //!   covered may be acknowledged as durable, then or later.
 //! - **Delayed flush.** It ends seconds later, and other operations before it. Nothing changes but the order.
 //! - **Failed write.** An error; any subset of its sectors was written, or the first ones. As for a failed flush.
-//! - **Full disk.** Making a file fails beyond the capacity. Appends are refused before anything is numbered, and work again when there is room.
+//! - **Full disk.** Making a file, or making it larger, fails beyond the capacity. Appends are refused before anything is numbered, and work again when there is room.
 //! - **Failed or short read.** An error once. The reader is told; nothing is concluded from it.
 //! - **Cold pages.** Clean pages leave the memory at any time, and after a power cut none is there. Touching a view of a page that is not in memory would stop
 //!   the core: it is a mistake of the engine's and ends the run.
@@ -73,7 +73,7 @@ impl SimDisk {
             return Outcome::Done;
         }
         self.0.inject(match operation {
-            Operation::Create | Operation::CreateDirectory => Fault::FailedCreate,
+            Operation::Create | Operation::CreateDirectory | Operation::Resize => Fault::FailedCreate,
             Operation::Open | Operation::Map => Fault::FailedOpen,
             Operation::Rename => Fault::FailedRename,
             Operation::Remove => Fault::FailedRemove,
@@ -168,6 +168,21 @@ impl Disk for SimDisk {
             disk.change_name(NameChange::Remove(path.clone()));
         }
         answer(outcome, Operation::Remove, &path)
+    }
+
+    async fn resize(&self, path: PathBuf, bytes: u64) -> Result<(), DiskError> {
+        let outcome = self.operate(Operation::Resize, &path).await;
+        let mut disk = self.0.disk.borrow_mut();
+        let before = disk.names.get(&path).map_or(0, |inode| disk.inodes[inode].bytes());
+        let others = disk.used_bytes() - before;
+        if disk.faults.capacity_bytes.is_some_and(|capacity| others + bytes > capacity) {
+            self.0.inject(Fault::FullDisk);
+            return Err(failed(Operation::Resize, &path, ERROR_FULL));
+        }
+        if outcome != Outcome::Failed {
+            disk.resize(path.clone(), bytes);
+        }
+        answer(outcome, Operation::Resize, &path)
     }
 
     async fn sync_directory(&self, directory: PathBuf) -> Result<(), DiskError> {

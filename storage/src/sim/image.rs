@@ -218,6 +218,17 @@ impl DiskState {
         inode
     }
 
+    /// Puts another file under the name: a power cut leaves the one or the other, as it may leave either size.
+    pub(super) fn resize(&mut self, path: PathBuf, bytes: u64) {
+        let before = self.names.get(&path).map_or_else(Vec::new, |inode| self.inodes[inode].cached.clone());
+        let inode = self.create(path, bytes);
+        let mut content = before;
+        content.resize(bytes as usize, 0);
+        if let Some(inode) = self.inodes.get_mut(&inode) {
+            inode.forge(|bytes| bytes.copy_from_slice(&content));
+        }
+    }
+
     pub(super) fn change_name(&mut self, change: NameChange) {
         change.clone().apply(&mut self.names);
         self.name_changes.push(change);

@@ -23,7 +23,7 @@ pub(crate) async fn fill(env: &LocalEnv, directory: &Path) {
     for owner in KEPT {
         lane.adopt(owner, Retention::FOREVER);
     }
-    lane.adopt(PASSING, Retention { age: Duration::MAX, bytes: Some(4 << 10) });
+    lane.adopt(PASSING, Retention { bytes: Some(4 << 10), ..Retention::FOREVER });
     for n in 0..90_u64 {
         let owner = if n % 3 == 0 { KEPT[(n % 2) as usize] } else { PASSING };
         lane.append(owner, payload(n, 500 + n as usize * 20), 2, Ack::Durable).await.expect("appended");

@@ -3,12 +3,14 @@
 mod compact;
 mod damage;
 mod flip;
+mod full;
 mod inspect;
 mod keys;
 mod lane;
 mod model;
 mod owners;
 mod record;
+mod repair;
 mod seeds;
 mod sift;
 mod simulate;

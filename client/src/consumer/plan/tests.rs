@@ -30,6 +30,7 @@ fn stream(shards: &[(ShardState, Option<u32>, Option<u32>, u64)]) -> StreamDescr
         retention_bytes: 0,
         quota: Quota::OFF,
         map_version: 0,
+        key_compaction: Default::default(),
         shards: (0..).zip(shards).map(describe).collect(),
     }
 }

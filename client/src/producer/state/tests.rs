@@ -89,6 +89,7 @@ impl Server {
             retention_bytes: 0,
             quota: Quota::OFF,
             map_version: 0,
+            key_compaction: Default::default(),
             shards: shards.collect(),
         };
         Route::new(description).expect("the open shards divide the space")

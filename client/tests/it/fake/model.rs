@@ -126,6 +126,7 @@ impl Model {
             created: Timestamp(1),
             retention_ms: 86_400_000,
             retention_bytes: 0,
+            key_compaction: Default::default(),
             quota: self.quota,
             map_version: stream.map_version,
             shards: shards.collect(),

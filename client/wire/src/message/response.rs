@@ -3,7 +3,7 @@
 mod decode;
 mod encode;
 
-use super::{ErrorCode, Failure, Quota, ShardState};
+use super::{ErrorCode, Failure, KeyCompaction, Quota, ShardState};
 use crate::ids::{LaneId, RequestId, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
 use crate::routing::HashKeyRange;
 
@@ -75,7 +75,7 @@ pub struct StreamDescription {
     pub name: StreamName,
     /// When it was created.
     pub created: Timestamp,
-    /// How long records are kept, in milliseconds.
+    /// How long records are kept, in milliseconds; 0 for no bound.
     pub retention_ms: u64,
     /// How many bytes a shard keeps, 0 for no bound.
     pub retention_bytes: u64,
@@ -85,6 +85,8 @@ pub struct StreamDescription {
     pub map_version: u32,
     /// Open and closed shards, by index.
     pub shards: Vec<ShardDescription>,
+    /// Whether the last record of each key is kept and no other.
+    pub key_compaction: KeyCompaction,
 }
 
 /// A shard as it is now.

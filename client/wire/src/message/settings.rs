@@ -44,15 +44,30 @@ impl Quota {
         Self { write_bytes_per_second: 0, write_records_per_second: 0, read_bytes_per_second: 0 };
 }
 
+/// Whether a stream keeps the last record of each partition key and no other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum KeyCompaction {
+    /// It keeps all records for their time.
+    #[default]
+    Off,
+    /// Records that a later one of their key has replaced go, some time after.
+    On {
+        /// Milliseconds that a tombstone, a record without data, is kept after it was appended.
+        tombstone_ms: u64,
+    },
+}
+
 /// What can be chosen for a stream; `None` leaves the server's default or the present value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Settings {
-    /// How long records are kept, in milliseconds.
+    /// How long records are kept, in milliseconds; 0 for no bound, with key compaction only.
     pub retention_ms: Option<u64>,
     /// How many bytes a shard keeps; 0 for no bound.
     pub retention_bytes: Option<u64>,
     /// Rates of each shard.
     pub quota: Option<Quota>,
+    /// Whether the last record of each key is kept and no other. A new stream that says so keeps it without a bound by age, unless it says that too.
+    pub key_compaction: Option<KeyCompaction>,
 }
 
 /// Whether a shard takes appends.
@@ -127,6 +142,11 @@ impl Settings {
             retention_ms: self.retention_ms,
             retention_bytes: self.retention_bytes,
             quota: quota.as_ref(),
+            compact_keys: self.key_compaction.map(|keys| keys != KeyCompaction::Off),
+            tombstone_ms: match self.key_compaction {
+                Some(KeyCompaction::On { tombstone_ms }) => tombstone_ms,
+                Some(KeyCompaction::Off) | None => TOMBSTONE_MS_DEFAULT,
+            },
         };
         fb::Settings::create(builder, &args)
     }
@@ -136,7 +156,19 @@ impl Settings {
             retention_ms: settings.retention_ms(),
             retention_bytes: settings.retention_bytes(),
             quota: settings.quota().map(Quota::decode),
+            key_compaction: settings
+                .compact_keys()
+                .map(|is_on| KeyCompaction::decode(is_on, settings.tombstone_ms())),
         })
+    }
+}
+
+/// What the schema has for a tombstone's time that is not given.
+const TOMBSTONE_MS_DEFAULT: u64 = 86_400_000;
+
+impl KeyCompaction {
+    pub(super) fn decode(is_on: bool, tombstone_ms: u64) -> Self {
+        if is_on { Self::On { tombstone_ms } } else { Self::Off }
     }
 }
 

@@ -321,8 +321,14 @@ fn any_settings() -> impl Strategy<Value = Settings> {
         write_records_per_second: records,
         read_bytes_per_second: read,
     });
-    (any::<Option<u64>>(), any::<Option<u64>>(), prop::option::of(quota))
-        .prop_map(|(retention_ms, retention_bytes, quota)| Settings { retention_ms, retention_bytes, quota })
+    (any::<Option<u64>>(), any::<Option<u64>>(), prop::option::of(quota)).prop_map(
+        |(retention_ms, retention_bytes, quota)| Settings {
+            retention_ms,
+            retention_bytes,
+            quota,
+            key_compaction: retention_ms.map(|tombstone_ms| KeyCompaction::On { tombstone_ms }),
+        },
+    )
 }
 
 fn any_position() -> impl Strategy<Value = Position> {

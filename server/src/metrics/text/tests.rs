@@ -59,6 +59,7 @@ fn lane() -> LaneSnapshot {
         segments_retired: 0,
         live_bytes: 4_096,
         dead_bytes: 0,
+        reserve_bytes: 0,
         disk_bytes: 768 << 20,
         queued_bytes: 0,
         owners: 4,

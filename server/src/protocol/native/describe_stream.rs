@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tidemill_wire::message::{ErrorCode, Failure, ResponseBody, ShardDescription, StreamDescription};
+use tidemill_wire::message::{
+    ErrorCode, Failure, KeyCompaction, ResponseBody, ShardDescription, StreamDescription,
+};
 use tidemill_wire::{SequenceNumber, StreamName};
 
 use super::connection::Ticket;
@@ -54,15 +56,21 @@ async fn describe(core: &Core, definition: &Definition) -> ResponseBody {
             adjacent_parent: shard.adjacent_parent,
         }
     });
-    let age_ms = definition.retention.age.as_millis();
+    let key_compaction = match definition.key_compaction {
+        Some(policy) => KeyCompaction::On {
+            tombstone_ms: u64::try_from(policy.tombstone_age.as_millis()).unwrap_or(u64::MAX),
+        },
+        None => KeyCompaction::Off,
+    };
     ResponseBody::StreamDescription(StreamDescription {
         id: definition.id,
         name: definition.name.clone(),
         created: definition.created,
-        retention_ms: u64::try_from(age_ms).unwrap_or(u64::MAX),
+        retention_ms: definition.retention_ms(),
         retention_bytes: definition.retention.bytes.unwrap_or(0),
         quota: definition.quota,
         map_version: definition.map_version,
         shards: shards.collect(),
+        key_compaction,
     })
 }

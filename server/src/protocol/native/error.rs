@@ -108,6 +108,7 @@ pub(super) fn create_failure(error: &CatalogError<CreateStreamError>) -> Failure
             Failure::new(ErrorCode::LimitExceeded, error.to_string()).with_limit(limit, limit)
         }
         CreateStreamError::Settings(settings) => settings_failure(settings),
+        CreateStreamError::CompactionOff => Failure::new(ErrorCode::InvalidRequest, error.to_string()),
         CreateStreamError::Store(store) => Failure::new(ErrorCode::Internal, store.to_string()),
     })
 }
@@ -117,6 +118,7 @@ pub(super) fn update_failure(error: &CatalogError<UpdateStreamError>) -> Failure
     catalog_failure(error, |error| match error {
         UpdateStreamError::Unknown { .. } => Failure::new(ErrorCode::UnknownStream, error.to_string()),
         UpdateStreamError::Settings(settings) => settings_failure(settings),
+        UpdateStreamError::CompactionOff => Failure::new(ErrorCode::InvalidRequest, error.to_string()),
         UpdateStreamError::Store(store) => Failure::new(ErrorCode::Internal, store.to_string()),
     })
 }

@@ -18,7 +18,7 @@ pub(super) fn answer(ticket: Ticket, asked: &ListStreams) {
             name: stream.name.clone(),
             created: stream.created,
             shards: u32::try_from(open).unwrap_or(u32::MAX),
-            retention_ms: u64::try_from(stream.retention.age.as_millis()).unwrap_or(u64::MAX),
+            retention_ms: stream.retention_ms(),
         }
     });
     let streams = summaries.collect();

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use thiserror::Error;
-use tidemill_storage::Retention;
+use tidemill_storage::{KeyCompaction, Retention};
 use tidemill_wire::message::{Quota, ShardState};
 use tidemill_wire::routing::{HashKey, HashKeyRange};
 use tidemill_wire::{LaneId, OwnerId, ShardIndex, StreamId, StreamName, Timestamp};
@@ -17,6 +17,8 @@ use super::state::Counters;
 
 /// Version of the values of nodes, counters and streams.
 const VERSION: u8 = 1;
+/// Version of the values of streams that are compacted by key: the tombstones' age follows the shards.
+const VERSION_KEYED: u8 = 2;
 /// Stands for no parent.
 const NO_SHARD: u32 = u32::MAX;
 /// Bytes of one shard.
@@ -85,7 +87,7 @@ pub(super) fn decode_counters(bytes: &[u8]) -> Result<Counters, DecodeError> {
 
 pub(super) fn encode_stream(stream: &Stream) -> Vec<u8> {
     let name = stream.name.as_str().as_bytes();
-    let mut out = vec![VERSION];
+    let mut out = vec![if stream.key_compaction.is_some() { VERSION_KEYED } else { VERSION }];
     out.extend(stream.id.get().to_le_bytes());
     out.extend(stream.created.get().to_le_bytes());
     out.extend(millis(stream.retention.age).to_le_bytes());
@@ -100,6 +102,9 @@ pub(super) fn encode_stream(stream: &Stream) -> Vec<u8> {
     out.extend(shards.to_le_bytes());
     for shard in &stream.shards {
         encode_shard(&mut out, shard);
+    }
+    if let Some(policy) = stream.key_compaction {
+        out.extend(millis(policy.tombstone_age).to_le_bytes());
     }
     out
 }
@@ -121,7 +126,12 @@ fn encode_shard(out: &mut Vec<u8>, shard: &Shard) {
 }
 
 pub(super) fn decode_stream(bytes: &[u8]) -> Result<Stream, DecodeError> {
-    let mut reader = Reader::new(bytes)?;
+    let keyed = bytes.strip_prefix(&[VERSION_KEYED]);
+    let is_keyed = keyed.is_some();
+    let mut reader = match keyed {
+        Some(rest) => Reader { rest },
+        None => Reader::new(bytes)?,
+    };
     let id = StreamId(reader.u64("stream id")?);
     let created = Timestamp(reader.u64("created")?);
     let age = Duration::from_millis(reader.u64("retention age")?);
@@ -140,7 +150,10 @@ pub(super) fn decode_stream(bytes: &[u8]) -> Result<Stream, DecodeError> {
     for _ in 0..count {
         shards.push(decode_shard(&mut reader)?);
     }
-    reader.end(Stream { id, name, created, retention, quota, map_version, shards })
+    let tombstone_age = if is_keyed { Some(reader.u64("tombstone age")?) } else { None };
+    let policy = |age| KeyCompaction { tombstone_age: Duration::from_millis(age) };
+    let key_compaction = tombstone_age.map(policy);
+    reader.end(Stream { id, name, created, retention, quota, key_compaction, map_version, shards })
 }
 
 fn decode_shard(reader: &mut Reader<'_>) -> Result<Shard, DecodeError> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tidemill_storage::Retention;
+use tidemill_storage::{KeyCompaction, Retention};
 use tidemill_wire::message::{Quota, ShardState};
 use tidemill_wire::routing::HashKeyRange;
 use tidemill_wire::{LaneId, OwnerId, ShardIndex, StreamId, StreamName, Timestamp};
@@ -39,6 +39,8 @@ pub struct Stream {
     pub retention: Retention,
     /// Rates of each shard; 0 is no limit.
     pub quota: Quota,
+    /// The last record of each key is kept and no other.
+    pub key_compaction: Option<KeyCompaction>,
     /// Grows with every change of the shards.
     pub map_version: u32,
     /// In the order of their indexes. The ranges of the open ones cover the space of hash keys.

@@ -49,6 +49,9 @@ pub enum CreateStreamError {
     /// A setting is out of its range.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// Streams are compacted by key only where anything is compacted.
+    #[error("key compaction needs compaction: storage.compaction_bytes_per_second is 0")]
+    CompactionOff,
     /// The change could not be made durable.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -66,6 +69,9 @@ pub enum UpdateStreamError {
     /// A setting is out of its range.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// Streams are compacted by key only where anything is compacted.
+    #[error("key compaction needs compaction: storage.compaction_bytes_per_second is 0")]
+    CompactionOff,
     /// The change could not be made durable.
     #[error(transparent)]
     Store(#[from] StoreError),

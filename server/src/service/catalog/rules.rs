@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use tidemill_storage::Retention;
-use tidemill_wire::message::{Quota, Settings, ShardState};
+use tidemill_storage::{KeyCompaction, Retention};
+use tidemill_wire::message::{KeyCompaction as KeySetting, Quota, Settings, ShardState};
 use tidemill_wire::routing::HashKeyRange;
 use tidemill_wire::{LaneId, OwnerId, ShardIndex};
 
@@ -14,6 +14,10 @@ use super::error::SettingsError;
 pub const RETENTION_AGE_MIN: Duration = Duration::from_secs(60);
 /// Longest retention by age: that of Kinesis.
 pub const RETENTION_AGE_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
+/// No retention by age: what a stream may have that keeps the last record of each key.
+pub(super) const RETENTION_AGE_FOREVER: Duration = Duration::from_millis(u64::MAX);
+/// Longest time that a tombstone is kept.
+const TOMBSTONE_AGE_MAX: Duration = RETENTION_AGE_MAX;
 /// Least bytes that a shard with a bound keeps.
 pub const RETENTION_BYTES_MIN: u64 = 1 << 20;
 /// Most bytes that a shard with a bound keeps.
@@ -28,6 +32,8 @@ pub struct Limits {
     pub shards_per_stream: u32,
     /// Streams that there may be.
     pub streams: u32,
+    /// Whether streams may be compacted by key: not where nothing is compacted.
+    pub is_compacting: bool,
 }
 
 /// What a new stream gets where its creator says nothing.
@@ -42,13 +48,15 @@ pub struct StreamDefaults {
 /// The settings that are given, and the present ones (or the defaults) for the rest.
 pub(super) fn settle(
     present: StreamDefaults,
+    is_keyed: bool,
     settings: Settings,
 ) -> Result<(Retention, Quota), SettingsError> {
     let mut retention = present.retention;
-    if let Some(age_ms) = settings.retention_ms {
+    let is_forever = retention.age >= RETENTION_AGE_FOREVER;
+    if let Some(age_ms) = settings.retention_ms.or((is_forever && !is_keyed).then_some(0)) {
         let (min, max) = (millis(RETENTION_AGE_MIN), millis(RETENTION_AGE_MAX));
-        within("retention_ms", age_ms, min, max, false)?;
-        retention.age = Duration::from_millis(age_ms);
+        within("retention_ms", age_ms, min, max, is_keyed)?;
+        retention.age = if age_ms == 0 { RETENTION_AGE_FOREVER } else { Duration::from_millis(age_ms) };
     }
     if let Some(bytes) = settings.retention_bytes {
         within("retention_bytes", bytes, RETENTION_BYTES_MIN, RETENTION_BYTES_MAX, true)?;
@@ -59,6 +67,21 @@ pub(super) fn settle(
     within("write_records_per_second", quota.write_records_per_second, 1, RATE_MAX, true)?;
     within("read_bytes_per_second", quota.read_bytes_per_second, 1, RATE_MAX, true)?;
     Ok((retention, quota))
+}
+
+/// The policy for keys that is given, or the present one.
+pub(super) fn settle_keys(
+    present: Option<KeyCompaction>,
+    setting: Option<KeySetting>,
+) -> Result<Option<KeyCompaction>, SettingsError> {
+    match setting {
+        None => Ok(present),
+        Some(KeySetting::Off) => Ok(None),
+        Some(KeySetting::On { tombstone_ms }) => {
+            within("tombstone_ms", tombstone_ms, 0, millis(TOMBSTONE_AGE_MAX), false)?;
+            Ok(Some(KeyCompaction { tombstone_age: Duration::from_millis(tombstone_ms) }))
+        }
+    }
 }
 
 fn within(setting: &'static str, value: u64, min: u64, max: u64, or_zero: bool) -> Result<(), SettingsError> {

@@ -7,13 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use tidemill_storage::Retention;
 use tidemill_wire::message::{Settings, ShardState};
 use tidemill_wire::routing::RoutingTable;
 use tidemill_wire::{OwnerId, StreamId, StreamName, Timestamp};
 
 use super::entity::{Node, Shard, Stream};
 use super::error::{CreateStreamError, DeleteStreamError, Inconsistency, UpdateStreamError};
-use super::rules::{Limits, StreamDefaults, deal, settle};
+use super::rules::{Limits, RETENTION_AGE_FOREVER, StreamDefaults, deal, settle, settle_keys};
 
 /// No counter comes near this in the life of a node, so whoever reads a greater one reads damage.
 const COUNTER_MAX: u64 = 1 << 62;
@@ -206,13 +207,23 @@ impl State {
         if u32::try_from(self.streams.len()).is_ok_and(|streams| streams >= self.limits.streams) {
             return Err(CreateStreamError::TooManyStreams { limit: self.limits.streams });
         }
-        let (retention, quota) = settle(self.defaults, new.settings)?;
+        let key_compaction = settle_keys(None, new.settings.key_compaction)?;
+        if key_compaction.is_some() && !self.limits.is_compacting {
+            return Err(CreateStreamError::CompactionOff);
+        }
+        let mut defaults = self.defaults;
+        if key_compaction.is_some() {
+            // What says that the last record of each key is kept does not mean for a day.
+            defaults.retention = Retention { age: RETENTION_AGE_FOREVER, bytes: None };
+        }
+        let (retention, quota) = settle(defaults, key_compaction.is_some(), new.settings)?;
         Ok(Stream {
             id: StreamId(self.counters.next_stream),
             name: new.name,
             created: now,
             retention,
             quota,
+            key_compaction,
             map_version: 1,
             shards: deal(new.shards, OwnerId(self.counters.next_owner), &self.load),
         })
@@ -226,10 +237,13 @@ impl State {
     ) -> Result<Stream, UpdateStreamError> {
         let present =
             self.streams.get(name).ok_or_else(|| UpdateStreamError::Unknown { name: name.clone() })?;
-        let settled =
-            settle(StreamDefaults { retention: present.retention, quota: present.quota }, settings)?;
-        let (retention, quota) = settled;
-        Ok(Stream { retention, quota, ..present.clone() })
+        let key_compaction = settle_keys(present.key_compaction, settings.key_compaction)?;
+        if settings.key_compaction.is_some() && key_compaction.is_some() && !self.limits.is_compacting {
+            return Err(UpdateStreamError::CompactionOff);
+        }
+        let before = StreamDefaults { retention: present.retention, quota: present.quota };
+        let (retention, quota) = settle(before, key_compaction.is_some(), settings)?;
+        Ok(Stream { retention, quota, key_compaction, ..present.clone() })
     }
 
     /// The stream that would be removed.

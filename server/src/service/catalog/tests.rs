@@ -9,7 +9,7 @@ use tidemill_wire::message::{Quota, Settings};
 
 use super::*;
 
-pub(super) const LIMITS: Limits = Limits { shards_per_stream: 8, streams: 5 };
+pub(super) const LIMITS: Limits = Limits { shards_per_stream: 8, streams: 5, is_compacting: true };
 
 pub(super) const DEFAULTS: StreamDefaults = StreamDefaults {
     retention: Retention { age: Duration::from_secs(86_400), bytes: None },

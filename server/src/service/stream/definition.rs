@@ -1,6 +1,6 @@
 //! What a stream is: shared by all cores and replaced whole when it changes.
 
-use tidemill_storage::Retention;
+use tidemill_storage::{KeyCompaction, Retention};
 use tidemill_wire::message::{Quota, ShardState};
 use tidemill_wire::routing::{HashKeyRange, RoutingError, RoutingTable};
 use tidemill_wire::{LaneId, OwnerId, ShardIndex, StreamId, StreamName, Timestamp};
@@ -18,6 +18,8 @@ pub struct Definition {
     pub retention: Retention,
     /// Rates of each shard.
     pub quota: Quota,
+    /// The last record of each key is kept and no other.
+    pub key_compaction: Option<KeyCompaction>,
     /// Grows with each change of the shards.
     pub map_version: u32,
     /// Open and closed shards, by index.
@@ -57,6 +59,8 @@ pub struct Attributes {
     pub retention: Retention,
     /// Rates of each shard.
     pub quota: Quota,
+    /// The last record of each key is kept and no other.
+    pub key_compaction: Option<KeyCompaction>,
     /// Grows with each change of the shards.
     pub map_version: u32,
 }
@@ -67,8 +71,14 @@ impl Definition {
         shards.sort_unstable_by_key(|shard| shard.index);
         let open = shards.iter().filter(|shard| shard.state == ShardState::Open);
         let routing = RoutingTable::new(open.map(|shard| (shard.range, shard.index)))?;
-        let Attributes { id, name, created, retention, quota, map_version } = attributes;
-        Ok(Self { id, name, created, retention, quota, map_version, shards, routing })
+        let Attributes { id, name, created, retention, quota, key_compaction, map_version } = attributes;
+        Ok(Self { id, name, created, retention, quota, key_compaction, map_version, shards, routing })
+    }
+
+    /// How long records are kept, in milliseconds; 0 for no bound.
+    #[must_use]
+    pub fn retention_ms(&self) -> u64 {
+        u64::try_from(self.retention.age.as_millis()).map_or(0, |age| if age == u64::MAX { 0 } else { age })
     }
 
     /// Every shard, by index.

@@ -132,6 +132,7 @@ impl<E: Env> Streams<E> {
         let local = definition.shards().iter().map(|shard| {
             let lane = self.lanes.get(&shard.lane)?;
             lane.adopt(shard.owner, definition.retention);
+            lane.compact_keys(shard.owner, definition.key_compaction);
             let known = before.as_ref().and_then(|stream| stream.local(shard.index));
             let local = known.unwrap_or_else(|| {
                 Rc::new(LocalShard {

@@ -155,7 +155,15 @@ async fn streams(env: &SimEnv, retention: Retention, quota: Quota) -> Streams<Si
     let (lane, _) = Lane::open(env.clone(), config).await.expect("an empty lane");
     let streams = Streams::new(env.clone(), [(LaneId(0), lane)], 10);
     let name = StreamName::new("one").expect("a name");
-    let attributes = Attributes { id: STREAM, name, created: Timestamp(0), retention, quota, map_version: 0 };
+    let attributes = Attributes {
+        id: STREAM,
+        name,
+        created: Timestamp(0),
+        retention,
+        quota,
+        key_compaction: None,
+        map_version: 0,
+    };
     let shard = Shard {
         index: SHARD,
         owner: OwnerId(1),

@@ -10,8 +10,8 @@ use tidemill_wire::Timestamp;
 use crate::{
     env::File,
     limits::{
-        FREED_PARTS, GARBAGE_PARTS, INTERLEAVED_RUN_BYTES, INTERLEAVED_RUNS_PER_OWNER, MERGED_SEGMENTS_MIN,
-        SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES, VICTIMS_MAX,
+        FREED_PARTS, FREED_PARTS_FULL, GARBAGE_PARTS, INTERLEAVED_RUN_BYTES, INTERLEAVED_RUNS_PER_OWNER,
+        MERGED_SEGMENTS_MIN, SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES, VICTIMS_MAX,
     },
     segment::{
         Segment,
@@ -43,7 +43,6 @@ pub(super) struct Candidate {
 pub(super) struct Rules {
     pub(super) now: Timestamp,
     pub(super) output_bytes_max: u64,
-    pub(super) victims_min: usize,
     pub(super) grouping_age: Duration,
     /// The disk is full: whatever can be freed is wanted.
     pub(super) pressed: bool,
@@ -161,6 +160,9 @@ pub(super) fn choose(candidates: &[Candidate], rules: &Rules) -> Option<Choice> 
     let freed_bytes: u64 = candidates.iter().map(freed).sum();
     let garbage = rules.pressed || freed_bytes.saturating_mul(GARBAGE_PARTS) > files_bytes;
     let best = if garbage { best_for_space(candidates, rules, |_| true) } else { None };
+    if rules.pressed {
+        return best;
+    }
     // What was replaced is worth its rewriting wherever that pays, however little of all segments it is: it slows its readers down.
     let replaced = |victims: &Range<usize>| {
         candidates.get(victims.clone()).is_some_and(|victims| victims.iter().any(|victim| victim.is_replaced))
@@ -193,9 +195,9 @@ fn best_for_space(
     concerns: impl Fn(&Range<usize>) -> bool,
 ) -> Option<Choice> {
     let all = (0..candidates.len()).flat_map(|start| windows(candidates, start, rules));
-    let all = all.filter(|(victims, _)| victims.len() >= rules.victims_min && concerns(victims));
-    let worth =
-        all.filter(|(_, window)| window.freed_bytes().saturating_mul(FREED_PARTS) >= window.files_bytes);
+    let all = all.filter(|(victims, _)| concerns(victims));
+    let parts = if rules.pressed { FREED_PARTS_FULL } else { FREED_PARTS };
+    let worth = all.filter(|(_, window)| window.freed_bytes().saturating_mul(parts) >= window.files_bytes);
     let best = worth.max_by(|(_, left), (_, right)| left.score(rules.now).total_cmp(&right.score(rules.now)));
     best.map(|(victims, window)| Choice {
         victims: widened(candidates, victims, window, rules),

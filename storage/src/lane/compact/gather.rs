@@ -33,9 +33,9 @@ pub(super) const POINTS_MAX: u32 = 256;
 pub(super) struct Plan {
     /// In rising order of owners.
     pub(super) parts: Vec<Part>,
-    /// Bytes of all entries of the parts.
-    pub(super) live_bytes: u64,
-    /// The same without the records that go for their keys.
+    /// Bytes of all entries of the parts, by victim.
+    pub(super) live_bytes: Vec<u64>,
+    /// Bytes of all of them without the records that go for their keys.
     pub(super) left_bytes: u64,
     /// No entry was taken before this.
     pub(super) first_time: Timestamp,
@@ -81,19 +81,25 @@ pub(super) async fn gather<E: Env>(
     }
     owners.sort_unstable();
     owners.dedup();
-    let mut plan = Plan { parts: Vec::new(), live_bytes: 0, left_bytes: 0, first_time: Timestamp(u64::MAX) };
+    let mut plan = Plan {
+        parts: Vec::new(),
+        live_bytes: vec![0; victims.len()],
+        left_bytes: 0,
+        first_time: Timestamp(u64::MAX),
+    };
     let bytes_max: u64 = victims.iter().map(|victim| victim.entry_bytes()).sum();
     for batch in owners.chunks(UPKEEP_BATCH) {
         for owner in batch {
             let found = part_of(core, &mut core.state.borrow_mut(), *owner, victims);
             let Some((mut part, surplus)) = found else { continue };
-            let bytes = measure(&mut part, surplus, victims).await?;
-            plan.live_bytes = plan.live_bytes.saturating_add(bytes);
+            let before: u64 = plan.live_bytes.iter().sum();
+            measure(&mut part, surplus, victims, &mut plan.live_bytes).await?;
+            let bytes = plan.live_bytes.iter().sum::<u64>() - before;
             part.key_cut = keys.cut(&core.state.borrow(), *owner, core.env.now());
             let times = part.spans.iter().map(|(_, span)| span.first_time);
             plan.first_time = times.fold(plan.first_time, Timestamp::min);
             plan.parts.push(part);
-            if plan.live_bytes > bytes_max {
+            if plan.live_bytes.iter().sum::<u64>() > bytes_max {
                 let Some((index, _)) = plan.parts.last().and_then(|part| part.spans.last()) else { continue };
                 let expected = format!("points of {bytes_max} bytes of entries at most");
                 let victim = &victims[*index];
@@ -141,8 +147,9 @@ async fn measure<F: File>(
     part: &mut Part,
     surplus: Option<Surplus>,
     victims: &[Rc<Segment<F>>],
-) -> Result<u64, Setback> {
-    let (mut bytes, mut skipped_bytes) = (0_u64, 0_u64);
+    live_bytes: &mut [u64],
+) -> Result<(), Setback> {
+    let mut skipped_bytes = 0_u64;
     let mut surplus = surplus;
     for (index, span) in &part.spans {
         let segment = &victims[*index];
@@ -167,7 +174,7 @@ async fn measure<F: File>(
                     part.skipped += 1;
                 } else {
                     surplus = None;
-                    bytes = bytes.saturating_add(point.bytes());
+                    live_bytes[*index] = live_bytes[*index].saturating_add(point.bytes());
                 }
             }
             at = stop;
@@ -177,7 +184,7 @@ async fn measure<F: File>(
         }
         surplus = None;
     }
-    Ok(bytes)
+    Ok(())
 }
 
 /// Counts the bytes of an owner's entries without the records that go for their keys.

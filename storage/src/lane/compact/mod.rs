@@ -12,7 +12,8 @@ use std::{collections::BTreeMap, rc::Rc, time::Duration};
 use super::{
     blame::damaged_points,
     core::{Core, FileOf, SegmentOf},
-    preparer::{name_file, take_recyclable},
+    preparer::name_file,
+    reserve,
     sealer::{drop_contents, write_footer},
     signal::{give_way, until},
     upkeep::is_dead,
@@ -20,9 +21,9 @@ use super::{
 use crate::{
     env::{Disk, Env, File},
     error::{Damage, DiskError, FetchError},
-    limits::{FREED_PARTS, RESERVE_PARTS, SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES},
+    limits::{FREED_PARTS, FREED_PARTS_FULL, SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES},
     owner_map::OWNER_MAP_PARTS,
-    segment::{Place, SegmentId, reserve_path},
+    segment::{Measured, Place, Segment, SegmentId, footer::OwnerRow},
 };
 
 mod choice;
@@ -44,6 +45,8 @@ enum Setback {
     Damaged { segment: SegmentId, damage: Damage },
     /// Copied, it would take about as much.
     Futile,
+    /// What is live was measured now, and is too much for one segment.
+    TooMuch,
     /// The lane stops.
     Stopped,
 }
@@ -67,17 +70,21 @@ impl Setback {
 }
 
 /// What the compactor keeps from one attempt to the next.
-struct Memory<E: Env> {
-    /// A file to write to when the disk has no room for another one.
-    reserve: Option<FileOf<E>>,
-    /// A run has this many segments at least: more than one is what the reserve is for.
-    victims_min: usize,
-    reserve_id: SegmentId,
-    /// A result may have this many bytes; fewer from one attempt to the next on a full disk.
+struct Memory {
+    /// A result may have this many bytes; fewer from one attempt to the next where there is no room.
     output_bytes_max: u64,
     /// Segments not to be taken while they have so many live payload bytes; `None` for never again.
     avoided: BTreeMap<SegmentId, Option<u64>>,
+    /// Payload bytes by segment that are over their owners' retention, though the spans that they are in are not, and when that was seen.
+    overdue: BTreeMap<SegmentId, u64>,
+    overdue_seen: Option<Duration>,
     keys: Keys,
+}
+
+impl Memory {
+    fn overdue_in(&self, segment: SegmentId) -> u64 {
+        self.overdue.get(&segment).copied().unwrap_or(0)
+    }
 }
 
 pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
@@ -85,11 +92,10 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
         return;
     }
     let mut memory = Memory {
-        reserve: None,
-        reserve_id: 0,
-        victims_min: 1,
-        output_bytes_max: output_bytes_max(&core.config),
+        output_bytes_max: 0,
         avoided: BTreeMap::new(),
+        overdue: BTreeMap::new(),
+        overdue_seen: None,
         keys: Keys::default(),
     };
     loop {
@@ -100,20 +106,16 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
             std::mem::take(&mut core.state.borrow_mut().compaction_due).then_some(true)
         };
         if !until(&core.signals.compactor, due).await {
-            break;
+            return;
         }
-        keep_reserve(&core, &mut memory).await;
-        core.state.borrow_mut().reserve_wanted = false;
-        core.signals.preparer.notify();
-        memory.output_bytes_max = output_bytes_max(&core.config);
-        memory.victims_min = 1;
+        memory.output_bytes_max = core.config.segment_bytes;
         memory.avoided.retain(|id, _| core.state.borrow().segment(*id).is_some());
-        // Without its reserve it waits until upkeep has retired what the reserve was used for.
-        while !core.state.borrow().reserve_wanted && may_go_on(&core).await {
-            let (victims, done) = match look(&core, &memory).await {
+        while may_go_on(&core).await {
+            let (victims, done) = match look(&core, &mut memory).await {
+                // Where the reserve was used, upkeep makes it anew of what is free now, and comes back.
                 Some((victims, motive)) => {
                     let done = compact(&core, &mut memory, &victims, motive).await;
-                    (victims, done.map(|()| true))
+                    (victims, done.map(|room| room == Room::Found))
                 }
                 // Nothing is worth to be rewritten: there is time to look for what could go for its key.
                 None => (Vec::new(), memory.keys.advance(&core).await),
@@ -126,38 +128,6 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
             match give_up(&core, &mut memory, &victims, setback) {
                 Next::Look => {}
                 Next::Wait | Next::End => break,
-            }
-        }
-    }
-    if let Some(reserve) = memory.reserve.take() {
-        drop(reserve);
-        // What cannot be removed now is removed by the next start.
-        let _ = core.env.disk().remove(reserve_path(&core.config.directory, memory.reserve_id)).await;
-    }
-}
-
-/// Makes the reserve while there is room for it, or takes the room of a retired segment on a full disk: it is what frees more.
-async fn keep_reserve<E: Env>(core: &Core<E>, memory: &mut Memory<E>) {
-    let bytes = (core.config.segment_bytes / RESERVE_PARTS).next_multiple_of(4096).max(4 * 4096);
-    for _ in 0..2 {
-        if memory.reserve.is_some() || core.is_over() {
-            return;
-        }
-        memory.reserve_id = new_id(core);
-        let path = reserve_path(&core.config.directory, memory.reserve_id);
-        match core.env.disk().create(path, bytes).await {
-            Ok(file) => memory.reserve = Some(file),
-            Err(error) if error.is_full() => {
-                let Some(retired) = take_recyclable(core) else { return };
-                let path = retired.path.clone();
-                drop(retired);
-                if core.env.disk().remove(path).await.is_err() {
-                    return;
-                }
-            }
-            Err(error) => {
-                tracing::warn!(lane = core.config.lane.0, %error, "no reserve for compaction");
-                return;
             }
         }
     }
@@ -187,14 +157,11 @@ enum Next {
     End,
 }
 
-fn give_up<E: Env>(
-    core: &Core<E>,
-    memory: &mut Memory<E>,
-    victims: &[SegmentOf<E>],
-    setback: Setback,
-) -> Next {
+fn give_up<E: Env>(core: &Core<E>, memory: &mut Memory, victims: &[SegmentOf<E>], setback: Setback) -> Next {
     let lane = core.config.lane.0;
-    core.state.borrow_mut().stats.compaction_setbacks += 1;
+    if !matches!(setback, Setback::TooMuch) {
+        core.state.borrow_mut().stats.compaction_setbacks += 1;
+    }
     match setback {
         Setback::Stopped => Next::End,
         Setback::Futile => {
@@ -207,11 +174,11 @@ fn give_up<E: Env>(
             memory.avoided.insert(segment, None);
             Next::Look
         }
+        Setback::TooMuch => Next::Look,
         Setback::Disk(error) if error.is_full() => {
             // Less may fit, and the less frees room for more.
             let (before, half) = (memory.output_bytes_max, memory.output_bytes_max / 2);
-            memory.victims_min = 2;
-            let reserve = memory.reserve.as_ref().map_or(0, File::bytes);
+            let reserve = core.state.borrow().reserve.bytes();
             memory.output_bytes_max = if reserve < before { half.max(reserve) } else { half };
             if memory.output_bytes_max > SEGMENT_HEADER_BYTES + SEGMENT_TRAILER_BYTES {
                 return Next::Look;
@@ -227,8 +194,16 @@ fn give_up<E: Env>(
 }
 
 /// Chooses what to rewrite next, if anything.
-async fn look<E: Env>(core: &Core<E>, memory: &Memory<E>) -> Option<(Vec<SegmentOf<E>>, Motive)> {
-    let overdue = overdue(core).await;
+async fn look<E: Env>(core: &Core<E>, memory: &mut Memory) -> Option<(Vec<SegmentOf<E>>, Motive)> {
+    let pressed = is_pressed(core);
+    if pressed
+        || memory
+            .overdue_seen
+            .is_none_or(|seen| core.env.monotonic().saturating_sub(seen) >= core.config.upkeep_interval)
+    {
+        memory.overdue = overdue(core).await;
+        memory.overdue_seen = Some(core.env.monotonic());
+    }
     let (segments, candidates): (Vec<SegmentOf<E>>, Vec<Candidate>) = {
         let state = core.state.borrow();
         let sealed = |segment: &&SegmentOf<E>| {
@@ -238,7 +213,7 @@ async fn look<E: Env>(core: &Core<E>, memory: &Memory<E>) -> Option<(Vec<Segment
         segments.sort_unstable_by_key(|segment| segment.place().first);
         let candidate = |segment: SegmentOf<E>| {
             let replaced = memory.keys.replaced_in(segment.id);
-            let overdue = overdue.get(&segment.id).copied().unwrap_or(0);
+            let overdue = memory.overdue_in(segment.id);
             let mut candidate = Candidate::of(&segment, overdue.saturating_add(replaced))?;
             candidate.is_replaced = replaced > 0;
             let avoided = memory.avoided.get(&segment.id);
@@ -252,9 +227,8 @@ async fn look<E: Env>(core: &Core<E>, memory: &Memory<E>) -> Option<(Vec<Segment
     let rules = Rules {
         now: core.env.now(),
         output_bytes_max: memory.output_bytes_max,
-        victims_min: memory.victims_min,
         grouping_age: core.config.grouping_age,
-        pressed: core.state.borrow().no_room,
+        pressed,
     };
     let Choice { victims, motive } = choose(&candidates, &rules)?;
     Some((segments.get(victims)?.to_vec(), motive))
@@ -278,36 +252,52 @@ async fn overdue<E: Env>(core: &Core<E>) -> BTreeMap<SegmentId, u64> {
     overdue
 }
 
+/// Whether the disk is full, so that whatever can be freed is wanted.
+fn is_pressed<E: Env>(core: &Core<E>) -> bool {
+    let state = core.state.borrow();
+    state.no_room || state.reserve.is_lacking()
+}
+
+/// Where an output was written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// Where there was room.
+    Found,
+    /// Into the reserve.
+    Reserved,
+}
+
 /// Rewrites neighbours.
 async fn compact<E: Env>(
     core: &Core<E>,
-    memory: &mut Memory<E>,
+    memory: &mut Memory,
     victims: &[SegmentOf<E>],
     motive: Motive,
-) -> Result<(), Setback> {
+) -> Result<Room, Setback> {
     let plan = gather::gather(core, &memory.keys, victims).await?;
+    let known = measure(memory, victims, &plan);
     if plan.parts.is_empty() {
         return Err(Setback::Futile);
     }
-    let victims_bytes: u64 = victims.iter().map(|victim| victim.bytes()).sum();
-    let freed = victims_bytes.saturating_sub(plan.output_bytes());
-    if motive == Motive::Garbage && freed < victims_bytes / (2 * FREED_PARTS) {
+    let (victims_bytes, bytes): (u64, u64) =
+        (victims.iter().map(|victim| victim.bytes()).sum(), plan.output_bytes());
+    // What has to go for its key is rewritten whatever it comes to: the choice was made by size already.
+    if bytes > memory.output_bytes_max && motive != Motive::Replaced {
+        return Err(if known { Setback::Futile } else { Setback::TooMuch });
+    }
+    let parts = 2 * if is_pressed(core) { FREED_PARTS_FULL } else { FREED_PARTS };
+    if motive == Motive::Garbage && victims_bytes.saturating_sub(bytes) < victims_bytes / parts {
         return Err(Setback::Futile);
     }
     let id = new_id(core);
-    let (Some(first), Some(last)) = (victims.first(), victims.last()) else { return Ok(()) };
+    let (Some(first), Some(last)) = (victims.first(), victims.last()) else { return Ok(Room::Found) };
     let covers = Place { first: first.place().first, last: last.place().last };
-    // The reserve goes only where it brings back more than a segment for the log: a part of that is the next reserve.
-    let (mut none, worthwhile) = (None, victims.len() > 1);
-    let reserve = if worthwhile { &mut memory.reserve } else { &mut none };
-    let mut segment = output::create(core, id, covers, plan.output_bytes(), reserve).await?;
+    // Each use of the reserve leaves more room than there was, so it can always be made whole again of it.
+    let (mut segment, room) = output::create(core, id, covers, bytes, bytes < victims_bytes).await?;
     let (rows, copied) = match write(core, &segment, &plan, &memory.keys, victims).await {
         Ok(written) => written,
         Err(setback) => {
-            let path = segment.path.clone();
-            drop(segment);
-            // What cannot be removed now is removed by the next start.
-            let _ = core.env.disk().remove(path).await;
+            discard(core, segment, room).await;
             return Err(setback);
         }
     };
@@ -320,7 +310,6 @@ async fn compact<E: Env>(
         }
     }
     drop_contents(&segment).await;
-    core.state.borrow_mut().reserve_wanted = memory.reserve.is_none();
     install::install(core, victims, segment, &rows).await;
     memory.keys.rewritten(victims, &copied.relieved);
     let mut state = core.state.borrow_mut();
@@ -329,17 +318,39 @@ async fn compact<E: Env>(
     state.newly_sealed = true;
     drop(state);
     core.signals.upkeep.notify();
-    Ok(())
+    Ok(room)
+}
+
+/// Tells the segments what of them is live, to the byte: the next choice begins from there. Returns whether all of them knew it.
+fn measure<F: File>(memory: &Memory, victims: &[Rc<Segment<F>>], plan: &gather::Plan) -> bool {
+    let mut known = true;
+    for (victim, entry_bytes) in victims.iter().zip(&plan.live_bytes) {
+        let payload_bytes = victim.live_payload_bytes.get().saturating_sub(memory.overdue_in(victim.id));
+        let measured = Measured { payload_bytes, entry_bytes: *entry_bytes };
+        known &= victim.measured.replace(Some(measured)) == Some(measured);
+    }
+    known
+}
+
+/// Removes an output that came to nothing.
+async fn discard<E: Env>(core: &Core<E>, segment: Segment<FileOf<E>>, room: Room) {
+    let (path, file) = (segment.path.clone(), segment.file.clone());
+    drop(segment);
+    if room == Room::Reserved && reserve::put_back(core, file).await.is_ok() {
+        return;
+    }
+    // What cannot be removed now is removed by the next start.
+    let _ = core.env.disk().remove(path).await;
 }
 
 /// Copies what is live and seals the copy.
 async fn write<E: Env>(
     core: &Core<E>,
-    segment: &crate::segment::Segment<FileOf<E>>,
+    segment: &Segment<FileOf<E>>,
     plan: &gather::Plan,
     keys: &Keys,
     victims: &[SegmentOf<E>],
-) -> Result<(Vec<crate::segment::footer::OwnerRow>, Copied), Setback> {
+) -> Result<(Vec<OwnerRow>, Copied), Setback> {
     let copied = output::copy(core, segment, plan, keys, victims).await?;
     // The points said where entries end and which are over their time. Now that all of them were read, they must prove to be right.
     for victim in victims {
@@ -353,9 +364,4 @@ async fn write<E: Env>(
 /// How long a step of so many bytes takes within the budget.
 fn time_of(bytes: u64, bytes_per_second: u64) -> Duration {
     Duration::from_secs_f64(bytes as f64 / bytes_per_second as f64)
-}
-
-/// A little more than a segment: one that is full and live to the last entry can be grouped, whose points are then bounded less exactly.
-fn output_bytes_max(config: &crate::config::LaneConfig) -> u64 {
-    config.segment_bytes + config.segment_bytes / 8
 }

@@ -12,9 +12,10 @@ use tidemill_wire::{
 use super::{
     super::{
         core::{Core, FileOf, SegmentOf},
+        reserve,
         signal::give_way,
     },
-    Setback,
+    Room, Setback,
     gather::{Part, Plan},
     keys::Keys,
     may_go_on, time_of,
@@ -27,24 +28,22 @@ use crate::{
     segment::{Place, Segment, SegmentId, compacting_path},
 };
 
-/// Makes the file. A full disk is met here, and `reserve` is used then if it is large enough.
+/// Makes the file. A full disk is met here, and the reserve is used then if it may be and is large enough.
 pub(super) async fn create<E: Env>(
     core: &Core<E>,
     id: SegmentId,
     covers: Place,
     bytes: u64,
-    reserve: &mut Option<FileOf<E>>,
-) -> Result<Segment<FileOf<E>>, Setback> {
+    reserved: bool,
+) -> Result<(Segment<FileOf<E>>, Room), Setback> {
     let path = compacting_path(&core.config.directory, id);
-    let file = match core.env.disk().create(path.clone(), bytes).await {
-        Err(error) if error.is_full() => {
-            let file = reserve.take_if(|file| file.bytes() >= bytes).ok_or(error)?;
-            core.env.disk().rename(&file, path.clone()).await?;
-            file
+    let (file, room) = match core.env.disk().create(path.clone(), bytes).await {
+        Err(error) if error.is_full() && reserved => {
+            (reserve::take(core, bytes, path.clone()).await?.ok_or(error)?, Room::Reserved)
         }
-        created => created?,
+        created => (created?, Room::Found),
     };
-    Ok(Segment { covers: Some(covers), ..Segment::empty(id, path, file) })
+    Ok((Segment { covers: Some(covers), ..Segment::empty(id, path, file) }, room))
 }
 
 /// What a copy came to.

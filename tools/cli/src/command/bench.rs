@@ -32,8 +32,14 @@ enum What {
     #[command(flatten)]
     Load(Load),
     /// Measure what this machine can do without a server.
+    #[command(after_help = "Examples:
+  tidemill bench ceiling socket
+  tidemill bench ceiling disk --directory /var/lib/tidemill")]
     Ceiling(CeilingCommand),
     /// Show what changed from one run to another, from what --json has printed.
+    #[command(after_help = "Examples:
+  tidemill bench produce --json > before.json
+  tidemill bench compare before.json after.json")]
     Compare(Compare),
 }
 

@@ -1,6 +1,7 @@
 //! `tidemill log`: looks at the files of a data directory while no server runs on it.
 
 mod listing;
+mod repair;
 mod report;
 
 use std::fs::File;
@@ -16,9 +17,9 @@ use crate::output::{Output, note};
 
 use report::{Report, Size};
 
-/// Look at the log files of a data directory, offline.
+/// Look at the log files of a data directory, offline, and repair them.
 ///
-/// Nothing is changed and no right to write is needed.
+/// Nothing is changed and no right to write is needed, but for repair --apply.
 #[derive(Debug, Args)]
 pub(crate) struct Log {
     #[command(subcommand)]
@@ -56,6 +57,24 @@ enum Action {
         #[command(flatten)]
         place: Place,
     },
+    /// Bring a damaged lane back, with everything that can still be read; only with --apply, else tell what that would do.
+    ///
+    /// Entries of a damaged segment are copied to a new one in its place, and the original is moved aside, never changed. Says which
+    /// sequence numbers of which owners have lost their records: readers pass over them, and they are not given out again. The server must be down.
+    /// Exit code 5 if something is damaged and --apply was not given, or if no repair is possible.
+    #[command(after_help = "Examples:
+  tidemill log repair /var/lib/tidemill
+  tidemill log repair /var/lib/tidemill --lane 2 --apply")]
+    Repair {
+        #[command(flatten)]
+        place: Place,
+        /// Do it.
+        #[arg(long)]
+        apply: bool,
+        /// Where damaged originals go, on the same file system; beside the lane as lane-NNN.damaged if not given.
+        #[arg(long, value_name = "DIR")]
+        aside: Option<PathBuf>,
+    },
 }
 
 #[derive(Clone, Debug, Args)]
@@ -70,6 +89,7 @@ struct Place {
 impl Log {
     pub(crate) fn run(&self, output: Output) -> Outcome {
         match &self.action {
+            Action::Repair { place, apply, aside } => repair::run(place, aside.as_deref(), *apply, output),
             Action::Inspect { place, entries: true, .. } => listing::print(place, output),
             Action::Inspect { place, owners, entries: false } => {
                 let size = if *owners { Size::Owners } else { Size::Segments };

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
-use tidemill_client::{Admin, ErrorCode, Settings, StreamName};
+use tidemill_client::{Admin, ErrorCode, KeyCompaction, Settings, StreamDescription, StreamName};
 
 use super::block_on;
 use crate::connection::{connect, request_failed};
-use crate::failure::Outcome;
+use crate::failure::{CommandError, Exit, Outcome};
 use crate::output::{Output, Table};
 use crate::quantity::{parse_bytes, parse_span, show_span};
 use crate::time::show_time;
@@ -60,10 +60,11 @@ enum Action {
         name: StreamName,
     },
     /// Change a stream's settings.
-    #[command(group = ArgGroup::new("change").args(["retention", "retention_bytes", "quota"]).multiple(true).required(true))]
+    #[command(group = ArgGroup::new("change").args(["retention", "retention_bytes", "quota", "compact", "tombstone_age"]).multiple(true).required(true))]
     #[command(after_help = "Examples:
   tidemill stream update logs --retention 48h
-  tidemill stream update logs --quota write=5MB       other rates stay")]
+  tidemill stream update logs --quota write=5MB       other rates stay
+  tidemill stream update state --compact keys")]
     Update {
         /// The stream.
         name: StreamName,
@@ -87,8 +88,8 @@ enum Action {
 /// What can be chosen for a stream; what is left out stays, or is the server's default.
 #[derive(Clone, Debug, Args)]
 struct Changes {
-    /// How long records are kept at least, as in 24h or 7d.
-    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    /// How long records are kept at least, as in 24h or 7d; with --compact keys also `forever`, which a new stream has then.
+    #[arg(long, value_name = "SPAN", value_parser = parse_retention)]
     retention: Option<Duration>,
     /// How many bytes each shard keeps, as in 10GiB; 0 for no bound.
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
@@ -97,6 +98,54 @@ struct Changes {
     /// stays as it is; of a new stream it is off.
     #[arg(long, value_name = "RATES")]
     quota: Option<QuotaRule>,
+    /// `keys` keeps the last record of each key and removes those before it some time after; records without a key stay, and one
+    /// without data removes its key in the end. `off` keeps all records for their time.
+    #[arg(long, value_name = "WHAT")]
+    compact: Option<Compact>,
+    /// How long a record without data is kept before its key is gone, so that readers learn of it; 24h by default.
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    tombstone_age: Option<Duration>,
+}
+
+/// What is compacted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Compact {
+    Keys,
+    Off,
+}
+
+/// A tombstone's time when it is not given.
+const TOMBSTONE_AGE: Duration = Duration::from_secs(24 * 3_600);
+
+/// A span of time, or none: 0 stands for no bound.
+fn parse_retention(text: &str) -> Result<Duration, String> {
+    if text.trim() == "forever" { Ok(Duration::ZERO) } else { parse_span(text) }
+}
+
+impl Changes {
+    /// What is asked for, with the present description for what a part of a setting leaves out.
+    fn key_compaction(&self, present: Option<&StreamDescription>) -> Outcome<Option<KeyCompaction>> {
+        let before = present.map_or(KeyCompaction::Off, |stream| stream.key_compaction);
+        let is_on = match self.compact {
+            Some(compact) => compact == Compact::Keys,
+            None => before != KeyCompaction::Off,
+        };
+        match (is_on, self.tombstone_age, self.compact) {
+            (false, Some(_), _) => {
+                Err(CommandError::new(Exit::Usage, "--tombstone-age needs --compact keys"))
+            }
+            (_, None, None) => Ok(None),
+            (false, None, Some(_)) => Ok(Some(KeyCompaction::Off)),
+            (true, age, _) => {
+                let present = match before {
+                    KeyCompaction::On { tombstone_ms } => tombstone_ms,
+                    KeyCompaction::Off => milliseconds(TOMBSTONE_AGE),
+                };
+                let tombstone_ms = age.map_or(present, milliseconds);
+                Ok(Some(KeyCompaction::On { tombstone_ms }))
+            }
+        }
+    }
 }
 
 /// A line of the list.
@@ -142,6 +191,7 @@ async fn create(
         retention_ms: changes.retention.map(milliseconds),
         retention_bytes: changes.retention_bytes,
         quota: changes.quota.map(|rule| rule.over(tidemill_client::Quota::OFF)),
+        key_compaction: changes.key_compaction(None)?,
     };
     let created = match admin.create_stream(name, shards, settings).await {
         Err(error) if if_missing && error.code() == Some(ErrorCode::StreamExists) => {
@@ -158,10 +208,12 @@ async fn update(admin: &Admin, name: &StreamName, changes: &Changes, output: Out
         retention_ms: changes.retention.map(milliseconds),
         retention_bytes: changes.retention_bytes,
         quota: None,
+        key_compaction: None,
     };
-    if let Some(rule) = changes.quota {
+    if changes.quota.is_some() || changes.compact.is_some() || changes.tombstone_age.is_some() {
         let present = admin.describe_stream(name).await.map_err(|error| request_failed(&error))?;
-        settings.quota = Some(rule.over(present.quota));
+        settings.quota = changes.quota.map(|rule| rule.over(present.quota));
+        settings.key_compaction = changes.key_compaction(Some(&present))?;
     }
     let updated = admin.update_stream(name, settings).await.map_err(|error| request_failed(&error))?;
     output.print(&Description::from(&updated), |description| description.summary())
@@ -182,7 +234,7 @@ async fn list(admin: &Admin, output: Output) -> Outcome {
     output.print(&listed, |listed| {
         let mut table = Table::new(["NAME", ">SHARDS", ">RETENTION", "CREATED"]);
         for stream in listed {
-            let retention = show_span(Duration::from_millis(stream.retention_ms));
+            let retention = show_retention(stream.retention_ms);
             table.row([stream.name.clone(), stream.shards.to_string(), retention, stream.created.clone()]);
         }
         table.render()
@@ -205,6 +257,11 @@ async fn delete(admin: &Admin, names: &[StreamName], if_present: bool, output: O
     // What is gone is told also when another one could not be deleted.
     let text = if deleted.is_empty() { String::new() } else { format!("deleted {}", deleted.join(" ")) };
     outcome.and(output.print(&serde_json::json!({ "deleted": deleted }), |_| text))
+}
+
+/// A retention by age, where 0 stands for no bound.
+fn show_retention(retention_ms: u64) -> String {
+    if retention_ms == 0 { "forever".to_owned() } else { show_span(Duration::from_millis(retention_ms)) }
 }
 
 fn milliseconds(span: Duration) -> u64 {

@@ -36,7 +36,8 @@ const FAILPOINTS: &[&str] = &[
     "before:remove:segment:1",
     "after:remove:segment:1",
     // Compaction.
-    "after:create:reserve:1",
+    "before:resize:reserve:1",
+    "after:resize:reserve:1",
     "before:create:compacting:1",
     "after:create:compacting:1",
     "amid:write:compacting:1",

@@ -8,6 +8,7 @@ mod crash;
 mod disk_full;
 mod failpoint;
 mod following;
+mod keys;
 mod lifecycle;
 mod mistakes;
 mod offline;

@@ -1,6 +1,8 @@
 //! From received messages to answers.
 
-use super::super::{DecodeError, DecodeReason, ErrorCode, Failure, Quota, ShardState, bounded, verified};
+use super::super::{
+    DecodeError, DecodeReason, ErrorCode, Failure, KeyCompaction, Quota, ShardState, bounded, verified,
+};
 use super::{
     Appended, Fetched, NO_PARENT, Placement, Response, ResponseBody, RoutedAppend, ShardDescription,
     StreamDescription, StreamSummary, SubscriptionEnded, Welcome,
@@ -80,6 +82,7 @@ impl StreamDescription {
             quota: Quota::decode(stream.quota()),
             map_version: stream.map_version(),
             shards: stream.shards().iter().map(ShardDescription::decode).collect::<Result<_, _>>()?,
+            key_compaction: KeyCompaction::decode(stream.compact_keys(), stream.tombstone_ms()),
         })
     }
 }

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use flatbuffers::{UnionWIPOffset, WIPOffset};
 
-use super::super::{Builder, Encoder, Failure, bounded, shape};
+use super::super::{Builder, Encoder, Failure, KeyCompaction, bounded, shape};
 use super::{
     Appended, Fetched, NO_PARENT, Placement, Response, ResponseBody, RoutedAppend, ShardDescription,
     StreamDescription, StreamSummary, SubscriptionEnded, Welcome,
@@ -92,6 +92,11 @@ impl StreamDescription {
             quota: Some(&quota),
             map_version: self.map_version,
             shards,
+            compact_keys: self.key_compaction != KeyCompaction::Off,
+            tombstone_ms: match self.key_compaction {
+                KeyCompaction::On { tombstone_ms } => tombstone_ms,
+                KeyCompaction::Off => 0,
+            },
         };
         fb::StreamDescription::create(b, &args).as_union_value()
     }

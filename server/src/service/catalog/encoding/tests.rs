@@ -20,6 +20,7 @@ fn sample() -> Stream {
             write_records_per_second: 1_000,
             read_bytes_per_second: 0,
         },
+        key_compaction: None,
         map_version: 2,
         shards: vec![Shard {
             index: ShardIndex(3),
@@ -58,6 +59,12 @@ fn the_bytes_are_those_of_the_format_page() {
         "ffffffff",
     );
     assert_eq!(hex(&encode_stream(&sample())), stream);
+    let keyed = Stream {
+        key_compaction: Some(KeyCompaction { tombstone_age: Duration::from_millis(0x0102) }),
+        ..sample()
+    };
+    assert_eq!(hex(&encode_stream(&keyed)), format!("02{}0201000000000000", &stream[2..]));
+    assert_eq!(decode_stream(&encode_stream(&keyed)), Ok(keyed));
     assert_eq!(hex(&encode_node(NODE)), "01efcdab896745230103000000");
     let counters = Counters { next_stream: 8, next_owner: 10 };
     assert_eq!(hex(&encode_counters(counters)), "0108000000000000000a00000000000000");
@@ -108,6 +115,7 @@ prop_compose! {
         (id, created, age_ms, bytes) in any::<(u64, u64, u64, u64)>(),
         (write_bytes_per_second, write_records_per_second, read_bytes_per_second) in any::<(u64, u64, u64)>(),
         map_version: u32,
+        tombstone_ms: Option<u64>,
         name in "[a-zA-Z0-9_.-]{1,128}",
         shards in prop::collection::vec(shard(), 0..20),
     ) -> Stream {
@@ -117,6 +125,7 @@ prop_compose! {
             created: Timestamp(created),
             retention: Retention { age: Duration::from_millis(age_ms), bytes: Some(bytes).filter(|bytes| *bytes > 0) },
             quota: Quota { write_bytes_per_second, write_records_per_second, read_bytes_per_second },
+            key_compaction: tombstone_ms.map(|ms| KeyCompaction { tombstone_age: Duration::from_millis(ms) }),
             map_version,
             shards,
         }

@@ -12,7 +12,7 @@ const DEFAULTS: StreamDefaults = StreamDefaults {
 
 /// What settings come to, or which one is refused.
 fn check(settings: Settings, expected: Result<(u64, Option<u64>, Quota), &str>) {
-    let settled = settle(DEFAULTS, settings);
+    let settled = settle(DEFAULTS, false, settings);
     let shown = settled.map(|(retention, quota)| (millis(retention.age), retention.bytes, quota));
     assert_eq!(shown.map_err(|error| error.setting), expected);
 }
@@ -23,7 +23,12 @@ fn what_is_not_given_stays() {
     let quota =
         Quota { write_bytes_per_second: 1, write_records_per_second: 0, read_bytes_per_second: RATE_MAX };
     check(Settings { quota: Some(quota), ..Settings::default() }, Ok((86_400_000, None, quota)));
-    let settings = Settings { retention_ms: Some(60_000), retention_bytes: Some(1 << 20), quota: None };
+    let settings = Settings {
+        retention_ms: Some(60_000),
+        retention_bytes: Some(1 << 20),
+        quota: None,
+        key_compaction: None,
+    };
     check(settings, Ok((60_000, Some(1 << 20), Quota::OFF)));
     check(Settings { retention_bytes: Some(0), ..Settings::default() }, Ok((86_400_000, None, Quota::OFF)));
 }
@@ -56,7 +61,7 @@ fn what_is_out_of_range_is_refused() {
 #[test]
 fn a_refusal_names_value_and_range() {
     let settings = Settings { retention_bytes: Some(7), ..Settings::default() };
-    let error = settle(DEFAULTS, settings).expect_err("7 bytes are too few");
+    let error = settle(DEFAULTS, false, settings).expect_err("7 bytes are too few");
     let expected =
         "retention_bytes = 7 is out of range: expected 1048576 to 1152921504606846976, or 0 for no limit";
     assert_eq!(error.to_string(), expected);
@@ -85,4 +90,25 @@ proptest! {
         }
         prop_assert!(per_lane.iter().max().unwrap() - per_lane.iter().min().unwrap() <= 1);
     }
+}
+
+#[test]
+fn a_stream_that_keeps_the_last_record_of_each_key_may_keep_it_forever() {
+    let forever = Settings { retention_ms: Some(0), ..Settings::default() };
+    let (retention, _) = settle(DEFAULTS, true, forever).expect("no bound");
+    assert_eq!(retention.age, RETENTION_AGE_FOREVER);
+    let present = StreamDefaults { retention, ..DEFAULTS };
+    assert_eq!(settle(present, true, Settings::default()).map(|settled| settled.0), Ok(retention));
+    let error = settle(present, false, Settings::default()).expect_err("all records for ever are too much");
+    assert_eq!(error.setting, "retention_ms");
+}
+
+#[test]
+fn key_compaction_is_changed_as_a_whole() {
+    let policy = |ms| Some(KeyCompaction { tombstone_age: Duration::from_millis(ms) });
+    let on = |tombstone_ms| Some(KeySetting::On { tombstone_ms });
+    assert_eq!(settle_keys(policy(5), None), Ok(policy(5)));
+    assert_eq!(settle_keys(policy(5), on(0)), Ok(policy(0)));
+    assert_eq!(settle_keys(policy(5), Some(KeySetting::Off)), Ok(None));
+    assert_eq!(settle_keys(None, on(u64::MAX)).expect_err("over a year").setting, "tombstone_ms");
 }

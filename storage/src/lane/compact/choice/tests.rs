@@ -22,7 +22,6 @@ fn rules() -> Rules {
     Rules {
         now: Timestamp(100_000),
         output_bytes_max: 18 * MIB,
-        victims_min: 1,
         grouping_age: Duration::from_secs(10),
         pressed: false,
     }

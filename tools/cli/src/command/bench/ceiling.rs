@@ -24,8 +24,12 @@ pub(super) struct CeilingCommand {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Bytes over loopback: to a sink that copies them into resident memory with a CRC-32, and from such memory.
+    #[command(after_help = "Examples:
+  tidemill bench ceiling socket --duration 10s")]
     Socket,
     /// Sequential writes with a flush, over extents that were written before, and the flush of a small write.
+    #[command(after_help = "Examples:
+  tidemill bench ceiling disk --directory /var/lib/tidemill")]
     Disk {
         /// A directory on the disk that is meant.
         #[arg(long, value_name = "DIR", default_value = ".")]

@@ -209,6 +209,7 @@ impl From<&SegmentReport> for Segment {
                 SegmentState::Spare => "spare",
                 SegmentState::Superseded => "superseded",
                 SegmentState::Preparing => "preparing",
+                SegmentState::Reserve => "reserve",
                 SegmentState::Unreadable => "unreadable",
             },
             covers: segment.covers,

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use tidemill_client::{Quota, ShardDescription, ShardState, StreamDescription};
+use tidemill_client::{KeyCompaction, Quota, ShardDescription, ShardState, StreamDescription};
 
-use super::quota::show_quota;
+use super::{quota::show_quota, show_retention};
 use crate::output::Table;
 use crate::quantity::{show_bytes, show_count, show_counted, show_span};
 use crate::time::show_time;
@@ -20,7 +20,15 @@ pub(super) struct Description {
     /// 0 for no bound.
     retention_bytes: u64,
     quota: Rates,
+    /// What is compacted, and how long a record without data is kept then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compact_keys: Option<Tombstones>,
     shards: Vec<Shard>,
+}
+
+#[derive(Serialize)]
+struct Tombstones {
+    tombstone_ms: u64,
 }
 
 /// 0 turns a rate off.
@@ -58,6 +66,10 @@ impl From<&StreamDescription> for Description {
                 write_bytes_per_second: stream.quota.write_bytes_per_second,
                 write_records_per_second: stream.quota.write_records_per_second,
                 read_bytes_per_second: stream.quota.read_bytes_per_second,
+            },
+            compact_keys: match stream.key_compaction {
+                KeyCompaction::On { tombstone_ms } => Some(Tombstones { tombstone_ms }),
+                KeyCompaction::Off => None,
             },
             shards: stream.shards.iter().map(Shard::from).collect(),
         }
@@ -139,11 +151,15 @@ impl Description {
     }
 
     fn retention(&self) -> String {
-        let age = show_span(Duration::from_millis(self.retention_ms));
-        if self.retention_bytes == 0 {
-            return age;
+        let mut text = show_retention(self.retention_ms);
+        if self.retention_bytes != 0 {
+            text.push_str(&format!(" or {} in each shard", show_bytes(self.retention_bytes)));
         }
-        format!("{age} or {} in each shard", show_bytes(self.retention_bytes))
+        if let Some(Tombstones { tombstone_ms }) = self.compact_keys {
+            let age = show_span(Duration::from_millis(tombstone_ms));
+            text.push_str(&format!(", of each key the last record, tombstones {age}"));
+        }
+        text
     }
 
     fn quota_text(&self) -> String {

@@ -1,0 +1,301 @@
+//! Repair: makes a lane that recovery refuses one that it opens, with everything that can still be read.
+//!
+//! Owns the order of the steps: find the damaged segments, salvage their entries, write these to a segment of version 2 that takes the same place in the
+//! log, name it, and only then put the original aside. Promises that nothing is changed unless it is asked to, that no original is ever
+//! written to or removed, that sequence numbers which may have been given out are not given out again, and that a crash between two steps leaves a lane
+//! that the next repair finishes. What is lost is stated in the log by entries that take numbers without a record, so everything before a gap
+//! stays. Leaves out who may have the lane open: the caller holds the data directory's lock.
+
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use tidemill_wire::{LaneId, OwnerId, SequenceNumber};
+
+use crate::{
+    config::LaneConfig,
+    env::{Access, Disk, Env},
+    error::{Cause, DiskError},
+    inspect::{Finding, LaneReport, SegmentReport, SegmentState, Severity, verify},
+    segment::{Place, SegmentId, segment_path},
+};
+
+mod numbers;
+mod rebuild;
+mod salvage;
+
+use numbers::{Composed, compose};
+use salvage::{Salvaged, salvage};
+
+/// What a repair may do.
+#[derive(Clone, Debug)]
+pub struct RepairOptions {
+    /// Directory of the lane's segments.
+    pub directory: PathBuf,
+    /// The lane's number.
+    pub lane: LaneId,
+    /// Where damaged files are moved, on the same file system. It is made if it is missing.
+    pub aside: PathBuf,
+    /// Whether to do it, or only to tell what would be done.
+    pub apply: bool,
+    /// Owners that may have had entries here of which nothing is left, so that their numbers go on as well.
+    pub owners: Vec<OwnerId>,
+}
+
+/// What was done, or would be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepairReport {
+    /// Directory of the lane's segments.
+    pub directory: PathBuf,
+    /// Whether it was done.
+    pub is_applied: bool,
+    /// One for each damaged file, in the order of their places.
+    pub segments: Vec<SegmentRepair>,
+}
+
+/// The repair of a damaged file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentRepair {
+    /// The damaged file.
+    pub path: PathBuf,
+    /// Where it is put.
+    pub aside: PathBuf,
+    /// What takes its place; `None` if its entries are elsewhere already.
+    pub replacement: Option<PathBuf>,
+    /// What is wrong with it.
+    pub findings: Vec<Finding>,
+    /// Entries of all kinds that were salvaged.
+    pub entries: u64,
+    /// Parts of the file in which there should be entries and are none. Nothing is lost where only a header or a footer is damaged.
+    pub lost_bytes: Vec<Range<u64>>,
+    /// Sequence numbers whose records are gone.
+    pub losses: Vec<Loss>,
+}
+
+/// Sequence numbers of an owner that have no record any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// The owner.
+    pub owner: OwnerId,
+    /// The first number.
+    pub from: SequenceNumber,
+    /// The number after the last one.
+    pub to: SequenceNumber,
+    /// Whether all of them were given out for certain. Without an index nothing tells where an owner's lost numbers end: then as many are passed
+    /// over as the lost bytes can have held.
+    pub is_exact: bool,
+}
+
+/// Why a lane was not repaired. Nothing was changed, unless the disk failed on the way.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RepairError {
+    /// Sound bytes contradict each other.
+    #[error("{} at byte {}: expected {}, found {}: which of them is right is not for a repair to tell; restore the directory from a backup", path.display(), finding.offset, finding.expected, finding.found)]
+    Disorder {
+        /// The file.
+        path: PathBuf,
+        /// What contradicts what.
+        finding: Finding,
+    },
+    /// A file has the name of another segment.
+    #[error("{} holds segment {found:016x}: give it back its name", path.display())]
+    Misnamed {
+        /// The file.
+        path: PathBuf,
+        /// The number in its header.
+        found: u64,
+    },
+    /// The header of a compacted segment is gone, and nothing else tells where in the log its entries belong.
+    #[error("{} has lost its header, and its entries fit no place in the log: move it away, and what it holds is lost", path.display())]
+    Unplaced {
+        /// The file.
+        path: PathBuf,
+    },
+    /// More numbers are missing than an index can count.
+    #[error("owner {owner} misses numbers {from} to {to} at {}, more than a segment can state", path.display())]
+    Gap {
+        /// The file.
+        path: PathBuf,
+        /// The owner.
+        owner: OwnerId,
+        /// The first number.
+        from: SequenceNumber,
+        /// The number after the last one.
+        to: SequenceNumber,
+    },
+    /// The disk failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+/// A damaged file on its way.
+struct Case {
+    report: SegmentReport,
+    salvaged: Salvaged,
+    /// Where its replacement goes; `None` if none is needed.
+    place: Option<Place>,
+}
+
+/// Repairs a lane, or tells what that would do. A lane without damage is left as it is.
+pub async fn repair<E: Env>(env: &E, options: &RepairOptions) -> Result<RepairReport, RepairError> {
+    let report = verify(env, &options.directory).await?;
+    refuse_disorder(&report)?;
+    let highest = env.disk().list(&options.directory)?.iter().filter_map(|name| number_of(name)).max();
+    let mut next_id = highest.unwrap_or(0) + 1;
+    let cases = cases(env, options, &report).await?;
+    let mut done = RepairReport {
+        directory: options.directory.clone(),
+        is_applied: options.apply,
+        segments: Vec::new(),
+    };
+    for mut composed in compose(&report, cases, &options.owners)? {
+        if composed.place.is_none() && !composed.watermarks.is_empty() {
+            // Numbers that only a superseded file told: they go on from anywhere.
+            composed.place = Some(Place { first: next_id, last: next_id });
+            next_id += 1;
+        }
+        let id = next_id;
+        next_id += u64::from(composed.place.is_some());
+        done.segments.push(mend(env, options, &composed, id).await?);
+    }
+    Ok(done)
+}
+
+fn refuse_disorder(report: &LaneReport) -> Result<(), RepairError> {
+    for segment in &report.segments {
+        if let Some(finding) = segment.findings.iter().find(|found| found.severity == Severity::Disorder) {
+            return Err(RepairError::Disorder { path: segment.path.clone(), finding: finding.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// The number in a file's name, whatever the file is.
+fn number_of(name: &str) -> Option<SegmentId> {
+    SegmentId::from_str_radix(name.split('.').next()?, 16).ok()
+}
+
+fn is_damaged(segment: &SegmentReport) -> bool {
+    segment.findings.iter().any(|found| found.severity >= Severity::Damage)
+}
+
+/// Reads what is left of the damaged files, and finds their places.
+async fn cases<E: Env>(
+    env: &E,
+    options: &RepairOptions,
+    report: &LaneReport,
+) -> Result<Vec<Case>, RepairError> {
+    let mut cases = Vec::new();
+    for segment in report.segments.iter().filter(|segment| is_damaged(segment)) {
+        let Some(id) = segment.id else { continue };
+        let file = env.disk().open(segment.path.clone(), Access::Read).await?;
+        // Behind the last entry of the segment in which the log ends nothing is missed.
+        let goes_on = |other: &SegmentReport| {
+            let holds = other.entries > 0 || other.state == SegmentState::Unreadable;
+            other.covers.is_none() && other.id > Some(id) && holds
+        };
+        let is_last = !report.segments.iter().any(goes_on);
+        let salvaged = salvage(&file, id, options.lane, is_last).await?;
+        if let Some(found) = salvaged.foreign_id {
+            return Err(RepairError::Misnamed { path: segment.path.clone(), found });
+        }
+        let place = place_of(report, segment, id, &salvaged)?;
+        cases.push(Case { report: segment.clone(), salvaged, place });
+    }
+    Ok(cases)
+}
+
+/// Where the replacement of a damaged segment goes, or `None` if readers find its entries elsewhere.
+fn place_of(
+    report: &LaneReport,
+    segment: &SegmentReport,
+    id: SegmentId,
+    salvaged: &Salvaged,
+) -> Result<Option<Place>, RepairError> {
+    if salvaged.is_empty() {
+        return Ok(None);
+    }
+    let sound = || report.segments.iter().filter(|other| !is_damaged(other));
+    let taken = |place: &Place| {
+        // One that is damaged itself is rebuilt in its place.
+        let takers = report.segments.iter().filter_map(|other| Some((other.covers?, other.id?)));
+        let mut takers = takers.filter(|(_, by)| Some(*by) != segment.id);
+        takers.any(|((first, last), by)| {
+            let taker = Place { first, last };
+            taker.contains(place) && (taker != *place || by > id)
+        })
+    };
+    if let Some(place) = salvaged.place(id) {
+        return Ok((!taken(&place)).then_some(place));
+    }
+    let in_place: Vec<(Place, &SegmentReport)> = {
+        let placed = sound().filter(|other| other.state != SegmentState::Superseded);
+        let mut placed: Vec<_> = placed.filter_map(|other| Some((report_place(other)?, other))).collect();
+        placed.sort_unstable_by_key(|(place, _)| place.first);
+        placed
+    };
+    let others: Vec<&SegmentReport> = in_place.iter().map(|(_, other)| *other).collect();
+    if salvaged.is_told_by(&others) {
+        return Ok(None);
+    }
+    let place = salvaged.slot_between(&in_place, id);
+    place.map(Some).ok_or_else(|| RepairError::Unplaced { path: segment.path.clone() })
+}
+
+fn report_place(segment: &SegmentReport) -> Option<Place> {
+    let id = segment.id?;
+    segment.lane?;
+    Some(segment.covers.map_or(Place { first: id, last: id }, |(first, last)| Place { first, last }))
+}
+
+/// Writes the replacement and puts the original aside.
+async fn mend<E: Env>(
+    env: &E,
+    options: &RepairOptions,
+    composed: &Composed,
+    id: SegmentId,
+) -> Result<SegmentRepair, RepairError> {
+    let case = &composed.case;
+    let aside = free_name(env, &options.aside, &case.report.path)?;
+    let replacement = composed.place.map(|_| segment_path(&options.directory, id));
+    if options.apply {
+        if let Some(place) = composed.place {
+            let config = LaneConfig::production(options.directory.clone(), options.lane);
+            rebuild::rebuild(env, &config, composed, id, place).await?;
+        }
+        // The replacement has its stable name, so the original is superseded, and the lane opens without it.
+        env.disk().create_directory(&options.aside)?;
+        let file = env.disk().open(case.report.path.clone(), Access::Read).await?;
+        env.disk().rename(&file, aside.clone()).await?;
+        env.disk().sync_directory(options.aside.clone()).await?;
+        env.disk().sync_directory(options.directory.clone()).await?;
+    }
+    Ok(SegmentRepair {
+        path: case.report.path.clone(),
+        aside,
+        replacement,
+        findings: case.report.findings.clone(),
+        entries: case.salvaged.entries.len() as u64,
+        lost_bytes: case.salvaged.lost.clone(),
+        losses: composed.losses.clone(),
+    })
+}
+
+/// A name beside what earlier repairs left there.
+fn free_name<E: Env>(env: &E, aside: &Path, path: &Path) -> Result<PathBuf, RepairError> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    const NO_SUCH_FILE: i32 = rustix::io::Errno::NOENT.raw_os_error();
+    let there = match env.disk().list(aside) {
+        Err(error) if error.cause == Cause::Os(NO_SUCH_FILE) => Vec::new(),
+        listed => listed?,
+    };
+    let numbered = (1..).map(|number| format!("{name}.{number}"));
+    let free = std::iter::once(name.clone()).chain(numbered).find(|name| !there.contains(name));
+    Ok(aside.join(free.unwrap_or(name)))
+}
+
+/// A gap that a segment cannot state.
+fn too_wide(case: &Case, owner: OwnerId, from: SequenceNumber, to: SequenceNumber) -> RepairError {
+    RepairError::Gap { path: case.report.path.clone(), owner, from, to }
+}
