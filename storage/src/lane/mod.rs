@@ -22,6 +22,7 @@ use crate::{
 };
 
 mod answer;
+mod blame;
 mod compact;
 mod core;
 mod flusher;

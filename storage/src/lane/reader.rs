@@ -10,6 +10,7 @@ use tidemill_wire::{OwnerId, SequenceNumber, Timestamp, entry::EntryHeader};
 
 use super::{
     answer::Fetched,
+    blame::blame,
     core::{Core, State},
     owner::Owner,
     spans::Span,
@@ -74,11 +75,11 @@ pub(super) async fn fetch<E: Env>(
                 from = oldest;
                 run.next = oldest;
             }
-            Some(Ok((span, segment))) => {
-                if !read_step(&segment, owner, &span, &mut run).await? {
-                    break;
-                }
-            }
+            Some(Ok((span, segment))) => match read_step(&segment, owner, &span, &mut run).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => return Err(blame(&segment, error).await),
+            },
         }
     }
     let (oldest, end) = bounds(core)?;
@@ -133,21 +134,45 @@ async fn first_at<E: Env>(
         known.span_at_time(time).and_then(|span| Some((span, Rc::clone(state.segment(span.segment)?))))
     };
     let Some((span, segment)) = found else { return Ok(None) };
-    let (first, mut points) = points_from(&segment, owner, &span, Target::Time(time)).await?;
+    match first_in_span(&segment, owner, &span, time).await {
+        Ok(first) => Ok(Some(first)),
+        Err(error) => Err(blame(&segment, error).await),
+    }
+}
+
+/// The first number in a span that was taken at or after a time. The entries prove it: one that is older comes right before it, or none does.
+async fn first_in_span<F: File>(
+    segment: &Segment<F>,
+    owner: OwnerId,
+    span: &Span,
+    time: Timestamp,
+) -> Result<SequenceNumber, FetchError> {
+    let (_, mut points) = points_from(segment, owner, span, Target::Time(time)).await?;
     // The first one begins before the time, the second one at or after it.
     points.truncate(2);
-    let stretches = stretches(&segment, &points).await?;
+    let stretches = stretches(segment, &points).await?;
+    let mut before = None;
     for (stretch, point) in each_point(&stretches) {
         let mut position = point.position();
         while position < point.end() {
-            let header = entry_at(&segment, stretch, position, owner)?;
-            if header.append_time >= time && header.next_sequence() > first {
-                return Ok(Some(header.base_sequence));
+            let header = entry_at(segment, stretch, position, owner)?;
+            let base = header.base_sequence;
+            let follows = before.map_or(base == span.first, |next| next == base);
+            let leads = before.is_none() && header.append_time < time;
+            if !follows && !leads {
+                let expected = format!("the first entry taken at or after {time}");
+                let found = format!("sequence number {base} of {}", header.append_time);
+                return Err(damaged(segment, position, expected, found));
             }
+            if header.append_time >= time {
+                return Ok(base);
+            }
+            before = Some(header.next_sequence());
             position += header.stride() as u64;
         }
     }
-    Ok(Some(span.next))
+    let end = segment.written.get();
+    Err(damaged(segment, end, format!("an entry taken at or after {time}"), "the last point".to_owned()))
 }
 
 /// Entries gathered so far.
@@ -197,7 +222,8 @@ async fn read_step<F: File>(
     if run.next == before {
         let (expected, found) =
             ("an index that leads to its entries", format!("no entry with sequence number {before}"));
-        return Err(damaged(segment, span.first.0, expected.to_owned(), found));
+        let position = points.first().map_or(0, Point::position);
+        return Err(damaged(segment, position, expected.to_owned(), found));
     }
     Ok(run.has_room())
 }

@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use tidemill_wire::Timestamp;
+use tidemill_wire::{
+    OwnerId, SequenceNumber, Timestamp,
+    entry::{ENTRY_HEADER_BYTES, EntryHeader, EntryKind},
+};
 
 use super::{
     answer::{RecoveryReport, TornTail},
@@ -17,15 +20,13 @@ use super::{
     preparer::{Fill, create_file, name_segment},
     reserve::{self, Reserve},
     sealer::write_footer,
+    writer::extend,
 };
 use crate::{
     config::LaneConfig,
     env::{Access, Disk, Env, File, WriteMode},
     error::{Damage, DiskError, OpenError},
-    limits::{
-        CHUNK_BYTES, RECOVERED_TOGETHER_MAX, SEALING_SEGMENTS_MAX, SEGMENT_HEADER_BYTES,
-        SEGMENT_TRAILER_BYTES,
-    },
+    limits::{CHUNK_BYTES, RECOVERED_TOGETHER_MAX, SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES},
     owner_map::OwnerMap,
     segment::{
         COMPACTING_SUFFIX, PREPARING_SUFFIX, Place, RESERVE_SUFFIX, Segment, SegmentId,
@@ -262,12 +263,14 @@ async fn settle<E: Env>(
     if active_id.is_none() {
         active_id = begin(env, config, &mut recovered, spares.next(), ended).await?;
     }
+    // Where the log goes on behind a cut.
+    let next = recovered.segments.keys().next().copied().unwrap_or(recovered.next_segment);
     for (piece, superseded) in in_place(pieces, compacted) {
         report.segments_superseded += u64::from(superseded);
         let keep_open = Some(piece.segment.id) == active_id;
-        take_piece(&mut recovered, piece, keep_open, superseded).await?;
+        let fate = if keep_open { Fate::Active } else { Fate::Sealed { next } };
+        take_piece(&mut recovered, piece, fate, superseded).await?;
     }
-    rewrite_trailers(&recovered).await?;
     recovered.spare = spares.next().map(|piece| Rc::new(piece.segment));
     for piece in spares {
         remove(env, config, piece).await?;
@@ -317,15 +320,6 @@ async fn begin<E: Env>(
     Ok(None)
 }
 
-/// The trailer that a killed process was writing may be in the page cache only. Without it a segment that ends in a cut would look torn again.
-async fn rewrite_trailers<E: Env>(recovered: &Recovered<E>) -> Result<(), OpenError> {
-    let sealed = recovered.segments.values().rev().filter(|segment| segment.is_sealed());
-    for segment in sealed.take(SEALING_SEGMENTS_MAX + 1) {
-        rewrite(&segment.file, segment.bytes() - SEGMENT_TRAILER_BYTES, segment.bytes()).await?;
-    }
-    Ok(())
-}
-
 /// All segments in the order of their places in the log, each with whether another one took its place: that one comes before it.
 fn in_place<F: File>(pieces: Vec<Piece<F>>, compacted: Vec<Piece<F>>) -> Vec<(Piece<F>, bool)> {
     // Of segments with places within each other, the one that was made last has taken in the others.
@@ -352,14 +346,52 @@ fn is_headless<F>(piece: &Piece<F>) -> bool {
     piece.scanned.as_ref().is_some_and(|scanned| scanned.contents.entry_count == 0)
 }
 
+/// What becomes of a segment that has no footer.
+#[derive(Clone, Copy)]
+enum Fate {
+    /// It is written next.
+    Active,
+    /// It gets its footer, and the log goes on in another one.
+    Sealed { next: SegmentId },
+}
+
+/// Ends a segment that was cut as one that was full: with a mark, so that it is known to end there even if its trailer is lost.
+/// A trailer that a killed process was writing may be in the page cache only.
+async fn close_cut<F: File>(segment: &Segment<F>, next: SegmentId) -> Result<(), DiskError> {
+    let (footer, last_time) = match segment.contents.borrow().as_ref() {
+        Some(contents) => (contents.footer_bytes(0, 0), contents.last_time),
+        None => return Ok(()),
+    };
+    let position = segment.written.get();
+    if position + ENTRY_HEADER_BYTES as u64 + footer > segment.bytes() - SEGMENT_TRAILER_BYTES {
+        return Ok(());
+    }
+    let mark = EntryHeader {
+        length: ENTRY_HEADER_BYTES as u32,
+        kind: EntryKind::Watermarks,
+        key_id: 0,
+        record_count: 0,
+        owner: OwnerId(0),
+        base_sequence: SequenceNumber(next),
+        append_time: last_time,
+        segment_epoch: segment.id,
+        durable_before: position,
+    };
+    let bytes = Bytes::copy_from_slice(&mark.encode(&[]));
+    segment.file.write(position, vec![bytes], WriteMode::Cached).await?;
+    extend(segment, &mark);
+    Ok(())
+}
+
 /// Makes a segment's entries stable, gives it a footer unless it is the one that is written next, and enters it into the index.
 /// One whose place was taken by another only tells how far its owners' numbers had come.
 async fn take_piece<E: Env>(
     recovered: &mut Recovered<E>,
     piece: Piece<FileOf<E>>,
-    keep_open: bool,
+    fate: Fate,
     superseded: bool,
 ) -> Result<(), OpenError> {
+    let keep_open = matches!(fate, Fate::Active);
     let Piece { segment, mut rows, scanned, .. } = piece;
     if let Some(scanned) = scanned {
         rewrite(&segment.file, scanned.stable, scanned.end).await?;
@@ -367,11 +399,15 @@ async fn take_piece<E: Env>(
         segment.flushed.set(scanned.end);
         recovered.last_time = recovered.last_time.max(scanned.contents.last_time);
         segment.contents.replace(Some(scanned.contents));
-        if keep_open {
-            recovered.ends_with_mark = scanned.ends_with_mark;
-        } else {
-            rows = write_footer(&segment).await?;
-            segment.contents.replace(None);
+        match fate {
+            Fate::Active => recovered.ends_with_mark = scanned.ends_with_mark,
+            Fate::Sealed { next } => {
+                if scanned.why != WalkEnd::Closed {
+                    close_cut(&segment, next).await?;
+                }
+                rows = write_footer(&segment).await?;
+                segment.contents.replace(None);
+            }
         }
     }
     if let Some(trailer) = segment.trailer.get() {

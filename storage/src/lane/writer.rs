@@ -263,7 +263,7 @@ fn encode(header: &EntryHeader) -> Bytes {
 }
 
 /// Takes a written mark into the segment's contents.
-fn extend<F: File>(segment: &Segment<F>, header: &EntryHeader) {
+pub(super) fn extend<F: File>(segment: &Segment<F>, header: &EntryHeader) {
     let position = segment.written.get();
     if let Some(contents) = segment.contents.borrow_mut().as_mut() {
         contents.add(position, header, &[]);

@@ -57,13 +57,15 @@ pub(crate) enum Crashes {
     Power,
     /// What a killed process left half done is used, and then the power is cut.
     KillThenPower,
+    /// The power is cut, and the starts after that are killed several times before one comes through.
+    PowerThenKills,
 }
 
 impl Crashes {
     pub(crate) fn end_of(self, life: u64, sim: &Sim) -> Crash {
         let kill = match self {
             Self::Drawn => sim.draw(2) == 0,
-            Self::Power => false,
+            Self::Power | Self::PowerThenKills => false,
             Self::KillThenPower => life.is_multiple_of(2),
         };
         if kill { Crash::Process } else { Crash::Power }
@@ -290,6 +292,27 @@ impl Reached {
     }
 }
 
+/// Has the next start end before its time, or several of them. Returns the crash whose losses count.
+fn interrupt_starts(sim: &Sim, env: &SimEnv, scenario: &Scenario, crash: Crash) -> Crash {
+    let starts = match scenario.crashes {
+        Crashes::PowerThenKills => sim.draw(6),
+        _ => u64::from(sim.draw(4) == 0),
+    };
+    let mut worst = crash;
+    for _ in 0..starts {
+        sim.stop_after(1 + sim.draw(60));
+        let _ = sim.run(open(env, scenario));
+        let again = match scenario.crashes {
+            Crashes::PowerThenKills => Crash::Process,
+            crashes => crashes.end_of(sim.draw(2), sim),
+        };
+        sim.crash(again);
+        // What a power cut may take is gone, whether it came first or last.
+        worst = if again == Crash::Power { again } else { worst };
+    }
+    worst
+}
+
 /// Runs one seed to its end and returns the sum over its history.
 pub(crate) fn run(seed: u64, change: impl Fn(&mut Scenario), tally: &mut Tally) -> u32 {
     let sim = Sim::new(seed);
@@ -338,15 +361,7 @@ pub(crate) fn run(seed: u64, change: impl Fn(&mut Scenario), tally: &mut Tally) 
         drop((ended, lane));
         crash = scenario.crashes.end_of(life, &sim);
         sim.crash(crash);
-        if sim.draw(4) == 0 {
-            // Killed again while it recovers.
-            sim.stop_after(1 + sim.draw(60));
-            let _ = sim.run(open(&env, &scenario));
-            let again = scenario.crashes.end_of(sim.draw(2), &sim);
-            sim.crash(again);
-            // What a power cut may take is gone, whether it came first or last.
-            crash = if again == Crash::Power { again } else { crash };
-        }
+        crash = interrupt_starts(&sim, &env, &scenario, crash);
     }
     let next: u64 = model.borrow().owners.len() as u64;
     sim.note(&next.to_le_bytes());

@@ -10,6 +10,7 @@
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use super::{
+    blame::damaged_points,
     core::{Core, FileOf, SegmentOf},
     preparer::name_file,
     reserve,
@@ -351,6 +352,12 @@ async fn write<E: Env>(
     victims: &[SegmentOf<E>],
 ) -> Result<(Vec<OwnerRow>, Copied), Setback> {
     let copied = output::copy(core, segment, plan, keys, victims).await?;
+    // The points said where entries end and which are over their time. Now that all of them were read, they must prove to be right.
+    for victim in victims {
+        if let Some(damage) = damaged_points(victim).await? {
+            return Err(Setback::Damaged { segment: victim.id, damage });
+        }
+    }
     Ok((write_footer(segment).await?, copied))
 }
 
