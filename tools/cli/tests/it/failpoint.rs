@@ -145,7 +145,8 @@ fn a_crash_at_any_step_of_roll_recycle_and_compaction_loses_nothing() {
         }
         server.kill();
     }
-    assert!(acknowledged.iter().all(|stream| stream.len() > 1000), "the traffic was on");
+    let acknowledged: Vec<usize> = acknowledged.iter().map(Acknowledged::len).collect();
+    assert!(acknowledged.iter().all(|records| *records > 300), "the traffic was on: {acknowledged:?}");
     run(&["log", "verify", &data.display().to_string()]).ok();
 }
 
