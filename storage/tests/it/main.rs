@@ -2,6 +2,7 @@
 
 mod compact;
 mod damage;
+mod fixture;
 mod flip;
 mod full;
 mod inspect;

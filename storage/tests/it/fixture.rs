@@ -1,0 +1,222 @@
+//! A lane's directory as an earlier version left it: it must open, and hold what it held.
+//!
+//! The image in `tests/fixtures` is of a lane that was killed after it had rolled, recycled and compacted. It is never written anew for a change of the code: a change of
+//! the format gets an image of its own beside it, made by the second test with `TIDEMILL_LANE_IMAGE=FILE`.
+
+use std::{fs, path::Path, time::Duration};
+
+use tidemill_storage::{
+    Env, KeyCompaction, Lane, LaneConfig, Retention,
+    inspect::{SegmentState, verify},
+    local::LocalEnv,
+};
+use tidemill_wire::{
+    OwnerId, SequenceNumber,
+    batch::{BatchBuilder, Compression},
+    entry::EntryRun,
+    message::Ack,
+    numbered::NumberedBatch,
+};
+
+use crate::{
+    lane::{config, run},
+    record::{payload, read_all},
+};
+
+const IMAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/lane-headers-1-2-3.image");
+const PLAIN: OwnerId = OwnerId(7);
+const KEYED: OwnerId = OwnerId(8);
+/// What it has goes at once.
+const FILLER: OwnerId = OwnerId(9);
+const PLAIN_ENTRIES: u64 = 40;
+const KEYS: u64 = 5;
+const UPDATES: u64 = 60;
+/// Bytes that are looked at together; those that are all zero are left out of an image.
+const BLOCK_BYTES: usize = 16;
+
+fn compacting(directory: &Path) -> LaneConfig {
+    LaneConfig {
+        upkeep_interval: Duration::from_millis(20),
+        grouping_age: Duration::MAX,
+        key_compaction_lag: Duration::from_millis(100),
+        key_table_bytes_max: 1 << 20,
+        ..config(directory)
+    }
+}
+
+async fn open(env: &LocalEnv, config: LaneConfig) -> Lane<LocalEnv> {
+    let lane = Lane::open(env.clone(), config).await.expect("opened").0;
+    lane.adopt(PLAIN, Retention::FOREVER);
+    lane.adopt(KEYED, Retention::FOREVER);
+    lane.adopt(FILLER, Retention { age: Duration::MAX, bytes: Some(1000) });
+    lane.compact_keys(KEYED, Some(KeyCompaction { tombstone_age: Duration::from_secs(3600) }));
+    lane
+}
+
+/// Files, each as its name, its size and the stretches of it that are not zero.
+fn pack(directory: &Path) -> Vec<u8> {
+    let mut image = Vec::new();
+    let mut paths: Vec<_> =
+        fs::read_dir(directory).expect("a directory").map(|file| file.expect("a file").path()).collect();
+    paths.sort();
+    for path in paths {
+        let (name, bytes) = (path.file_name().expect("a name").to_owned(), fs::read(&path).expect("read"));
+        let name = name.to_str().expect("plain").as_bytes();
+        image.extend((name.len() as u32).to_le_bytes());
+        image.extend(name);
+        image.extend((bytes.len() as u32).to_le_bytes());
+        let blocks: Vec<&[u8]> = bytes.chunks(BLOCK_BYTES).collect();
+        let is_zero = |block: &&[u8]| block.iter().all(|byte| *byte == 0);
+        let mut at = 0;
+        while let Some(skipped) = blocks[at..].iter().position(|block| !is_zero(block)) {
+            let start = at + skipped;
+            let count = blocks[start..].iter().take_while(|block| !is_zero(block)).count();
+            let piece = &bytes[start * BLOCK_BYTES..((start + count) * BLOCK_BYTES).min(bytes.len())];
+            image.extend((piece.len() as u32).to_le_bytes());
+            image.extend(((start * BLOCK_BYTES) as u32).to_le_bytes());
+            image.extend(piece);
+            at = start + count;
+        }
+        image.extend(0_u32.to_le_bytes());
+    }
+    image
+}
+
+fn unpack(image: &[u8], directory: &Path) {
+    let mut rest = image;
+    let mut take = |count: usize| {
+        let (taken, left) = rest.split_at_checked(count)?;
+        rest = left;
+        Some(taken)
+    };
+    let number = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().expect("four bytes")) as usize;
+    while let Some(name_bytes) = take(4) {
+        let name = String::from_utf8(take(number(name_bytes)).expect("a name").to_vec()).expect("plain");
+        let mut bytes = vec![0; number(take(4).expect("a size"))];
+        loop {
+            let count = number(take(4).expect("a count"));
+            if count == 0 {
+                break;
+            }
+            let start = number(take(4).expect("a position"));
+            bytes[start..start + count].copy_from_slice(take(count).expect("a piece"));
+        }
+        fs::write(directory.join(name), bytes).expect("written");
+    }
+}
+
+fn batch(update: u64) -> bytes::Bytes {
+    let mut builder = BatchBuilder::new();
+    for key in 0..KEYS {
+        builder.push(format!("key {key}").as_bytes(), value(update, key).as_bytes(), None).expect("small");
+    }
+    builder
+        .build([Compression::None, Compression::Lz4, Compression::Zstd][update as usize % 3])
+        .expect("records")
+}
+
+fn value(update: u64, key: u64) -> String {
+    format!("value {update} of {key}")
+}
+
+async fn seal(lane: &Lane<LocalEnv>) {
+    for label in 0..16 {
+        lane.append(FILLER, payload(label, 3000), 1, Ack::Written).await.expect("appended");
+    }
+}
+
+/// Lets a lane roll, recycle and compact, and leaves it as a killed process does.
+async fn make(env: &LocalEnv, directory: &Path) {
+    let lane = open(env, compacting(directory)).await;
+    for n in 0..PLAIN_ENTRIES {
+        if n % 8 == 0 {
+            seal(&lane).await;
+        }
+        lane.append(PLAIN, payload(n, 100), 2, Ack::Written).await.expect("appended");
+    }
+    seal(&lane).await;
+    while lane.stats().compactions == 0 {
+        env.sleep(Duration::from_millis(20)).await;
+    }
+    for update in 0..UPDATES {
+        lane.append(KEYED, batch(update), KEYS as u32, Ack::Written).await.expect("appended");
+        if update % 20 == 19 {
+            seal(&lane).await;
+        }
+    }
+    while lane.stats().dropped_records == 0 {
+        seal(&lane).await;
+        env.sleep(Duration::from_millis(20)).await;
+    }
+    env.sleep(Duration::from_millis(300)).await;
+    lane.append(PLAIN, payload(PLAIN_ENTRIES, 100), 2, Ack::Durable).await.expect("appended");
+    env.stop();
+}
+
+/// Checks that all is there, with headers of these versions, and that the lane goes on.
+async fn check(env: &LocalEnv, directory: &Path, headers: &[u8]) {
+    let files = directory.join("lane");
+    let versions = |path: &Path| fs::read(path).expect("read")[12];
+    let report = verify(env, &files).await.expect("read");
+    assert!(report.is_sound(), "{report:?}");
+    let segments = report.segments.iter().filter(|segment| segment.id.is_some());
+    let found: Vec<u8> = segments.map(|segment| versions(&segment.path)).collect();
+    assert!(headers.iter().all(|version| found.contains(version)), "{found:?}");
+    assert!(report.segments.iter().any(|segment| segment.state == SegmentState::Open));
+    let lane = open(env, config(directory)).await;
+    let plain = read_all(&lane, PLAIN, 1000).await;
+    assert_eq!(plain.len() as u64, PLAIN_ENTRIES + 1);
+    for (entry, n) in plain.iter().zip(0..) {
+        assert_eq!(
+            (entry.base, entry.record_count, &entry.payload),
+            (SequenceNumber(2 * n), 2, &payload(n, 100))
+        );
+    }
+    let fetched = lane.fetch(KEYED, SequenceNumber(0), 1 << 20).await.expect("fetched");
+    assert_eq!((fetched.from, fetched.next), (SequenceNumber(0), SequenceNumber(UPDATES * KEYS)));
+    let mut last = vec![String::new(); KEYS as usize];
+    let mut records = 0;
+    for entry in fetched.entries.iter().flat_map(|run| EntryRun::new(run.clone())) {
+        let (header, payload) = entry.expect("a whole entry");
+        let batch = NumberedBatch::parse(&header, payload).expect("a valid batch");
+        let Some(batch) = batch else { continue };
+        for (number, record) in batch.into_records().expect("valid data") {
+            let (update, key) = (number.0 / KEYS, number.0 % KEYS);
+            assert_eq!(&record.key[..], format!("key {key}").as_bytes());
+            assert_eq!(&record.data[..], value(update, key).as_bytes());
+            last[key as usize] = value(update, key);
+            records += 1;
+        }
+    }
+    assert!(records < UPDATES * KEYS, "nothing was dropped");
+    assert!(last.iter().zip(0..).all(|(last, key)| *last == value(UPDATES - 1, key)), "{last:?}");
+    let appended = lane.append(PLAIN, payload(1000, 100), 1, Ack::Durable).await.expect("appended");
+    assert_eq!(appended.base_sequence, SequenceNumber(2 * (PLAIN_ENTRIES + 1)));
+    lane.close().await;
+}
+
+#[test]
+fn a_lane_of_an_earlier_version_opens_and_goes_on() {
+    run(|env, directory| async move {
+        let files = directory.path().join("lane");
+        fs::create_dir(&files).expect("made");
+        unpack(&fs::read(IMAGE).expect("the image"), &files);
+        check(&env, directory.path(), &[1, 2, 3]).await;
+    });
+}
+
+#[test]
+fn a_lane_that_is_made_now_is_like_the_image() {
+    run(|env, directory| async move {
+        make(&env, directory.path()).await;
+        let image = pack(&directory.path().join("lane"));
+        if let Some(path) = std::env::var_os("TIDEMILL_LANE_IMAGE") {
+            fs::write(path, &image).expect("written");
+        }
+        let copy = tempfile::tempdir().expect("a temporary directory");
+        fs::create_dir(copy.path().join("lane")).expect("made");
+        unpack(&image, &copy.path().join("lane"));
+        // Compaction may have taken its own results in once more.
+        check(&env, copy.path(), &[1, 3]).await;
+    });
+}
