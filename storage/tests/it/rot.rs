@@ -176,7 +176,12 @@ async fn judge(
         // Before the first record that is left of an owner nothing tells that it had others, so what is told is where bytes are lost and not whose they were.
         let first = entries.first().map_or(u64::MAX, |first| first.base.0);
         let is_place = base < first && report.segments.iter().any(|segment| !segment.lost_bytes.is_empty());
-        is_loss || is_place || (was_cut && base >= entries.last().map_or(0, |last| last.base.0))
+        let is_cut = was_cut && base >= entries.last().map_or(0, |last| last.base.0);
+        assert!(
+            is_loss || is_place || is_cut,
+            "number {base} of owner {owner} is lost: {report:?}, {was_cut}"
+        );
+        true
     };
     model.borrow().judge_damaged(owner, (oldest, bounds.next.0), entries, crash, told)
 }
