@@ -3,20 +3,32 @@
 //! Owns the encodings, the tables of operations and shapes, validation, and one folder for each service. Promises that no body makes it panic or
 //! take more memory than `limits` say. Leaves out HTTP, signatures and credentials: the front has them, and checks them before a call gets here.
 
+mod appends;
 mod cbor;
+mod check;
 mod error;
 mod json;
 mod kinesis;
+mod limits;
 mod message;
+mod output;
+mod seal;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod value;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
 pub use error::Fault;
+pub use limits::BODY_BYTES_MAX;
 pub use message::{Answer, Caller, Encoding, Payload, Request};
 
-use crate::shard::Core;
+use self::appends::Pending;
+use self::seal::Seal;
+use crate::shard::{Core, Ledger};
 
 /// Who this server is to its AWS clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +46,7 @@ pub struct Identity {
 pub struct Settings {
     /// Names the server in ARNs.
     pub identity: Identity,
-    /// Authenticates the tokens that clients bring back; kept in the catalog, so that tokens survive a restart.
+    /// Authenticates the tokens that clients bring back; kept in the data directory, so that tokens survive a restart.
     pub secret: [u8; 32],
 }
 
@@ -42,6 +54,9 @@ pub struct Settings {
 pub struct Aws {
     core: Rc<Core>,
     settings: Settings,
+    seal: Seal,
+    /// Appends under way.
+    appends: Rc<Ledger<Pending>>,
 }
 
 /// A service's answer on its way.
@@ -54,13 +69,14 @@ struct Service {
 }
 
 /// Every service, a line each.
-const SERVICES: &[Service] = &[Service { target: "Kinesis_20131202", answer: kinesis::answer }];
+const SERVICES: &[Service] = &[Service { target: kinesis::TARGET, answer: kinesis::answer }];
 
 impl Aws {
     /// The protocols on a core.
     #[must_use]
     pub fn new(core: Rc<Core>, settings: Settings) -> Rc<Self> {
-        Rc::new(Self { core, settings })
+        let seal = Seal::new(&settings.secret);
+        Rc::new(Self { core, settings, seal, appends: Rc::default() })
     }
 
     /// Who this server is.
