@@ -225,7 +225,7 @@ async fn look<E: Env>(core: &Core<E>, memory: &mut Memory) -> Option<(Vec<Segmen
         segments.into_iter().filter_map(candidate).unzip()
     };
     let rules = Rules {
-        now: core.env.now(),
+        now: core.now(),
         output_bytes_max: memory.output_bytes_max,
         grouping_age: core.config.grouping_age,
         pressed,
@@ -236,7 +236,7 @@ async fn look<E: Env>(core: &Core<E>, memory: &mut Memory) -> Option<(Vec<Segmen
 
 /// Payload bytes by segment that are over their owners' retention, though the spans that they are in are not.
 async fn overdue<E: Env>(core: &Core<E>) -> BTreeMap<SegmentId, u64> {
-    let now = core.env.now();
+    let now = core.now();
     let mut overdue: BTreeMap<SegmentId, u64> = BTreeMap::new();
     for part in 0..OWNER_MAP_PARTS {
         {
