@@ -86,6 +86,7 @@ pub(super) const PACKAGES: &[(&str, &[&str])] = &[
 
 /// Third-party crates that are named only in files whose path begins with one of these.
 pub(super) const CRATE_HOMES: &[(&str, &[&str])] = &[
+    ("base64", &["server/src/protocol/aws"]),
     ("clap", &["tools/"]),
     ("clap_complete", &["tools/cli/"]),
     ("comfy_table", &["tools/cli/"]),
@@ -97,6 +98,7 @@ pub(super) const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("flatbuffers", &["client/wire/src/message", "client/wire/src/generated.rs"]),
     ("glommio", &["server/src/boot", "server/src/net", "server/src/shard"]),
     ("hdrhistogram", &["bench/"]),
+    ("hmac", &["server/src/protocol/aws"]),
     ("http_body_util", &["server/src/net", "server/src/protocol/admin"]),
     ("hyper", &["server/src/net", "server/src/protocol/admin"]),
     ("indicatif", &["tools/cli/"]),
@@ -105,9 +107,11 @@ pub(super) const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("lz4_flex", &["client/wire/src/batch"]),
     ("md5", &["client/wire/src/routing"]),
     ("memmap2", &["storage/src/disk", "storage/examples/append_paths"]),
+    ("minicbor", &["server/src/protocol/aws/cbor"]),
     ("prometheus_client", &["server/src/metrics"]),
     ("rand_chacha", &["bench/", "storage/src/sim", "storage/src/local"]),
     ("redb", &["server/src/service/catalog"]),
+    ("sha2", &["server/src/protocol/aws"]),
     ("tokio", &["bench/", "client/src", "client/tests", "tools/"]),
     ("toml", &["server/src/config", "tools/"]),
     ("tracing_subscriber", &["tools/cli/"]),
