@@ -5,6 +5,9 @@
 
 mod cbor;
 mod error;
+mod front;
+#[cfg(test)]
+mod fuzz;
 mod json;
 mod kinesis;
 mod message;
@@ -14,6 +17,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 pub use error::Fault;
+pub use front::{Front, FrontSettings};
 pub use message::{Answer, Caller, Encoding, Payload, Request};
 
 use crate::shard::Core;
@@ -50,11 +54,14 @@ type Answering<'a> = Pin<Box<dyn Future<Output = Answer> + 'a>>;
 /// A service: what its targets begin with, and who answers them.
 struct Service {
     target: &'static str,
+    /// What signatures call it.
+    name: &'static str,
     answer: for<'a> fn(&'a Aws, &'a str, &'a Request<'a>) -> Answering<'a>,
 }
 
 /// Every service, a line each.
-const SERVICES: &[Service] = &[Service { target: "Kinesis_20131202", answer: kinesis::answer }];
+const SERVICES: &[Service] =
+    &[Service { target: "Kinesis_20131202", name: "kinesis", answer: kinesis::answer }];
 
 impl Aws {
     /// The protocols on a core.
@@ -77,4 +84,10 @@ impl Aws {
             None => Answer::refusal(request.encoding, &Fault::unknown_operation()),
         }
     }
+}
+
+/// What signatures call the service of a target, if there is one.
+fn service_name(target: &str) -> Option<&'static str> {
+    let (service, _) = target.split_once('.')?;
+    SERVICES.iter().find(|known| known.target == service).map(|known| known.name)
 }
