@@ -269,6 +269,11 @@ impl Core {
         self.env.now()
     }
 
+    /// Chance, good enough for names and for spreading load; no secret comes from here.
+    pub fn random_u64(&self) -> u64 {
+        self.env.random_u64()
+    }
+
     /// Runs a task in the queue of requests.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         self.executor.spawn(task);

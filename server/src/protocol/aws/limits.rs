@@ -1,7 +1,5 @@
 //! Bounds of the AWS protocols.
 
-/// Bytes of a call's body, whatever the operation: the largest PutRecords in base64, with room for its keys and names.
-pub const BODY_BYTES_MAX: usize = 16 << 20;
 /// Values in the input of an operation that has no path of its own.
 pub(super) const VALUES_MAX: u32 = 1 << 16;
 /// Nesting of what is skipped in CBOR because the model does not know it.

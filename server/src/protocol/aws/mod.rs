@@ -7,6 +7,9 @@ mod appends;
 mod cbor;
 mod check;
 mod error;
+mod front;
+#[cfg(test)]
+mod fuzz;
 mod json;
 mod kinesis;
 mod limits;
@@ -23,7 +26,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 pub use error::Fault;
-pub use limits::BODY_BYTES_MAX;
+pub use front::{Front, FrontSettings};
 pub use message::{Answer, Caller, Encoding, Payload, Request};
 
 use self::appends::Pending;
@@ -65,11 +68,13 @@ type Answering<'a> = Pin<Box<dyn Future<Output = Answer> + 'a>>;
 /// A service: what its targets begin with, and who answers them.
 struct Service {
     target: &'static str,
+    /// What signatures call it.
+    name: &'static str,
     answer: for<'a> fn(&'a Aws, &'a str, &'a Request<'a>) -> Answering<'a>,
 }
 
 /// Every service, a line each.
-const SERVICES: &[Service] = &[Service { target: kinesis::TARGET, answer: kinesis::answer }];
+const SERVICES: &[Service] = &[Service { target: kinesis::TARGET, name: "kinesis", answer: kinesis::answer }];
 
 impl Aws {
     /// The protocols on a core.
@@ -93,4 +98,10 @@ impl Aws {
             None => Answer::refusal(request.encoding, &Fault::unknown_operation()),
         }
     }
+}
+
+/// What signatures call the service of a target, if there is one.
+fn service_name(target: &str) -> Option<&'static str> {
+    let (service, _) = target.split_once('.')?;
+    SERVICES.iter().find(|known| known.target == service).map(|known| known.name)
 }

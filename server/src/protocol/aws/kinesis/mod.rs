@@ -155,3 +155,21 @@ fn write(encoding: Encoding, bytes: usize, fill: impl FnOnce(&mut AnyOutput)) ->
     fill(&mut out);
     out.finish()
 }
+
+/// Reads any bytes as the input of every operation.
+#[cfg(test)]
+pub(super) fn fuzz(encoding: Encoding, body: &[u8]) {
+    let caller = super::Caller { account: String::new(), access_key: String::new(), name: String::new() };
+    let body = bytes::Bytes::copy_from_slice(body);
+    let request = Request { target: "", encoding, body, caller: &caller };
+    for operation in model::OPERATIONS {
+        let _ = read(&request, operation);
+    }
+    let _ = put_input::PutRecord::read(&request).and_then(|mut input| input.take_entry());
+    if let Ok(entries) = put_input::PutRecords::read(&request).and_then(|mut input| input.take_entries()) {
+        let mut scratch = Vec::new();
+        for entry in entries {
+            let _ = entry.data_into(&mut scratch);
+        }
+    }
+}
