@@ -78,6 +78,9 @@ fn encode(value: &Value) -> (Vec<u8>, Vec<u8>) {
 }
 
 proptest! {
+    // Each case takes every operation.
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
     #[test]
     fn values_are_read_as_they_were_written(seed in any::<u64>()) {
         let mut chance = Chance(seed);

@@ -71,7 +71,7 @@ fn the_bytes_are_those_of_the_format_page() {
     let tail = "02000100610200626301006400 00".replace(' ', "");
     assert_eq!(hex(&encode_stream(&tagged)), format!("03{}ffffffffffffffff{tail}", &stream[2..]));
     assert_eq!(decode_stream(&encode_stream(&tagged)), Ok(tagged));
-    let both = Stream { tags, ..keyed.clone() };
+    let both = Stream { tags, ..keyed };
     assert_eq!(hex(&encode_stream(&both)), format!("03{}0201000000000000{tail}", &stream[2..]));
     assert_eq!(decode_stream(&encode_stream(&both)), Ok(both));
     assert_eq!(hex(&encode_node(NODE)), "01efcdab896745230103000000");

@@ -185,8 +185,12 @@ impl Drop for Served {
         self.catalog.close();
         let (core, catalog) = (self.core.take(), self.catalog_thread.take());
         if !std::thread::panicking() {
-            core.map(|core| core.join().expect("no panic").expect("an executor"));
-            catalog.map(|catalog| catalog.join().expect("no panic"));
+            if let Some(core) = core {
+                core.join().expect("no panic").expect("an executor");
+            }
+            if let Some(catalog) = catalog {
+                catalog.join().expect("no panic");
+            }
         }
     }
 }

@@ -41,7 +41,8 @@ fn every_pattern_compiles_and_members_are_sorted() {
             visit(shape, &mut seen, &mut |shape| {
                 assert!(shape.members().is_sorted_by(|a, b| a.name < b.name), "{}", shape.name);
                 if let Kind::Text(_, Some(pattern)) = &shape.kind {
-                    assert!(!pattern.matches("\n"), "{}", shape.name);
+                    // Compiles it; no shape allows these three together.
+                    assert!(!pattern.matches(" :*"), "{}", shape.name);
                     patterns += 1;
                 }
             });
