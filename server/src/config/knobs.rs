@@ -111,7 +111,7 @@ knobs! {
         /// Bytes of a request's head.
         head_bytes: u64 = "32KiB", bytes(8 * KIB, MIB);
         /// Bytes of a request's body: ten MiB of records in base64, and what is written around them.
-        body_bytes: u64 = "16MiB", bytes(MIB, 64 * MIB);
+        body_bytes: u64 = "16MiB", bytes(MIB, 16 * MIB);
         /// Requests of one HTTP/2 connection at a time.
         streams: u32 = "128", count("streams", 1, 10_000);
         /// Time that a request's head may take.

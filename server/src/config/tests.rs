@@ -288,8 +288,8 @@ fn values_that_do_not_go_together_are_refused() {
     check(
         "",
         &[],
-        &[("http.body_bytes", "64MiB"), ("limits.inflight_bytes", "100MiB")],
-        "limits.inflight_bytes = 100MiB does not go with http.body_bytes = 64MiB: \
+        &[("limits.frame_bytes", "1MiB"), ("limits.inflight_bytes", "31MiB")],
+        "limits.inflight_bytes = 31MiB does not go with http.body_bytes = 16MiB: \
          a body and what it is decoded into must fit; raise inflight_bytes or lower body_bytes",
     );
     check(

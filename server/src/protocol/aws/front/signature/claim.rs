@@ -207,7 +207,10 @@ impl<'a> Claim<'a> {
     /// Whether what has to be signed is: the host, and whatever says what is asked for.
     pub(super) fn check_signed_headers(&self, head: &Head<'_>) -> Result<(), SignatureError> {
         let is_signed = |name: &str| self.signed_headers.split(';').any(|signed| signed == name);
-        let ours = head.headers.iter().map(|(name, _)| *name).filter(|name| name.starts_with("x-amz-"));
+        let ours = head.headers.iter().map(|(name, _)| *name).filter(|name| {
+            // Some SDKs leave out the one that says nothing.
+            name.starts_with("x-amz-") && *name != "x-amz-user-agent"
+        });
         match ours.chain(["host"]).find(|name| !is_signed(name)) {
             Some(name) => Err(SignatureError::Unsigned(name.to_owned())),
             None => Ok(()),
