@@ -154,7 +154,17 @@ fn share_cores() -> io::Result<(CpuSet, CpuSet)> {
 fn spawn(program: &Path, directory: &Path, settings: &[String], core: &CpuSet) -> Result<Child, BenchError> {
     let errors = File::create(log_of(directory)).map_err(not_started)?;
     let mut command = Command::new(program);
-    command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--admin-port", "0", "--data"]);
+    command.args([
+        "serve",
+        "--json",
+        "--listen",
+        "127.0.0.1:0",
+        "--http-port",
+        "0",
+        "--admin-port",
+        "0",
+        "--data",
+    ]);
     command.arg(directory.join("data"));
     for setting in settings {
         command.args(["--set", setting]);

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_channel::Sender;
 use futures_lite::future::or;
-use tidemill_storage::Lane;
-use tidemill_wire::LaneId;
+use tidemill_storage::{Env, Lane};
+use tidemill_wire::{LaneId, Timestamp};
 
 use super::catalog::CatalogHandle;
 use super::env::CoreEnv;
@@ -262,6 +262,16 @@ impl Core {
     /// Time since the start.
     pub fn monotonic(&self) -> Duration {
         self.env.clock().monotonic()
+    }
+
+    /// The time of day.
+    pub fn now(&self) -> Timestamp {
+        self.env.now()
+    }
+
+    /// Chance, good enough for names and for spreading load; no secret comes from here.
+    pub fn random_u64(&self) -> u64 {
+        self.env.random_u64()
     }
 
     /// Runs a task in the queue of requests.

@@ -15,7 +15,7 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 
 use crate::gate::budget::Budget;
-use crate::net::{Body, HttpLimits, Listener, serve_http};
+use crate::net::{Body, HttpPort, Listener, Patrol};
 use crate::shard::{Core, Pulse, sleep};
 
 /// The media type of answers that are not metrics.
@@ -26,19 +26,26 @@ pub struct Admin {
     core: Rc<Core>,
     pulses: Vec<Pulse>,
     connections: Budget,
+    patrol: Rc<Patrol>,
+    port: HttpPort,
 }
 
 impl Admin {
     /// The port, served by a core that sees the pulses of all.
     #[must_use]
     pub fn new(core: Rc<Core>, pulses: Vec<Pulse>) -> Rc<Self> {
-        Rc::new(Self { core, pulses, connections: Budget::new(limits::CONNECTIONS_MAX, 0) })
+        let patrol = Patrol::new(limits::TIMES, || tracing::debug!("admin connection was too slow"));
+        let tasks = Rc::clone(&core);
+        let port =
+            HttpPort::new(limits::HTTP, Rc::clone(&patrol), None, move |task| tasks.spawn_upkeep(task));
+        Rc::new(Self { core, pulses, connections: Budget::new(limits::CONNECTIONS_MAX, 0), patrol, port })
     }
 
     /// Serves a listener until the core closes. The port outlives the start of an orderly end, so that probes see it.
     pub async fn serve(self: Rc<Self>, listener: Listener) {
         let closed = Rc::clone(self.core.closed());
-        or(closed.wait(), self.accept(listener)).await;
+        let patrol = Rc::clone(&self.patrol);
+        or(closed.wait(), or(patrol.walk(), self.accept(listener))).await;
     }
 
     async fn accept(self: Rc<Self>, listener: Listener) {
@@ -53,18 +60,13 @@ impl Admin {
             };
             // Over the bound the socket is closed without a word: scrapers come again.
             let Ok(permit) = self.connections.try_take(1) else { continue };
-            // A socket that has failed already shows so at the first read.
-            let _ = socket.limit_write(Some(limits::WRITE_TIME_MAX));
             let admin = Rc::clone(&self);
             self.core.spawn_upkeep(async move {
-                let http = HttpLimits {
-                    head_bytes_max: limits::HEAD_BYTES_MAX,
-                    headers_max: limits::HEADERS_MAX,
-                    head_time_max: limits::HEAD_TIME_MAX,
-                };
-                let served = serve_http(socket, http, |request| {
+                let answering = Rc::clone(&admin);
+                // The port serves to the very end, so that probes see it.
+                let served = admin.port.serve(socket, std::future::pending(), move |request| {
                     let (head, _) = request.into_parts();
-                    let admin = Rc::clone(&admin);
+                    let admin = Rc::clone(&answering);
                     async move { admin.answer(&head.method, head.uri.path()).await }
                 });
                 let served = async {

@@ -40,6 +40,8 @@ fn a_second_server_on_the_same_directory_is_refused() {
         &data.display().to_string(),
         "--listen",
         "127.0.0.1:0",
+        "--http-port",
+        "0",
         "--admin-port",
         "0",
     ]);

@@ -3,6 +3,7 @@
 //! Every server runs on free ports and a directory of its own, and every process is ended by its id when its guard goes.
 #![allow(clippy::print_stderr, reason = "a test that cannot run here says why")]
 
+mod aws;
 mod bench;
 mod crash;
 mod disk_full;
