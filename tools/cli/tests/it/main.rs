@@ -8,7 +8,10 @@ mod bench;
 mod crash;
 mod disk_full;
 mod failpoint;
+mod fixture;
 mod following;
+#[path = "../../../../storage/tests/it/image.rs"]
+mod image;
 mod keys;
 mod lifecycle;
 mod mistakes;
