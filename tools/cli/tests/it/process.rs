@@ -208,7 +208,7 @@ impl Server {
 }
 
 /// The first line of a process's standard output, unless it ends or takes too long.
-fn first_line(child: &mut Child) -> Option<String> {
+pub(crate) fn first_line(child: &mut Child) -> Option<String> {
     let stdout = child.stdout.take()?;
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
