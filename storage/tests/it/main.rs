@@ -16,4 +16,5 @@ mod seeds;
 mod sift;
 mod simulate;
 mod sink;
+mod superseded;
 mod workload;
