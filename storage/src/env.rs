@@ -23,7 +23,7 @@ pub trait Env: Clone + 'static {
 
     /// The disk that the lane's files are on.
     fn disk(&self) -> &Self::Disk;
-    /// Wall clock. It may jump; the lane keeps its append times from falling.
+    /// Wall clock. It may jump; the lane has a clock of its own that never falls.
     fn now(&self) -> Timestamp;
     /// A clock that never falls, from an arbitrary zero.
     fn monotonic(&self) -> Duration;

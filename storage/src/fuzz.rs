@@ -1,13 +1,24 @@
 //! Fuzz targets: every reader of bytes from the disk, in one list.
 //!
-//! A target takes any bytes and must neither panic nor allocate beyond a multiple of them. `smoke` runs all of them over mutations of valid bytes.
+//! A target takes any bytes and must neither panic nor allocate beyond a multiple of them. The tests run every target for a moment over mutations of valid
+//! bytes; `cargo xtask fuzz` runs them for long.
+
+mod directory;
 
 use bytes::Bytes;
+use tidemill_wire::{
+    OwnerId, SequenceNumber, Timestamp,
+    entry::{ENTRY_HEADER_BYTES, EntryHeader, EntryKind},
+};
 
 use crate::{
     limits::SEGMENT_HEADER_BYTES,
     segment::{
-        footer::decode_owner_table, header::SegmentHeader, load::scan_bytes, segment_id_of, trailer::Trailer,
+        footer::{POINT_BYTES, Point, decode_owner_table},
+        header::SegmentHeader,
+        load::scan_bytes,
+        segment_id_of,
+        trailer::Trailer,
         watermarks,
     },
 };
@@ -23,6 +34,9 @@ pub const TARGETS: &[Target] = &[
     ("owner_table", owner_table),
     ("watermarks", watermark_rows),
     ("recovery_scan", recovery_scan),
+    ("footer_points", footer_points),
+    ("footer_contents", footer_contents),
+    ("lane_directory", directory::open_mutated),
 ];
 
 fn segment_header(bytes: &[u8]) {
@@ -70,6 +84,72 @@ fn recovery_scan(bytes: &[u8]) {
         let part = scanned.contents.owner(owner).expect("a listed owner");
         assert!(part.points.iter().all(|point| point.end() <= scanned.end));
     }
+}
+
+fn footer_points(bytes: &[u8]) {
+    for chunk in bytes.chunks(POINT_BYTES as usize) {
+        let Some(point) = Point::decode(chunk) else {
+            assert!(chunk.len() < POINT_BYTES as usize, "every sixteen bytes are a point");
+            continue;
+        };
+        assert!(point.end() - point.position() == point.bytes());
+        let mut encoded = Vec::new();
+        point.encode_into(&mut encoded);
+        assert_eq!(encoded, chunk);
+    }
+}
+
+/// The bytes say what entries there are, each of them valid: of them a footer is made, which must be one, and lead to them.
+fn footer_contents(bytes: &[u8]) {
+    let segment = Bytes::from(valid_entries(bytes));
+    let scanned = scan_bytes(&segment, 1);
+    let (mut rows, mut points, mut table) = (Vec::new(), 0_u32, Vec::new());
+    for owner in scanned.contents.sorted_owners() {
+        let part = scanned.contents.owner(owner).expect("a listed owner");
+        let row = part.row(owner, points);
+        points += row.point_count;
+        row.encode_into(&mut table);
+        let bytes: u64 = part.points.iter().map(Point::bytes).sum();
+        assert!(bytes >= row.payload_bytes && row.first <= row.next);
+        for point in &part.points {
+            let entry = segment.get(point.position() as usize..).unwrap_or_default();
+            let header = EntryHeader::verify(entry).expect("a point leads to an entry");
+            assert_eq!((header.owner, header.segment_epoch), (owner, 1));
+        }
+        rows.push(row);
+    }
+    assert_eq!(decode_owner_table(&table, points), Some(rows));
+    assert_eq!(scanned.contents.footer_bytes(0, 0), table.len() as u64 + u64::from(points) * POINT_BYTES);
+}
+
+/// A segment whose entries are as eight bytes each say.
+fn valid_entries(bytes: &[u8]) -> Vec<u8> {
+    let mut segment = vec![0; SEGMENT_HEADER_BYTES as usize];
+    for chunk in bytes.chunks_exact(8).take(1000) {
+        let payload = match chunk[0] % 8 {
+            0 => watermarks::encode(&[(OwnerId(u64::from(chunk[1])), SequenceNumber(u64::from(chunk[2])))]),
+            _ => vec![chunk[3]; usize::from(chunk[3]) * 4],
+        };
+        let header = EntryHeader {
+            length: u32::try_from(ENTRY_HEADER_BYTES + payload.len()).expect("a short payload"),
+            kind: match chunk[0] % 8 {
+                0 => EntryKind::Watermarks,
+                1 => EntryKind::Sparse,
+                _ => EntryKind::Batch,
+            },
+            key_id: 0,
+            record_count: u32::from(chunk[4]),
+            owner: OwnerId(u64::from(chunk[1] % 8)),
+            base_sequence: SequenceNumber(u64::from(chunk[2])),
+            append_time: Timestamp(u64::from(chunk[5])),
+            segment_epoch: 1,
+            durable_before: u64::from(chunk[6]),
+        };
+        segment.extend_from_slice(&header.encode(&payload));
+        segment.extend_from_slice(&payload);
+        segment.resize(segment.len().next_multiple_of(8), 0);
+    }
+    segment
 }
 
 #[cfg(test)]

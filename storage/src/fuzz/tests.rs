@@ -71,33 +71,70 @@ fn valid() -> Vec<Vec<u8>> {
     vec![header, trailer.encode(), rows, entries, b"0000000000000001.segment".to_vec()]
 }
 
-#[test]
-fn smoke() {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    // Xorshift: the same mutations in each run, without a generator from elsewhere.
-    let mut draw = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state >> 11
-    };
-    let seeds = valid();
-    for (name, target) in TARGETS {
-        for seed in &seeds {
-            for _ in 0..400 {
-                let mut bytes = seed.clone();
-                for _ in 0..draw() % 4 {
-                    let at = (draw() % bytes.len() as u64) as usize;
-                    match draw() % 3 {
-                        0 => bytes[at] = draw() as u8,
-                        1 => bytes[at] ^= 1 << (draw() % 8),
-                        _ => bytes.truncate(at.max(1)),
-                    }
-                }
-                let run = std::panic::catch_unwind(|| target(&bytes));
-                assert!(run.is_ok(), "target {name} with {bytes:?}");
+/// Inputs are drawn from the same seed in each run.
+struct Chance(u64);
+
+impl Chance {
+    fn draw(&mut self, bound: u64) -> u64 {
+        // Xorshift: no generator from elsewhere is needed.
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % bound
+    }
+
+    /// Valid bytes of some target, changed in some places, or nothing but chance.
+    fn input(&mut self, seeds: &[Vec<u8>]) -> Vec<u8> {
+        if self.draw(4) == 0 {
+            return (0..self.draw(160)).map(|_| self.draw(256) as u8).collect();
+        }
+        let mut bytes = seeds[self.draw(seeds.len() as u64) as usize].clone();
+        for _ in 0..self.draw(4) {
+            let at = self.draw(bytes.len() as u64) as usize;
+            match self.draw(3) {
+                0 => bytes[at] = self.draw(256) as u8,
+                1 => bytes[at] ^= 1 << self.draw(8),
+                _ => bytes.truncate(at.max(1)),
             }
         }
+        bytes
+    }
+}
+
+/// How often a target is run where nobody asks for more. To open a directory takes a thousand times as long as to read a trailer.
+fn inputs_of(name: &str) -> u64 {
+    if name == "lane_directory" { 300 } else { 3000 }
+}
+
+#[test]
+#[allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a long run is told its time, and tells how far it came"
+)]
+fn fuzz_smoke() {
+    let seconds = std::env::var("TIDEMILL_FUZZ_SECONDS").ok();
+    let seconds: Option<u64> =
+        seconds.map(|text| text.parse().expect("TIDEMILL_FUZZ_SECONDS is a number of seconds"));
+    let only = std::env::var("TIDEMILL_FUZZ_TARGET").ok();
+    let seeds = valid();
+    for (name, target) in TARGETS {
+        if only.as_deref().is_some_and(|only| only != *name) {
+            continue;
+        }
+        let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
+        let (start, mut inputs) = (std::time::Instant::now(), 0);
+        let goes_on = |inputs| match seconds {
+            Some(seconds) => start.elapsed().as_secs() < seconds,
+            None => inputs < inputs_of(name),
+        };
         target(&[]);
+        while goes_on(inputs) {
+            let bytes = chance.input(&seeds);
+            inputs += 1;
+            let run = std::panic::catch_unwind(|| target(&bytes));
+            assert!(run.is_ok(), "target {name} fails at input {inputs}: {bytes:?}");
+        }
+        println!("fuzz target {name}: {inputs} inputs in {:?}", start.elapsed());
     }
 }

@@ -16,6 +16,7 @@ use tidemill_wire::{OwnerId, Timestamp, entry::EntryKind, message::Ack};
 
 use super::{
     answer::Stop,
+    clock::Clock,
     keyed::Keyed,
     owner::{Owner, Schedule},
     reply::{Replies, Reply},
@@ -110,11 +111,17 @@ pub(super) struct Signals {
 pub(super) struct Core<E: Env> {
     pub(super) env: E,
     pub(super) config: LaneConfig,
+    pub(super) clock: Clock,
     pub(super) state: RefCell<State<E>>,
     pub(super) signals: Signals,
 }
 
 impl<E: Env> Core<E> {
+    /// The time by the lane's own clock.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.show(self.env.now(), self.env.monotonic())
+    }
+
     /// Queues an entry of the lane's own or of a checked caller.
     pub(super) fn enqueue(
         &self,

@@ -23,6 +23,7 @@ use crate::{
 
 mod answer;
 mod blame;
+mod clock;
 mod compact;
 mod core;
 mod flusher;
@@ -45,6 +46,7 @@ pub use answer::{Appended, Bounds, Fetched, KeyCompaction, RecoveryReport, Reten
 pub use reply::{AppendSink, Settled};
 
 use answer::Stop;
+use clock::Clock;
 use core::{Core, Signals, State, entry_bytes};
 use keyed::Keyed;
 use owner::Owner;
@@ -107,7 +109,9 @@ impl<E: Env> Lane<E> {
             tasks: 0,
             stats: LaneStats::new(),
         };
-        let core = Rc::new(Core { env, config, state: RefCell::new(state), signals: Signals::default() });
+        let clock = Clock::new(state.last_time, env.monotonic());
+        let (state, signals) = (RefCell::new(state), Signals::default());
+        let core = Rc::new(Core { env, config, clock, state, signals });
         core.spawn(writer::run(Rc::clone(&core)));
         core.spawn(preparer::run(Rc::clone(&core)));
         core.spawn(sealer::run(Rc::clone(&core)));
@@ -134,8 +138,7 @@ impl<E: Env> Lane<E> {
         match policy {
             None => drop(state.keyed.remove(&owner)),
             Some(policy) => {
-                let keyed =
-                    state.keyed.entry(owner).or_insert_with(|| Keyed::new(policy, self.core.env.now()));
+                let keyed = state.keyed.entry(owner).or_insert_with(|| Keyed::new(policy, self.core.now()));
                 keyed.tombstone_age = policy.tombstone_age;
             }
         }

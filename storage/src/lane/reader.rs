@@ -108,9 +108,11 @@ async fn trim<E: Env>(core: &Core<E>, owner: OwnerId, from: SequenceNumber) -> R
         super::upkeep::expire_owner(core, &mut state, owner);
         let known = known(&state, owner)?;
         let Some(retention) = known.retention else { return Ok(()) };
-        let cutoff = retention.cutoff(core.env.now());
-        let concerned = known.spans.front().is_some_and(|span| span.first_time < cutoff && from < span.next);
-        if !concerned {
+        let cutoff = retention.cutoff(core.now());
+        let is_any_over = known.spans.front().is_some_and(|span| span.first_time < cutoff);
+        // Several spans may be over, for those without a footer stay: what is over ends in the one that holds the cutoff, or there is none.
+        let is_concerned = is_any_over && known.span_at_time(cutoff).is_none_or(|span| from < span.next);
+        if !is_concerned {
             return Ok(());
         }
         cutoff

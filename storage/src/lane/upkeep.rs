@@ -56,7 +56,7 @@ async fn rest<E: Env>(core: &Core<E>, pause: Duration) -> bool {
 
 /// Drops spans that are over their owner's age or bytes: of those owners that the schedule names, and no others are looked at.
 async fn expire<E: Env>(core: &Core<E>) {
-    let now = core.env.now();
+    let now = core.now();
     loop {
         for _ in 0..UPKEEP_BATCH {
             let mut state = core.state.borrow_mut();
@@ -72,7 +72,7 @@ async fn expire<E: Env>(core: &Core<E>) {
 
 /// Drops what is over of one owner.
 pub(super) fn expire_owner<E: Env>(core: &Core<E>, state: &mut State<E>, id: OwnerId) {
-    expire_until(state, id, core.env.now());
+    expire_until(state, id, core.now());
 }
 
 fn expire_until<E: Env>(state: &mut State<E>, id: OwnerId, now: Timestamp) {

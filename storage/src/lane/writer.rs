@@ -65,7 +65,7 @@ fn next_step<E: Env>(core: &Core<E>, refused: &mut Vec<(Reply, AppendError)>) ->
     if state.stop.is_some() {
         return Some(Step::End);
     }
-    match plan(&mut state, &core.config, core.env.now(), refused) {
+    match plan(&mut state, &core.config, core.now(), refused) {
         Plan::Group(group) => Some(Step::Write(group)),
         Plan::Idle => state.closing.then_some(Step::End),
         Plan::Roll => {

@@ -37,6 +37,7 @@ pub(crate) fn walk(bytes: &[u8], id: SegmentId, mut visit: impl FnMut(Found, &[u
         let rest = bytes.get(position..).unwrap_or_default();
         let header = match entry_at(rest, id) {
             Ok(header) => header,
+            Err(WalkEnd::Nothing) => return (position as u64, lost_epoch(rest, id)),
             Err(end) => return (position as u64, end),
         };
         let payload = rest.get(ENTRY_HEADER_BYTES..header.length as usize).unwrap_or_default();
@@ -67,6 +68,24 @@ pub(crate) fn search(bytes: &[u8], id: SegmentId, from: u64) -> Option<Found> {
 /// Whether the entry says that its segment ends with it. It names the segment in which the log goes on.
 pub(crate) fn is_closing(header: &EntryHeader) -> bool {
     header.kind == EntryKind::Watermarks && header.payload_bytes() == 0 && header.base_sequence.0 != 0
+}
+
+/// Why there is no entry of this segment: none begins here, or one of which the epoch is damaged and nothing else. It is no less lost
+/// than one that is damaged elsewhere, and must not pass for the end of the log.
+fn lost_epoch(rest: &[u8], id: SegmentId) -> WalkEnd {
+    let word = |at: usize| Some(u32::from_le_bytes(*rest.get(at..)?.first_chunk()?));
+    let (Some(expected), Some(length)) = (word(0), word(4)) else { return WalkEnd::Nothing };
+    let (before, after) = (rest.get(4..40), rest.get(48..length as usize));
+    let (Some(before), Some(after)) = (before, after) else { return WalkEnd::Nothing };
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(before);
+    crc.update(&id.to_le_bytes());
+    crc.update(after);
+    if crc.finalize() != expected {
+        return WalkEnd::Nothing;
+    }
+    let found = rest.get(4..length as usize).map(crc32fast::hash).unwrap_or_default();
+    WalkEnd::Broken(EntryError::Checksum { expected, found })
 }
 
 fn entry_at(rest: &[u8], id: SegmentId) -> Result<EntryHeader, WalkEnd> {

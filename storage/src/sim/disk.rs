@@ -14,6 +14,11 @@
 //!   the core: it is a mistake of the engine's and ends the run.
 //! - **Failed change of a name, open, list or directory sync.** An error once, and what was asked is done or not. Whatever the lane does then, nothing that
 //!   was acknowledged is lost.
+//! - **Bit rot**, in any part of a file: header, entry header, payload, rows and points of a footer, trailer, unused space. The device changes, and what is in memory
+//!   when it comes from the device again. Wrong bytes are never served; what cannot be read is an error that names the file and the place; everything
+//!   else can be read, at once or after a repair, and no number is given out twice.
+//! - **Clock jumps**, forward and back, by a second to years (`sim/wall.rs`). Append times never fall; what readers no longer see stays so; nothing goes before it is over by
+//!   the latest that the wall clock has shown, and what is over goes although the clock has fallen.
 //! - **A lie** (off unless a test asks): the model of the tests must notice.
 //!
 //! Left out: misdirected writes.

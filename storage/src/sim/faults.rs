@@ -18,6 +18,8 @@ pub struct Faults {
     pub read_failures: u32,
     /// Making, opening, renaming, removing and listing files, and flushes of the directory. What was asked may be done all the same.
     pub name_failures: u32,
+    /// Jumps of the wall clock, in cases per million times that the world waits.
+    pub clock_jumps: u32,
     /// Bytes of all files together; `None` for as many as wanted.
     pub capacity_bytes: Option<u64>,
     /// What the disk pretends. A test that runs with a lie expects the model to notice.
@@ -39,6 +41,16 @@ pub enum Lie {
     OldEpochs,
     /// Watermarks are written with no number in them, as if they were left out.
     Watermarks,
+    /// Bits that rot in a payload come with the checksum that fits them, as if checksums were not compared.
+    RotWithChecksum,
+    /// Instead of bits that rot, everything from an entry on is gone without a trace, as if a start cut the log there and told nobody.
+    SilentCut,
+    /// Bits rot elsewhere than the world says, as if errors named the wrong place.
+    RotElsewhere,
+    /// Entries are written with the time that the wall clock shows, also where it has fallen.
+    WallTimes,
+    /// The wall clock that the engine sees is up to a minute ahead of the world's, as if records went before they are over.
+    EarlyClock,
 }
 
 /// One kind of fault.
@@ -65,11 +77,20 @@ pub enum Fault {
     FailedDirectorySync,
     FailedList,
     EvictedPage,
+    ClockForward,
+    ClockBack,
+    RotHeader,
+    RotEntryHeader,
+    RotPayload,
+    RotRows,
+    RotPoints,
+    RotTrailer,
+    RotUnused,
 }
 
 impl Fault {
     /// Every kind, with its name in the table of a run.
-    pub const NAMES: [(Self, &'static str); 20] = [
+    pub const NAMES: [(Self, &'static str); 29] = [
         (Self::Kill, "process killed"),
         (Self::PowerCut, "power cut"),
         (Self::TornWrite, "write in flight done in part"),
@@ -90,6 +111,15 @@ impl Fault {
         (Self::FailedDirectorySync, "directory sync failed"),
         (Self::FailedList, "list failed"),
         (Self::EvictedPage, "clean page evicted"),
+        (Self::ClockForward, "clock jumped forward"),
+        (Self::ClockBack, "clock jumped back"),
+        (Self::RotHeader, "bit rot in a segment header"),
+        (Self::RotEntryHeader, "bit rot in an entry header"),
+        (Self::RotPayload, "bit rot in a payload"),
+        (Self::RotRows, "bit rot in a footer's rows"),
+        (Self::RotPoints, "bit rot in a footer's points"),
+        (Self::RotTrailer, "bit rot in a trailer"),
+        (Self::RotUnused, "bit rot in unused space"),
     ];
 
     /// What it is called in the table of a run.
@@ -98,6 +128,17 @@ impl Fault {
         Self::NAMES.iter().find(|(fault, _)| *fault == self).map_or("", |(_, name)| name)
     }
 }
+
+/// The kinds that rot bits, by what they hit.
+pub const ROT: [Fault; 7] = [
+    Fault::RotHeader,
+    Fault::RotEntryHeader,
+    Fault::RotPayload,
+    Fault::RotRows,
+    Fault::RotPoints,
+    Fault::RotTrailer,
+    Fault::RotUnused,
+];
 
 /// How often each kind of fault happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::{
     World,
     disk::ERROR_IO,
     faults::{Fault, Faults, Lie},
-    forge::without_watermarks,
+    forge::{with_times, without_watermarks},
     image::{InodeId, SECTOR_BYTES},
 };
 use crate::{
@@ -55,7 +55,7 @@ impl SimFile {
             Some(Lie::CompactionFlush) => {
                 self.path.borrow().extension().is_some_and(|extension| extension == "compacting")
             }
-            Some(Lie::DirectorySync | Lie::OldEpochs | Lie::Watermarks) | None => false,
+            Some(_) | None => false,
         }
     }
 
@@ -156,8 +156,11 @@ impl File for SimFile {
         buffers.iter().for_each(|buffer| self.world.note(buffer));
         let number = {
             let mut disk = self.world.disk.borrow_mut();
-            let forges = disk.faults.lie == Some(Lie::Watermarks);
-            let buffers = if forges { without_watermarks(&buffers) } else { buffers };
+            let buffers = match disk.faults.lie {
+                Some(Lie::Watermarks) => without_watermarks(&buffers),
+                Some(Lie::WallTimes) => with_times(&buffers, self.world.wall.now()),
+                _ => buffers,
+            };
             let number = disk.number();
             disk.writes.insert(number, (self.inode, position, buffers));
             number

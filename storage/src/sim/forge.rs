@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use tidemill_wire::entry::{ENTRY_HEADER_BYTES, EntryHeader, EntryKind};
+use tidemill_wire::{
+    Timestamp,
+    entry::{ENTRY_HEADER_BYTES, EntryHeader, EntryKind},
+};
 
 use crate::segment::{PREPARING_SUFFIX, SegmentId, scan::walk, segment_id_of, watermarks};
 
@@ -29,17 +32,32 @@ pub(super) fn dress_up(bytes: &mut [u8], from: &Path, to: &Path) {
 
 /// The buffers of a write, in which every watermark says 0.
 pub(super) fn without_watermarks(buffers: &[Bytes]) -> Vec<Bytes> {
+    forged(buffers, |header, payload| {
+        if header.kind == EntryKind::Watermarks {
+            let rows: Vec<_> = watermarks::decode(payload).map(|(owner, _)| (owner, 0.into())).collect();
+            payload.copy_from_slice(&watermarks::encode(&rows));
+        }
+    })
+}
+
+/// The buffers of a write, in which every batch is of this time.
+pub(super) fn with_times(buffers: &[Bytes], time: Timestamp) -> Vec<Bytes> {
+    forged(buffers, |header, _| {
+        if header.kind == EntryKind::Batch {
+            header.append_time = time;
+        }
+    })
+}
+
+/// The buffers of a write with its entries changed, and their checksums with them.
+fn forged(buffers: &[Bytes], change: impl Fn(&mut EntryHeader, &mut [u8])) -> Vec<Bytes> {
     let mut bytes = buffers.concat();
     let mut position = 0;
-    while let Some(Ok(header)) = bytes.get(position..).map(EntryHeader::verify) {
+    while let Some(Ok(mut header)) = bytes.get(position..).map(EntryHeader::verify) {
         let payload = position + ENTRY_HEADER_BYTES..position + header.length as usize;
-        if header.kind == EntryKind::Watermarks {
-            let rows: Vec<_> =
-                watermarks::decode(&bytes[payload.clone()]).map(|(owner, _)| (owner, 0.into())).collect();
-            bytes[payload.clone()].copy_from_slice(&watermarks::encode(&rows));
-            let forged = header.encode(&bytes[payload]);
-            bytes[position..position + ENTRY_HEADER_BYTES].copy_from_slice(&forged);
-        }
+        change(&mut header, &mut bytes[payload.clone()]);
+        let forged = header.encode(&bytes[payload]);
+        bytes[position..position + ENTRY_HEADER_BYTES].copy_from_slice(&forged);
         position += header.stride();
     }
     vec![Bytes::from(bytes)]

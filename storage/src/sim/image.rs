@@ -49,6 +49,8 @@ pub(super) struct Inode {
     pub(super) dirty: BTreeMap<usize, u64>,
     /// Pages that are not in memory. Never one that the device does not have: what a failed flush left is not forgotten so soon.
     absent: BTreeSet<usize>,
+    /// Bytes of the device that are not what was written.
+    rotten: BTreeSet<usize>,
     /// The page cache as the last view saw it, until it is written.
     snapshot: Option<Bytes>,
     /// What somebody may still look at.
@@ -96,6 +98,7 @@ impl Inode {
             stable: vec![0; bytes],
             dirty: BTreeMap::new(),
             absent: BTreeSet::new(),
+            rotten: BTreeSet::new(),
             snapshot: None,
             views: Vec::new(),
         }
@@ -141,7 +144,41 @@ impl Inode {
 
     pub(super) fn settle(&mut self, sector: usize) {
         let range = sector * SECTOR_BYTES..((sector + 1) * SECTOR_BYTES).min(self.cached.len());
+        // What is written anew is sound, unless the wrong byte had come into memory.
+        let (stable, cached) = (&self.stable, &self.cached);
+        self.rotten.retain(|at| !range.contains(at) || stable[*at] == cached[*at]);
         self.stable[range.clone()].copy_from_slice(&self.cached[range]);
+    }
+
+    /// What the device holds.
+    pub(super) fn device(&self) -> &[u8] {
+        &self.stable
+    }
+
+    /// Whether one of these bytes of the device is not what was written.
+    pub(super) fn is_rotten(&self, window: Range<usize>) -> bool {
+        window.start < window.end && self.rotten.range(window).next().is_some()
+    }
+
+    /// All bytes of the device that are not what was written.
+    pub(super) fn rotten(&self) -> impl Iterator<Item = usize> {
+        self.rotten.iter().copied()
+    }
+
+    /// Says that a byte is rotten, or that it is sound again.
+    pub(super) fn mark_rotten(&mut self, at: usize) {
+        if !self.rotten.remove(&at) {
+            self.rotten.insert(at);
+        }
+    }
+
+    /// Flips a bit of the device. What is in memory stays as it is until it leaves it.
+    pub(super) fn rot(&mut self, at: usize, bit: u32) {
+        self.stable[at] ^= 1 << bit;
+        if self.absent.contains(&(at / PAGE_BYTES)) {
+            self.cached[at] ^= 1 << bit;
+            self.snapshot = None;
+        }
     }
 
     /// Forgets those of some pages that the device has. Returns how many.
@@ -149,7 +186,12 @@ impl Inode {
         let before = self.absent.len();
         for page in pages {
             let range = page * PAGE_BYTES..((page + 1) * PAGE_BYTES).min(self.cached.len());
-            if self.stable[range.clone()] == self.cached[range] {
+            let same = |at: usize| self.stable[at] == self.cached[at] || self.rotten.contains(&at);
+            if self.stable[range.clone()] == self.cached[range.clone()] {
+                self.absent.insert(page);
+            } else if self.is_rotten(range.clone()) && range.clone().all(same) {
+                self.cached[range.clone()].copy_from_slice(&self.stable[range]);
+                self.snapshot = None;
                 self.absent.insert(page);
             }
         }
@@ -206,6 +248,16 @@ impl DiskState {
         inode.evict(start..pages.min(start + 1 + draw(EVICTED_PAGES_MAX) as usize))
     }
 
+    /// Writes everything back, and keeps no page in memory.
+    pub(super) fn forget_pages(&mut self) {
+        for inode in self.inodes.values_mut() {
+            for sector in std::mem::take(&mut inode.dirty).into_keys() {
+                inode.settle(sector);
+            }
+            inode.evict(0..inode.cached.len().div_ceil(PAGE_BYTES));
+        }
+    }
+
     pub(super) fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
@@ -227,6 +279,20 @@ impl DiskState {
         if let Some(inode) = self.inodes.get_mut(&inode) {
             inode.forge(|bytes| bytes.copy_from_slice(&content));
         }
+    }
+
+    /// Puts a file there that is stable, in place of another if there is one.
+    pub(super) fn put_file(&mut self, path: PathBuf, bytes: &[u8]) {
+        let inode = self.create(path, bytes.len() as u64);
+        if let Some(inode) = self.inodes.get_mut(&inode) {
+            inode.forge(|content| content.copy_from_slice(bytes));
+        }
+        self.settle_names(self.names_changed());
+    }
+
+    pub(super) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let files = self.names.iter().map(|(path, inode)| (path.clone(), self.inodes[inode].cached.clone()));
+        files.collect()
     }
 
     pub(super) fn change_name(&mut self, change: NameChange) {

@@ -6,7 +6,9 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeSet,
     future::Future,
+    path::PathBuf,
     rc::Rc,
     time::Duration,
 };
@@ -22,10 +24,13 @@ mod faults;
 mod file;
 mod forge;
 mod image;
+mod rot;
+mod wall;
 
 pub use disk::SimDisk;
-pub use faults::{Fault, Faults, Injected, Lie};
+pub use faults::{Fault, Faults, Injected, Lie, ROT};
 pub use file::SimFile;
+pub use rot::Rot;
 
 use crate::{env::Env, tasks::Tasks};
 
@@ -51,6 +56,9 @@ pub struct SimEnv {
 struct World {
     tasks: Tasks,
     now: Cell<Duration>,
+    wall: wall::WallClock,
+    /// Every place that ever rotted, under the names that its file had.
+    rotted: RefCell<BTreeSet<(PathBuf, u64)>>,
     random: RefCell<ChaCha8Rng>,
     disk: RefCell<image::DiskState>,
     steps: Cell<u64>,
@@ -59,9 +67,6 @@ struct World {
     injected: faults::Counter,
 }
 
-/// Wall clock at the beginning of each world: 2026-01-01.
-const EPOCH_MS: u64 = 1_767_225_600_000;
-
 impl Sim {
     /// A world with an empty disk and no faults.
     #[must_use]
@@ -69,6 +74,8 @@ impl Sim {
         Self(Rc::new(World {
             tasks: Tasks::default(),
             now: Cell::new(Duration::ZERO),
+            wall: wall::WallClock::default(),
+            rotted: RefCell::default(),
             random: RefCell::new(ChaCha8Rng::seed_from_u64(seed)),
             disk: RefCell::new(image::DiskState::default()),
             steps: Cell::new(0),
@@ -108,7 +115,11 @@ impl Sim {
         };
         let idle = || {
             let next = world.tasks.next_deadline().expect("a task waits for something that never comes");
-            world.now.set(next.max(world.now.get()));
+            world.advance(next.saturating_sub(world.now.get()));
+            let rate = world.disk.borrow().faults.clock_jumps;
+            if world.happens(rate) {
+                world.jump_clock(world.draw_jump_ms());
+            }
             world.tasks.fire(next);
             true
         };
@@ -123,13 +134,41 @@ impl Sim {
         let mut random = self.0.random.borrow_mut();
         self.0.disk.borrow_mut().crash(crash, &mut random, &self.0.injected);
         drop(random);
+        self.0.note_rot();
         self.0.note(&[crash as u8]);
-        self.0.now.set(self.0.now.get() + Duration::from_millis(self.draw(3000)));
+        self.0.advance(Duration::from_millis(self.draw(3000)));
+    }
+
+    /// Moves the wall clock by so many milliseconds, and no other clock.
+    pub fn jump_clock(&self, by_ms: i64) {
+        self.0.jump_clock(by_ms);
     }
 
     /// Changes what may fail from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.0.disk.borrow_mut().faults = faults;
+    }
+
+    /// Writes everything back to the device and keeps nothing of it in memory, as after a long time.
+    pub fn forget_pages(&self) {
+        self.0.disk.borrow_mut().forget_pages();
+    }
+
+    /// Puts a file under a name, as if it had always been there.
+    pub fn put_file(&self, path: PathBuf, bytes: &[u8]) {
+        self.0.disk.borrow_mut().put_file(path, bytes);
+    }
+
+    /// All files as they are now, by name.
+    #[must_use]
+    pub fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        self.0.disk.borrow().files()
+    }
+
+    /// Bytes of all files that have a name.
+    #[must_use]
+    pub fn disk_bytes(&self) -> u64 {
+        self.0.disk.borrow().used_bytes()
     }
 
     /// How often each kind of fault happened so far.
@@ -161,6 +200,30 @@ impl World {
         history.update(bytes);
     }
 
+    /// Lets time go by, for all clocks.
+    fn advance(&self, duration: Duration) {
+        self.now.set(self.now.get().saturating_add(duration));
+        self.wall.advance(duration);
+    }
+
+    fn jump_clock(&self, by_ms: i64) {
+        if by_ms != 0 {
+            self.wall.jump(by_ms);
+            self.inject(if by_ms > 0 { Fault::ClockForward } else { Fault::ClockBack });
+            self.note(&by_ms.to_le_bytes());
+        }
+    }
+
+    /// By how much the clock jumps: forward or back, by a second to four years, or to where it belongs.
+    fn draw_jump_ms(&self) -> i64 {
+        let far = i64::try_from(1000_u64 << self.draw(28)).unwrap_or(i64::MAX);
+        match self.draw(4) {
+            0 | 1 => far,
+            2 => -far,
+            _ => self.wall.error_ms().saturating_neg(),
+        }
+    }
+
     async fn delay(&self) {
         // Mostly as fast as a disk with a cache; now and then something else comes first.
         let micros = if self.draw(50) == 0 { self.draw(40_000) } else { 10 + self.draw(400) };
@@ -184,6 +247,20 @@ impl World {
     }
 }
 
+impl SimEnv {
+    /// The wall clock, as it is.
+    #[must_use]
+    pub fn wall(&self) -> Timestamp {
+        self.world.wall.now()
+    }
+
+    /// The latest that a clock can show which follows the wall clock wherever it goes and never falls.
+    #[must_use]
+    pub fn latest(&self) -> Timestamp {
+        self.world.wall.latest()
+    }
+}
+
 impl Env for SimEnv {
     type Disk = SimDisk;
 
@@ -192,8 +269,9 @@ impl Env for SimEnv {
     }
 
     fn now(&self) -> Timestamp {
-        let since = u64::try_from(self.world.now.get().as_millis()).unwrap_or(u64::MAX);
-        Timestamp(EPOCH_MS.saturating_add(since))
+        let lies = self.world.disk.borrow().faults.lie == Some(Lie::EarlyClock);
+        let ahead = if lies { self.world.draw(60_000) } else { 0 };
+        Timestamp(self.world.wall.now().0.saturating_add(ahead))
     }
 
     fn monotonic(&self) -> Duration {

@@ -1,4 +1,5 @@
-//! Compaction on the real disk: space comes back, reads stay right, and one owner's records come to lie together.
+//! Compaction: space comes back, reads stay right, and one owner's records come to lie together.
+#![allow(clippy::print_stderr, reason = "what a run came to is for its reader")]
 
 use std::{collections::VecDeque, fs, os::unix::fs::FileExt, path::Path, time::Duration};
 
@@ -6,6 +7,7 @@ use tidemill_storage::{
     Env, FetchError, Lane, LaneConfig, LaneStats, OpenError, Retention,
     inspect::{SegmentReport, verify},
     local::LocalEnv,
+    sim::Sim,
 };
 use tidemill_wire::{OwnerId, SequenceNumber, Timestamp, message::Ack};
 
@@ -68,7 +70,7 @@ impl Client {
         bytes.min(self.retention.bytes.unwrap_or(u64::MAX))
     }
 
-    async fn check_read(&self, lane: &Lane<LocalEnv>, place: u64) {
+    async fn check_read(&self, lane: &Lane<impl Env>, place: u64) {
         let bounds = lane.bounds(self.owner).expect("known");
         assert_eq!(bounds.next.0, self.next);
         let from = SequenceNumber(bounds.oldest.0 + bounds.next.since(bounds.oldest) * place / 100);
@@ -84,61 +86,63 @@ impl Client {
     }
 }
 
+/// In the simulated world, where time passes by the work that is done and not by what else the machine does: the bound holds at every look.
 #[test]
 fn disk_use_stays_near_what_is_live_under_three_retentions() {
-    run(|env, directory| async move {
-        let lane = open(&env, larger(directory.path())).await;
-        let age = |ms| Retention { age: Duration::from_millis(ms), bytes: None };
-        let kept = Retention { age: Duration::MAX, bytes: Some(3 << 20) };
-        let mut clients: Vec<Client> = [age(200), age(1500), kept]
-            .into_iter()
-            .zip(1..)
-            .map(|(retention, owner)| Client {
-                owner: OwnerId(owner),
-                retention,
-                next: 0,
-                live: VecDeque::new(),
-            })
-            .collect();
-        clients.iter().for_each(|client| lane.adopt(client.owner, client.retention));
-        let mut shares = Vec::new();
-        for round in 0..3000_u64 {
-            for client in &mut clients {
-                for _ in 0..3 {
-                    let bytes = payload(label(client.owner, client.next), 2000);
-                    let appended = lane.append(client.owner, bytes, 1, Ack::Written).await.expect("appended");
-                    assert_eq!(appended.base_sequence.0, client.next);
-                    client.next += 1;
-                    client.live.push_back((appended.append_time, 2000));
-                }
-            }
-            if round % 10 == 0 {
-                for client in &clients {
-                    client.check_read(&lane, env.random_u64() % 100).await;
-                }
-                env.sleep(Duration::from_millis(10)).await;
-                let live: u64 = clients.iter_mut().map(|client| client.live_bytes(env.now())).sum();
-                let beyond = files_bytes(directory.path()).saturating_sub(4 * SEGMENT_BYTES);
-                shares.push(beyond as f64 / live as f64);
+    for seed in 0..3 {
+        let sim = Sim::new(seed);
+        let done = sim.run(three_retentions(&sim));
+        assert!(done.is_some());
+    }
+}
+
+async fn three_retentions(sim: &Sim) {
+    let (env, directory) = (sim.env(), Path::new("/disk"));
+    let lane = Lane::open(env.clone(), larger(directory)).await.expect("opened").0;
+    let age = |ms| Retention { age: Duration::from_millis(ms), bytes: None };
+    let kept = Retention { age: Duration::MAX, bytes: Some(3 << 20) };
+    let client =
+        |(retention, owner)| Client { owner: OwnerId(owner), retention, next: 0, live: VecDeque::new() };
+    let mut clients: Vec<Client> = [age(200), age(1500), kept].into_iter().zip(1..).map(client).collect();
+    clients.iter().for_each(|client| lane.adopt(client.owner, client.retention));
+    let (mut worst, mut looks) = (0.0_f64, 0);
+    for round in 0..3000_u64 {
+        let mut appends = Vec::new();
+        for client in &mut clients {
+            for _ in 0..3 {
+                let bytes = payload(label(client.owner, client.next), 2000);
+                appends.push((client.owner, lane.append(client.owner, bytes, 1, Ack::Written)));
+                client.next += 1;
             }
         }
-        let stats = lane.stats();
-        let amplification =
-            (stats.appended_bytes + stats.rewritten_bytes) as f64 / stats.appended_bytes as f64;
-        // Ages of a fraction of a second: where a busy machine holds the test up, much expires at once and the worst moment tells of that.
-        shares.sort_by(f64::total_cmp);
-        let (usual, worst) = (shares[shares.len() / 2], shares[shares.len() - 1]);
-        assert!(stats.compactions > 5 && usual <= 1.6 && worst <= 4.0, "{usual} {worst} {stats:?}");
-        assert!(amplification < 3.0, "{amplification} {stats:?}");
-        env.stop();
-        let lane = open(&env, larger(directory.path())).await;
-        for client in &clients {
-            lane.adopt(client.owner, client.retention);
-            for place in [0, 50, 99] {
-                client.check_read(&lane, place).await;
-            }
+        for (owner, append) in appends {
+            let taken = append.await.expect("appended").append_time;
+            clients[(owner.0 - 1) as usize].live.push_back((taken, 2000));
         }
-    });
+        if round % 10 == 0 {
+            for client in &clients {
+                client.check_read(&lane, env.random_u64() % 100).await;
+            }
+            env.sleep(Duration::from_millis(10)).await;
+        }
+        let live: u64 = clients.iter_mut().map(|client| client.live_bytes(env.now())).sum();
+        let beyond = sim.disk_bytes().saturating_sub(4 * SEGMENT_BYTES) as f64 / live as f64;
+        assert!(beyond <= 1.6, "{beyond} at round {round}: {live} live bytes, {:?}", lane.stats());
+        (worst, looks) = (worst.max(beyond), looks + 1);
+    }
+    let stats = lane.stats();
+    let amplification = (stats.appended_bytes + stats.rewritten_bytes) as f64 / stats.appended_bytes as f64;
+    assert!(stats.compactions > 5 && looks == 3000, "{worst} {stats:?}");
+    assert!(amplification < 3.0, "{amplification} {stats:?}");
+    eprintln!("worst share {worst:.2}, amplification {amplification:.2}, in {:?}", env.monotonic());
+    lane.close().await;
+    let lane = Lane::open(env.clone(), larger(directory)).await.expect("opened").0;
+    for client in &clients {
+        lane.adopt(client.owner, client.retention);
+        for place in [0, 50, 99] {
+            client.check_read(&lane, place).await;
+        }
+    }
 }
 
 async fn interleave(lane: &Lane<LocalEnv>, owners: u64, entries: u64) -> Vec<(Timestamp, SequenceNumber)> {

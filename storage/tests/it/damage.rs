@@ -4,9 +4,10 @@ use std::{
     fs,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use tidemill_storage::{FetchError, Lane, OpenError, local::LocalEnv};
+use tidemill_storage::{Env, FetchError, Lane, OpenError, local::LocalEnv};
 use tidemill_wire::{SequenceNumber, message::Ack};
 
 use crate::{
@@ -31,6 +32,10 @@ fn overwrite(path: &Path, offset: u64, bytes: &[u8]) {
 /// A first segment with five entries of 8 + 64 bytes, whose third begins at 4096 + 144, left without a close.
 async fn five_entries(env: &LocalEnv, directory: &Path) {
     let lane = open(env, directory).await;
+    // What a lane makes at its beginning is there, and nothing of it half done.
+    while lane.stats().segments_spare == 0 || lane.stats().reserve_bytes == 0 {
+        env.sleep(Duration::from_millis(1)).await;
+    }
     for n in 0..5 {
         lane.append(OWNER, payload(n, 8), 1, Ack::Durable).await.expect("appended");
     }
@@ -170,8 +175,7 @@ fn half_prepared_files_are_removed() {
         let half = directory.path().join("lane/00000000000000ff.preparing");
         fs::write(&half, [1; 100]).expect("written");
         let (_lane, report) = Lane::open(env, config(directory.path())).await.expect("opened");
-        // The lane before may have left another one.
-        assert!((1..=2).contains(&report.files_removed), "{report:?}");
+        assert_eq!(report.files_removed, 1, "{report:?}");
         assert!(!half.exists());
     });
 }

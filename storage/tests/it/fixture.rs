@@ -19,6 +19,7 @@ use tidemill_wire::{
 };
 
 use crate::{
+    image::{pack, unpack},
     lane::{config, run},
     record::{payload, read_all},
 };
@@ -31,8 +32,6 @@ const FILLER: OwnerId = OwnerId(9);
 const PLAIN_ENTRIES: u64 = 40;
 const KEYS: u64 = 5;
 const UPDATES: u64 = 60;
-/// Bytes that are looked at together; those that are all zero are left out of an image.
-const BLOCK_BYTES: usize = 16;
 
 fn compacting(directory: &Path) -> LaneConfig {
     LaneConfig {
@@ -51,58 +50,6 @@ async fn open(env: &LocalEnv, config: LaneConfig) -> Lane<LocalEnv> {
     lane.adopt(FILLER, Retention { age: Duration::MAX, bytes: Some(1000) });
     lane.compact_keys(KEYED, Some(KeyCompaction { tombstone_age: Duration::from_secs(3600) }));
     lane
-}
-
-/// Files, each as its name, its size and the stretches of it that are not zero.
-fn pack(directory: &Path) -> Vec<u8> {
-    let mut image = Vec::new();
-    let mut paths: Vec<_> =
-        fs::read_dir(directory).expect("a directory").map(|file| file.expect("a file").path()).collect();
-    paths.sort();
-    for path in paths {
-        let (name, bytes) = (path.file_name().expect("a name").to_owned(), fs::read(&path).expect("read"));
-        let name = name.to_str().expect("plain").as_bytes();
-        image.extend((name.len() as u32).to_le_bytes());
-        image.extend(name);
-        image.extend((bytes.len() as u32).to_le_bytes());
-        let blocks: Vec<&[u8]> = bytes.chunks(BLOCK_BYTES).collect();
-        let is_zero = |block: &&[u8]| block.iter().all(|byte| *byte == 0);
-        let mut at = 0;
-        while let Some(skipped) = blocks[at..].iter().position(|block| !is_zero(block)) {
-            let start = at + skipped;
-            let count = blocks[start..].iter().take_while(|block| !is_zero(block)).count();
-            let piece = &bytes[start * BLOCK_BYTES..((start + count) * BLOCK_BYTES).min(bytes.len())];
-            image.extend((piece.len() as u32).to_le_bytes());
-            image.extend(((start * BLOCK_BYTES) as u32).to_le_bytes());
-            image.extend(piece);
-            at = start + count;
-        }
-        image.extend(0_u32.to_le_bytes());
-    }
-    image
-}
-
-fn unpack(image: &[u8], directory: &Path) {
-    let mut rest = image;
-    let mut take = |count: usize| {
-        let (taken, left) = rest.split_at_checked(count)?;
-        rest = left;
-        Some(taken)
-    };
-    let number = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().expect("four bytes")) as usize;
-    while let Some(name_bytes) = take(4) {
-        let name = String::from_utf8(take(number(name_bytes)).expect("a name").to_vec()).expect("plain");
-        let mut bytes = vec![0; number(take(4).expect("a size"))];
-        loop {
-            let count = number(take(4).expect("a count"));
-            if count == 0 {
-                break;
-            }
-            let start = number(take(4).expect("a position"));
-            bytes[start..start + count].copy_from_slice(take(count).expect("a piece"));
-        }
-        fs::write(directory.join(name), bytes).expect("written");
-    }
 }
 
 fn batch(update: u64) -> bytes::Bytes {

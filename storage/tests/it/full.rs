@@ -271,3 +271,76 @@ fn a_lane_begins_on_a_disk_with_room_for_one_segment() {
     });
     assert!(done.is_some());
 }
+
+/// A lane whose reserve is not whole, and one that wants a segment. What becomes free is too little for both.
+#[test]
+fn a_reserve_comes_before_the_segment_of_another_lane() {
+    for seed in 0..20 {
+        let sim = Sim::new(seed);
+        let capacity = |bytes| sim.set_faults(Faults { capacity_bytes: Some(bytes), ..Faults::default() });
+        let (env, room) = (sim.env(), Room::default());
+        let done = sim.run(async {
+            let (rich, _) = Lane::open(env.clone(), config(0, &room)).await.expect("opened");
+            rich.adopt(OwnerId(1), Retention::FOREVER);
+            env.sleep(Duration::from_secs(1)).await;
+            let used = rich.stats().disk_bytes;
+            assert_eq!(used, 3 * SEGMENT_BYTES, "a segment, a spare and the reserve");
+            capacity(used + SEGMENT_BYTES * 3 / 2);
+            let (poor, _) = Lane::open(env.clone(), config(1, &room)).await.expect("room for a segment");
+            env.sleep(Duration::from_secs(1)).await;
+            assert_eq!(poor.stats().reserve_bytes, SEGMENT_BYTES / 2);
+            for label in 0..30 {
+                rich.append(OwnerId(1), payload(label, 1000), 1, Ack::Durable).await.expect("appended");
+            }
+            env.sleep(Duration::from_millis(300 + seed * 7)).await;
+            assert_eq!(rich.stats().segments_spare, 0, "there is no room for another one");
+            capacity(used + SEGMENT_BYTES * 5 / 2);
+            env.sleep(Duration::from_secs(2)).await;
+            assert_eq!(
+                poor.stats().reserve_bytes,
+                SEGMENT_BYTES,
+                "seed {seed}: the other lane took its room"
+            );
+            capacity(used + SEGMENT_BYTES * 4);
+            env.sleep(Duration::from_secs(2)).await;
+            assert_eq!((rich.stats().segments_spare, poor.stats().segments_spare), (1, 1));
+        });
+        assert!(done.is_some());
+    }
+}
+
+/// Takes whatever is free at any moment.
+async fn squat(env: SimEnv, taken: Rc<RefCell<u64>>) {
+    for number in 0.. {
+        let path = PathBuf::from(format!("/squat/{number}"));
+        if env.disk().create(path, 4096).await.is_ok() {
+            *taken.borrow_mut() += 1;
+        }
+    }
+}
+
+#[test]
+fn a_start_never_gives_the_room_of_the_reserve_away() {
+    for seed in 0..20 {
+        let sim = Sim::new(seed);
+        let env = sim.env();
+        let open = || Lane::open(env.clone(), config(0, &Room::default()));
+        let used = sim.run(async {
+            let (lane, _) = open().await.expect("opened");
+            env.sleep(Duration::from_secs(1)).await;
+            assert_eq!(lane.stats().reserve_bytes, SEGMENT_BYTES);
+            lane.stats().disk_bytes
+        });
+        sim.crash(Crash::Process);
+        let capacity_bytes = Some(used.expect("no crash was asked for"));
+        sim.set_faults(Faults { capacity_bytes, ..Faults::default() });
+        let taken = Rc::<RefCell<u64>>::default();
+        let done = sim.run(async {
+            env.spawn(squat(env.clone(), Rc::clone(&taken)));
+            let (lane, _) = open().await.expect("opened");
+            assert_eq!(lane.stats().reserve_bytes, SEGMENT_BYTES, "seed {seed}");
+        });
+        assert!(done.is_some());
+        assert_eq!(*taken.borrow(), 0, "seed {seed}: others took room while the lane started");
+    }
+}

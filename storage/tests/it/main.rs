@@ -1,10 +1,12 @@
 //! The lane log from outside: on the real disk, and in the simulator under a reference model.
 
+mod clock;
 mod compact;
 mod damage;
 mod fixture;
 mod flip;
 mod full;
+mod image;
 mod inspect;
 mod keys;
 mod lane;
@@ -12,6 +14,7 @@ mod model;
 mod owners;
 mod record;
 mod repair;
+mod rot;
 mod seeds;
 mod sift;
 mod simulate;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tidemill_storage::{Env, Fetched, Lane};
 use tidemill_wire::{
-    OwnerId, SequenceNumber,
+    OwnerId, SequenceNumber, Timestamp,
     entry::{EntryKind, EntryRun},
 };
 
@@ -41,6 +41,13 @@ pub(crate) fn seen(owner: OwnerId, fetched: &Fetched) -> Vec<Seen> {
         }
     }
     entries
+}
+
+/// The entries of an answer: first number, the number after the last one, and when it was taken.
+pub(crate) fn times(fetched: &Fetched) -> Vec<(SequenceNumber, SequenceNumber, Timestamp)> {
+    let headers = fetched.entries.iter().flat_map(|run| EntryRun::new(run.clone()));
+    let headers = headers.map(|entry| entry.expect("a fetch returns whole, valid entries").0);
+    headers.map(|header| (header.base_sequence, header.next_sequence(), header.append_time)).collect()
 }
 
 /// Everything an owner has, in fetches of `bytes_max`.

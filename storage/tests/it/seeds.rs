@@ -119,18 +119,25 @@ impl Tally {
         self.seeds >= 150
     }
 
-    /// Refuses a run that never came to one of these.
-    pub(crate) fn assert_reached(&self, situations: &[&str]) {
+    /// Refuses a run that came to one of these fewer than so many times.
+    pub(crate) fn assert_reached(&self, times: u64, situations: &[&str]) {
         let counts: BTreeMap<&str, u64> = self.counts().collect();
-        let missed: Vec<&&str> =
-            situations.iter().filter(|name| counts.get(**name).is_none_or(|count| *count == 0)).collect();
-        assert!(!self.is_large() || missed.is_empty(), "the seeds miss {missed:?}");
+        let count = |name: &str| counts.get(name).copied().unwrap_or(0);
+        let missed: Vec<_> =
+            situations.iter().map(|name| (*name, count(name))).filter(|(_, count)| *count < times).collect();
+        assert!(
+            !self.is_large() || missed.is_empty(),
+            "the seeds come to {missed:?} fewer than {times} times"
+        );
     }
 
-    /// Refuses a run that never injected one of these.
-    pub(crate) fn assert_injected(&self, faults: &[Fault]) {
-        let missed: Vec<&str> =
-            faults.iter().filter(|fault| self.injected.of(**fault) == 0).map(|fault| fault.name()).collect();
-        assert!(!self.is_large() || missed.is_empty(), "the seeds do not inject {missed:?}");
+    /// Refuses a run that injected one of these fewer than so many times.
+    pub(crate) fn assert_injected(&self, times: u64, faults: &[Fault]) {
+        let counts = faults.iter().map(|fault| (fault.name(), self.injected.of(*fault)));
+        let missed: Vec<_> = counts.filter(|(_, count)| *count < times).collect();
+        assert!(
+            !self.is_large() || missed.is_empty(),
+            "the seeds inject {missed:?} fewer than {times} times"
+        );
     }
 }

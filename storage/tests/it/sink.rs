@@ -1,11 +1,17 @@
 //! Entries whose fate a sink is told: each once, in order, whatever becomes of the lane.
 
-use std::{cell::RefCell, collections::BTreeMap, future::Future, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    future::Future,
+    rc::Rc,
+    time::Duration,
+};
 
 use futures_channel::oneshot;
 use tidemill_storage::{
-    AppendError, AppendSink, Appended, Env, Lane, Settled,
-    sim::{Faults, Sim},
+    AppendError, AppendSink, Appended, Env, Lane, LaneHealth, Settled,
+    sim::{Faults, Sim, SimEnv},
 };
 use tidemill_wire::{OwnerId, SequenceNumber, message::Ack};
 
@@ -146,6 +152,63 @@ fn a_sink_is_told_of_everything_when_a_flush_fails() {
         lane.close().await;
     });
     assert!(done.is_some());
+}
+
+/// Hears of entries at the very moment at which they are acknowledged.
+#[derive(Default)]
+struct Witness {
+    lane: RefCell<Option<Lane<SimEnv>>>,
+    acknowledged: Cell<u64>,
+    refused: Cell<u64>,
+}
+
+impl AppendSink for Witness {
+    fn settle(&self, settled: &[Settled]) {
+        let health = self.lane.borrow().as_ref().expect("it is open").health();
+        for Settled { outcome, .. } in settled {
+            if outcome.is_ok() {
+                assert_eq!(health, LaneHealth::Serving, "acknowledged after a flush had failed");
+                self.acknowledged.set(self.acknowledged.get() + 1);
+            } else {
+                self.refused.set(self.refused.get() + 1);
+            }
+        }
+    }
+}
+
+/// The failed flush may have lost what lies before a group that is being written: so the group is refused, though it asked for no flush of its own.
+#[test]
+fn a_group_in_flight_is_not_acknowledged_after_a_flush_beside_it_failed() {
+    let (mut beside, mut acknowledged, mut refused) = (0, 0, 0);
+    for seed in 0..30 {
+        let sim = Sim::new(seed);
+        let env = sim.env();
+        let done = sim.run(async {
+            let (lane, _) = workload::open(&env, &plain()).await;
+            let witness = Rc::<Witness>::default();
+            witness.lane.replace(Some(lane.clone()));
+            sim.set_faults(Faults { flush_failures: 1_000_000, ..Faults::default() });
+            let (mut queued, mut last) = (0, 0);
+            while lane.health() == LaneHealth::Serving {
+                let told = Rc::<Witness>::clone(&witness);
+                let bytes = payload(queued, 200);
+                if lane.append_to(told, queued, OwnerId(1), bytes, 1, Ack::Written).is_ok() {
+                    queued += 1;
+                }
+                last = queued - witness.acknowledged.get() - witness.refused.get();
+                env.sleep(Duration::from_micros(50 + env.random_u64() % 100)).await;
+            }
+            beside += last;
+            env.sleep(Duration::from_secs(1)).await;
+            assert_eq!(witness.acknowledged.get() + witness.refused.get(), queued);
+            refused += witness.refused.get();
+            acknowledged += witness.acknowledged.get();
+            witness.lane.take();
+        });
+        assert!(done.is_some());
+    }
+    assert!(acknowledged > 100 && refused > 10, "{acknowledged} acknowledged, {refused} refused");
+    assert!(beside > 10, "{beside} entries were under way when a flush failed");
 }
 
 #[test]

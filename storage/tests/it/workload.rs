@@ -10,8 +10,8 @@ use tidemill_storage::{
 use tidemill_wire::{LaneId, OwnerId, SequenceNumber, message::Ack};
 
 use crate::{
-    model::Model,
-    record::{payload, read_all, seen},
+    model::{Ages, Model},
+    record::{payload, read_all, seen, times},
     seeds::Tally,
     sink::Told,
 };
@@ -33,6 +33,8 @@ pub(crate) struct Scenario {
     /// Steps of a life at most.
     pub(crate) steps_max: u64,
     pub(crate) crashes: Crashes,
+    /// Bits that rot on the device while a life goes on.
+    pub(crate) rots: u64,
 }
 
 impl Scenario {
@@ -76,8 +78,8 @@ pub(crate) fn scenario(sim: &Sim) -> Scenario {
     let failures = Faults {
         flush_failures: 10_000 << sim.draw(2),
         write_failures: 5_000 << sim.draw(2),
-        read_failures: 5_000,
-        name_failures: 5_000 << sim.draw(4),
+        read_failures: 10_000 << sim.draw(2),
+        name_failures: 10_000 << sim.draw(4),
         ..Faults::default()
     };
     let capacity_bytes = Some(32 * 1024 * (3 + sim.draw(5)));
@@ -90,8 +92,9 @@ pub(crate) fn scenario(sim: &Sim) -> Scenario {
     };
     let bytes = (sim.draw(2) == 0).then(|| 1 + sim.draw(60_000));
     let age = if sim.draw(3) == 0 { Duration::from_millis(200 + sim.draw(2000)) } else { Duration::MAX };
+    let clock_jumps = if sim.draw(4) == 0 { 3_000 } else { 0 };
     Scenario {
-        faults,
+        faults: Faults { clock_jumps, ..faults },
         retention: Retention { age, bytes },
         mixed: sim.draw(2) == 0,
         compaction_bytes_per_second: 100_000 << sim.draw(8),
@@ -102,6 +105,7 @@ pub(crate) fn scenario(sim: &Sim) -> Scenario {
         lives: 9,
         steps_max: 4000,
         crashes: Crashes::Drawn,
+        rots: 0,
     }
 }
 
@@ -170,7 +174,9 @@ pub(crate) async fn client(
         if matches!(lane.health(), LaneHealth::Poisoned { .. }) {
             return;
         }
-        read(&lane, &model, owner, draw(100), 1 + draw(9000) as usize).await;
+        let (place, bytes_max) = (draw(100), 1 + draw(9000) as usize);
+        read((&env, &lane), &model, (owner, scenario.retention_of(owner)), place, bytes_max).await;
+        read_time((&env, &lane), &model, owner, draw(100)).await;
         env.sleep(Duration::from_micros(draw(20_000))).await;
     }
 }
@@ -192,20 +198,47 @@ pub(crate) async fn visit(env: SimEnv, lane: Lane<SimEnv>, owner: OwnerId) {
     lane.pause_compaction(false);
 }
 
-pub(crate) async fn read(
-    lane: &Lane<SimEnv>,
+/// Reads from some place of what an owner has, by number.
+async fn read(
+    (env, lane): (&SimEnv, &Lane<SimEnv>),
     model: &Rc<RefCell<Model>>,
-    owner: OwnerId,
+    (owner, retention): (OwnerId, Retention),
     place: u64,
     bytes_max: usize,
 ) {
     let bounds = lane.bounds(owner).expect("an adopted owner");
     assert!(bounds.oldest <= bounds.next);
     let from = SequenceNumber(bounds.oldest.0 + bounds.next.since(bounds.oldest) * place / 100);
+    let asked = env.wall();
     match lane.fetch(owner, from, bytes_max).await {
-        Ok(fetched) => model.borrow_mut().read(owner, &seen(owner, &fetched)),
+        Ok(fetched) => {
+            let mut model = model.borrow_mut();
+            model.read(owner, &seen(owner, &fetched));
+            let span = Ages { retention, asked, latest: env.latest() };
+            model.read_times(owner, &times(&fetched), fetched.oldest, span);
+        }
         Err(FetchError::Disk(_)) => {}
+        Err(FetchError::Damaged(damage)) if env.explains(&damage) => {}
         Err(error) => panic!("fetch from {from}: {error}"),
+    }
+}
+
+/// Looks for the first number of some time that an owner's entries have.
+async fn read_time(
+    (env, lane): (&SimEnv, &Lane<SimEnv>),
+    model: &Rc<RefCell<Model>>,
+    owner: OwnerId,
+    place: u64,
+) {
+    let Some(time) = model.borrow().time_at(owner, place) else { return };
+    match lane.sequence_at(owner, time).await {
+        Ok(found) => {
+            let oldest = lane.bounds(owner).expect("an adopted owner").oldest;
+            model.borrow().check_time(owner, time, found, oldest);
+        }
+        Err(FetchError::Disk(_)) => {}
+        Err(FetchError::Damaged(damage)) if env.explains(&damage) => {}
+        Err(error) => panic!("what was taken at {time}: {error}"),
     }
 }
 
@@ -313,6 +346,69 @@ fn interrupt_starts(sim: &Sim, env: &SimEnv, scenario: &Scenario, crash: Crash) 
     worst
 }
 
+/// A life: opens the lane, has what is there judged, and lets clients at it until it crashes.
+pub(crate) fn live(
+    sim: &Sim,
+    scenario: &Scenario,
+    model: &Rc<RefCell<Model>>,
+    (life, crash): (u64, Crash),
+    tally: &mut Tally,
+) -> Crash {
+    tally.count("life", 1);
+    let env = sim.env();
+    // The check after a crash must see what is there, so nothing fails and nothing expires by age meanwhile.
+    sim.set_faults(Faults { lie: scenario.faults.lie, ..Faults::default() });
+    let lane = sim.run(async {
+        let (lane, report) = open(&env, scenario).await;
+        tally.reached.open(&report);
+        if life > 0 {
+            inspect(&lane, model, scenario, crash).await;
+        }
+        lane
+    });
+    let lane = lane.expect("no crash was asked for");
+    sim.set_faults(scenario.faults);
+    model.borrow_mut().begin();
+    for owner in (1..=scenario.owners).map(OwnerId) {
+        lane.adopt(owner, scenario.retention_of(owner));
+        // Owners that rest for a whole life lose all their segments, and must keep their numbers.
+        if owner.0 > 1 && sim.draw(3) == 0 {
+            continue;
+        }
+        env.spawn(client(env.clone(), lane.clone(), Rc::clone(model), owner, *scenario));
+    }
+    if scenario.mixed {
+        env.spawn(visit(env.clone(), lane.clone(), OwnerId(VISITORS.0 + life)));
+    }
+    if scenario.rots > 0 {
+        env.spawn(decay(env.clone(), scenario.rots));
+    }
+    // Short lives meet what the process before left half done.
+    let steps = if sim.draw(2) == 0 { 300 } else { scenario.steps_max };
+    sim.stop_after(10 + sim.draw(steps));
+    let closes = sim.draw(5) == 0;
+    let ended = sim.run(async {
+        if closes {
+            env.sleep(Duration::from_millis(sim.draw(500))).await;
+            lane.close().await;
+        }
+        env.sleep(Duration::from_secs(10)).await;
+    });
+    tally.reached.end(&lane);
+    drop((ended, lane));
+    let crash = scenario.crashes.end_of(life, sim);
+    sim.crash(crash);
+    crash
+}
+
+/// Lets some bits rot, now and then.
+async fn decay(env: SimEnv, rots: u64) {
+    for _ in 0..rots {
+        env.sleep(Duration::from_millis(env.random_u64() % 300)).await;
+        _ = env.rot();
+    }
+}
+
 /// Runs one seed to its end and returns the sum over its history.
 pub(crate) fn run(seed: u64, change: impl Fn(&mut Scenario), tally: &mut Tally) -> u32 {
     let sim = Sim::new(seed);
@@ -321,47 +417,8 @@ pub(crate) fn run(seed: u64, change: impl Fn(&mut Scenario), tally: &mut Tally) 
     let model = Rc::new(RefCell::new(Model::default()));
     let mut crash = Crash::Process;
     for life in 0..scenario.lives {
-        tally.count("life", 1);
-        let env = sim.env();
-        // The check after a crash must see what is there, so nothing fails and nothing expires by age meanwhile.
-        sim.set_faults(Faults { lie: scenario.faults.lie, ..Faults::default() });
-        let lane = sim.run(async {
-            let (lane, report) = open(&env, &scenario).await;
-            tally.reached.open(&report);
-            if life > 0 {
-                inspect(&lane, &model, &scenario, crash).await;
-            }
-            lane
-        });
-        let lane = lane.expect("no crash was asked for");
-        sim.set_faults(scenario.faults);
-        for owner in (1..=scenario.owners).map(OwnerId) {
-            lane.adopt(owner, scenario.retention_of(owner));
-            // Owners that rest for a whole life lose all their segments, and must keep their numbers.
-            if owner.0 > 1 && sim.draw(3) == 0 {
-                continue;
-            }
-            env.spawn(client(env.clone(), lane.clone(), Rc::clone(&model), owner, scenario));
-        }
-        if scenario.mixed {
-            env.spawn(visit(env.clone(), lane.clone(), OwnerId(VISITORS.0 + life)));
-        }
-        // Short lives meet what the process before left half done.
-        let steps = if sim.draw(2) == 0 { 300 } else { scenario.steps_max };
-        sim.stop_after(10 + sim.draw(steps));
-        let closes = sim.draw(5) == 0;
-        let ended = sim.run(async {
-            if closes {
-                env.sleep(Duration::from_millis(sim.draw(500))).await;
-                lane.close().await;
-            }
-            env.sleep(Duration::from_secs(10)).await;
-        });
-        tally.reached.end(&lane);
-        drop((ended, lane));
-        crash = scenario.crashes.end_of(life, &sim);
-        sim.crash(crash);
-        crash = interrupt_starts(&sim, &env, &scenario, crash);
+        crash = live(&sim, &scenario, &model, (life, crash), tally);
+        crash = interrupt_starts(&sim, &sim.env(), &scenario, crash);
     }
     let next: u64 = model.borrow().owners.len() as u64;
     sim.note(&next.to_le_bytes());

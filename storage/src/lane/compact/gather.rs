@@ -95,7 +95,7 @@ pub(super) async fn gather<E: Env>(
             let before: u64 = plan.live_bytes.iter().sum();
             measure(&mut part, surplus, victims, &mut plan.live_bytes).await?;
             let bytes = plan.live_bytes.iter().sum::<u64>() - before;
-            part.key_cut = keys.cut(&core.state.borrow(), *owner, core.env.now());
+            part.key_cut = keys.cut(&core.state.borrow(), *owner, core.now());
             let times = part.spans.iter().map(|(_, span)| span.first_time);
             plan.first_time = times.fold(plan.first_time, Timestamp::min);
             plan.parts.push(part);
@@ -136,7 +136,7 @@ fn part_of<E: Env>(
     let first = spans.first()?.1;
     let oldest = owner.spans.front().is_some_and(|front| front.segment == first.segment);
     let surplus = owner.retention.filter(|_| oldest).map(|retention| Surplus {
-        cutoff: retention.cutoff(core.env.now()),
+        cutoff: retention.cutoff(core.now()),
         bytes: owner.over_bytes(&retention),
     });
     Some((Part { owner: id, spans, skipped: 0, key_cut: None }, surplus))

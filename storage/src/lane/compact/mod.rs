@@ -248,7 +248,7 @@ async fn look<E: Env>(core: &Core<E>, memory: &mut Memory) -> Option<(Vec<Segmen
         segments.into_iter().filter_map(candidate).unzip()
     };
     let rules = Rules {
-        now: core.env.now(),
+        now: core.now(),
         output_bytes_max: memory.output_bytes_max,
         grouping_age: core.config.grouping_age,
         pressed,
@@ -259,7 +259,7 @@ async fn look<E: Env>(core: &Core<E>, memory: &mut Memory) -> Option<(Vec<Segmen
 
 /// Asks all owners' retentions what they say of the segments.
 async fn outlook<E: Env>(core: &Core<E>) -> Outlook {
-    let now = core.env.now();
+    let now = core.now();
     let mut outlook = Outlook::default();
     for part in 0..OWNER_MAP_PARTS {
         {

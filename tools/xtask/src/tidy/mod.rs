@@ -9,6 +9,7 @@ mod imports;
 mod layout;
 mod links;
 mod packages;
+mod scripts;
 mod sizes;
 mod source;
 mod tables;
@@ -47,6 +48,7 @@ const RULES: &[fn(&Tree) -> Vec<Finding>] = &[
     sizes::check,
     imports::check,
     packages::check,
+    scripts::check,
     homes::check_crates,
     homes::check_unsafe,
     words::check,

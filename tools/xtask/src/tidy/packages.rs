@@ -3,7 +3,7 @@
 use toml::{Table, Value};
 
 use super::Finding;
-use super::tables::PACKAGES;
+use super::tables::{OUTSIDERS, PACKAGES};
 use super::tree::{File, Tree};
 
 const OURS: &str = "tidemill-";
@@ -13,13 +13,34 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let root_lints =
         tree.files.iter().find(|file| file.path == "clippy.toml").and_then(|file| file.text.parse().ok());
     for file in &tree.files {
-        if let Some(folder) = file.path.strip_suffix("/Cargo.toml") {
-            findings.extend(check_manifest(folder, file));
+        if file.path == "Cargo.toml" {
+            findings.extend(check_outsiders(file));
+        } else if let Some(folder) = file.path.strip_suffix("/Cargo.toml") {
+            if !OUTSIDERS.contains(&folder) {
+                findings.extend(check_manifest(folder, file));
+            }
         } else if let (Some(root), true) = (&root_lints, file.path.ends_with("/clippy.toml")) {
             findings.extend(check_lints(root, file));
         }
     }
     findings
+}
+
+/// The list of the workspace and the list here are one.
+fn check_outsiders(root: &File) -> Vec<Finding> {
+    let manifest: Table = match root.text.parse() {
+        Ok(manifest) => manifest,
+        Err(error) => return vec![Finding::new(&root.path, 1, format!("is not TOML: {error}"))],
+    };
+    let workspace = manifest.get("workspace").and_then(|workspace| workspace.get("exclude"));
+    let excluded: Vec<&str> =
+        workspace.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    if excluded == OUTSIDERS {
+        return Vec::new();
+    }
+    let message =
+        format!("excludes {excluded:?} from the workspace, OUTSIDERS lists {OUTSIDERS:?}: make them one");
+    vec![Finding::new(&root.path, line_of(&root.text, "exclude"), message)]
 }
 
 fn check_manifest(folder: &str, file: &File) -> Vec<Finding> {

@@ -84,6 +84,9 @@ pub(super) const PACKAGES: &[(&str, &[&str])] = &[
     ("tools/xtask", &[]),
 ];
 
+/// Packages outside of the workspace, which the rules of its manifests do not bind. The workspace excludes each of them.
+pub(super) const OUTSIDERS: &[&str] = &["bench/peers/driver"];
+
 /// Third-party crates that are named only in files whose path begins with one of these.
 pub(super) const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("clap", &["tools/"]),

@@ -4,7 +4,7 @@
 use super::source::{mask, tokens};
 use super::tables::Oversize;
 use super::tree::{File, Tree};
-use super::{Finding, homes, imports, layout, links, packages, sizes, words};
+use super::{Finding, homes, imports, layout, links, packages, scripts, sizes, words};
 
 fn tree(files: &[(&str, &str)]) -> Tree {
     Tree::new(files.iter().map(|(path, text)| File::new(path, text)).collect())
@@ -206,6 +206,16 @@ fn check_manifest(path: &str, text: &str, expected: &[&str]) {
 }
 
 #[test]
+fn scripts_are_read_by_bash_and_are_strict() {
+    let whole = "#!/usr/bin/env bash\nset -euo pipefail\nif true; then\n    echo yes\nfi\n";
+    let open = whole.replace("fi\n", "fo\n");
+    let lenient = whole.replace("set -euo pipefail\n", "");
+    check(&scripts::check(&tree(&[("a.sh", whole), ("b/run", whole)])), &[]);
+    let found = scripts::check(&tree(&[("a.sh", &lenient), ("b/run", &open), ("c.txt", &open[1..])]));
+    check(&found, &["a.sh:1 goes on after a failure", "b/run:6 syntax error"]);
+}
+
+#[test]
 fn packages_build_on_what_the_table_says() {
     check_manifest("server/Cargo.toml", "[dependencies]\ntidemill-storage.workspace = true", &[]);
     check_manifest("bench/Cargo.toml", "[dev-dependencies]\ntidemill-server.workspace = true", &[]);
@@ -225,6 +235,9 @@ fn packages_build_on_what_the_table_says() {
         &["storage/Cargo.toml:2 own version"],
     );
     check_manifest("extra/Cargo.toml", "", &["extra/Cargo.toml:1 PACKAGES"]);
+    check_manifest("bench/peers/driver/Cargo.toml", "[dependencies]\nredis = \"1\"", &[]);
+    check_manifest("Cargo.toml", "[workspace]\nexclude = [\"bench/peers/driver\"]", &[]);
+    check_manifest("Cargo.toml", "[workspace]\nexclude = [\"extra\"]", &["Cargo.toml:2 OUTSIDERS"]);
     check_manifest("storage/Cargo.toml", "= 1", &["storage/Cargo.toml:1 not TOML"]);
 }
 

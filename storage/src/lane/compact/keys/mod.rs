@@ -177,7 +177,7 @@ impl Round {
 
     /// Notes what the round came to.
     fn settle<E: Env>(&self, core: &Core<E>) {
-        let now = core.env.now();
+        let now = core.now();
         let mut state = core.state.borrow_mut();
         let left: BTreeSet<OwnerId> = self.replaced.keys().map(|(_, owner)| *owner).collect();
         for (owner, seen) in &self.seen {
@@ -214,7 +214,7 @@ fn settle_owner(keyed: &mut Keyed, seen: &Seen, is_left: bool, is_relieved: bool
 /// Owners that are to be looked at, from the one that was looked at longest ago on.
 async fn due<E: Env>(core: &Core<E>) -> VecDeque<OwnerId> {
     let all: Vec<OwnerId> = core.state.borrow().keyed.keys().copied().collect();
-    let (now, lag) = (core.env.now(), core.config.key_compaction_lag);
+    let (now, lag) = (core.now(), core.config.key_compaction_lag);
     let mut due = Vec::new();
     for batch in all.chunks(UPKEEP_BATCH) {
         {

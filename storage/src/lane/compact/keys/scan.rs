@@ -84,7 +84,7 @@ impl Scan {
         let end = owner.spans.iter().take_while(sealed).last()?.next;
         let resume = keyed.pass.map(|pass| pass.resume).filter(|resume| *resume < end);
         let start = resume.map_or(oldest, |resume| resume.max(oldest));
-        let now = core.env.now();
+        let now = core.now();
         let age_ms = u64::try_from(keyed.tombstone_age.as_millis()).unwrap_or(u64::MAX);
         Some(Self {
             owner: id,
