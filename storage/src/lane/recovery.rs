@@ -37,6 +37,7 @@ use crate::{
     },
 };
 
+mod mended;
 mod superseded;
 
 /// A lane as its files tell it.
@@ -121,9 +122,9 @@ async fn survey<E: Env>(env: &E, config: &LaneConfig) -> Result<Survey<FileOf<E>
         if piece.segment.covers.is_some() { &mut compacted } else { &mut pieces }.push(piece);
     }
     report.segments_compacted = compacted.len() as u64;
-    pieces.extend(superseded::read_footers(env, config, damaged, &compacted).await?);
-    pieces.sort_by_key(|piece| piece.segment.id);
+    superseded::read_footers(env, config, damaged, &compacted, &mut pieces).await?;
     let (end, torn_tail) = judge(&pieces)?;
+    mended::tell(config, &pieces);
     Ok(Survey { pieces, compacted, end, torn_tail, leftovers, report })
 }
 

@@ -84,6 +84,6 @@ fn a_damaged_segment_that_was_replaced_keeps_no_lane_closed_while_its_footer_tel
             flip(path, owners(path) + 9);
         });
         let error = error.await.expect_err("nothing tells its numbers");
-        assert!(error.contains(&*victim.to_string_lossy()) && error.contains("at byte 0"), "{error}");
+        assert!(error.contains(&*victim.to_string_lossy()) && error.contains("at offset 0"), "{error}");
     });
 }

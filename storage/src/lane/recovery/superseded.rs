@@ -11,14 +11,14 @@ use crate::{
     segment::{Place, Segment, load::load_footer, segment_id_of},
 };
 
-/// What the footers of damaged segments tell whose place a sound compacted one has taken. Any other damaged segment is an error.
+/// Adds what the footers tell of damaged segments whose place a sound compacted one has taken. Any other damaged segment is an error.
 pub(super) async fn read_footers<E: Env>(
     env: &E,
     config: &LaneConfig,
     damaged: Vec<Damage>,
     compacted: &[Piece<FileOf<E>>],
-) -> Result<Vec<Piece<FileOf<E>>>, OpenError> {
-    let mut pieces = Vec::new();
+    pieces: &mut Vec<Piece<FileOf<E>>>,
+) -> Result<(), OpenError> {
     for damage in damaged {
         let name = damage.path.file_name().map(|name| name.to_string_lossy().into_owned());
         let Some(id) = name.as_deref().and_then(segment_id_of) else {
@@ -33,5 +33,6 @@ pub(super) async fn read_footers<E: Env>(
         let segment = Segment::sealed(id, damage.path, file, trailer);
         pieces.push(Piece { segment, rows, scanned: None, rebuilt: false });
     }
-    Ok(pieces)
+    pieces.sort_by_key(|piece| piece.segment.id);
+    Ok(())
 }
