@@ -170,6 +170,13 @@ impl Core {
             }
             // Whoever asked and has gone does not need the answer.
             Letter::Report { reply } => drop(reply.send(self.report())),
+            Letter::PauseCompaction { paused, reply } => {
+                for (_, lane) in self.streams.lanes() {
+                    lane.pause_compaction(paused);
+                }
+                // Whoever asked may have stopped waiting.
+                let _ = reply.send(());
+            }
             Letter::Drain { done } => self.spawn(Rc::clone(self).drain(done)),
             Letter::Close { done } => self.spawn(Rc::clone(self).close(done)),
         }

@@ -1,7 +1,8 @@
 //! The admin port: metrics and health over HTTP/1.1, for scrapers, probes and people.
 //!
-//! Runs in the queue of what can wait, so a scrape does not delay a request. Reads only; a peer costs no more than `limits` say.
+//! Runs in the queue of what can wait, so a scrape does not delay a request. Beside reading, an operator can hold compaction; a peer costs no more than `limits` say.
 
+mod compaction;
 mod health;
 mod limits;
 mod metrics;
@@ -11,7 +12,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use futures_lite::future::or;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 
 use crate::gate::budget::Budget;
@@ -67,7 +68,7 @@ impl Admin {
                 let served = admin.port.serve(socket, std::future::pending(), move |request| {
                     let (head, _) = request.into_parts();
                     let admin = Rc::clone(&answering);
-                    async move { admin.answer(&head.method, head.uri.path()).await }
+                    async move { admin.answer(&head.method, head.uri.path(), &head.headers).await }
                 });
                 let served = async {
                     if let Err(error) = served.await {
@@ -80,26 +81,35 @@ impl Admin {
         }
     }
 
-    async fn answer(&self, method: &Method, path: &str) -> Response<Body> {
-        let known = matches!(path, "/metrics" | "/healthz" | "/readyz");
-        if !known {
-            return text(
-                StatusCode::NOT_FOUND,
-                "not found; there are /metrics, /healthz and /readyz\n".to_owned(),
-            );
+    async fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Body> {
+        let changes = matches!(path, compaction::PAUSE | compaction::RESUME);
+        let reads = matches!(path, "/metrics" | "/healthz" | "/readyz");
+        if changes && *method != Method::POST {
+            return refused("POST");
         }
-        if !matches!(*method, Method::GET | Method::HEAD) {
-            let mut refused =
-                text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed\n".to_owned());
-            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return refused;
+        if reads && !matches!(*method, Method::GET | Method::HEAD) {
+            return refused("GET, HEAD");
         }
         match path {
             "/metrics" => metrics::answer(&self.core).await,
             "/healthz" => health::answer(&self.core, &self.pulses),
-            _ => ready::answer(&self.core).await,
+            "/readyz" => ready::answer(&self.core).await,
+            compaction::PAUSE => compaction::answer(&self.core, headers, true).await,
+            compaction::RESUME => compaction::answer(&self.core, headers, false).await,
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "not found; there are /metrics, /healthz, /readyz, /compaction/pause and /compaction/resume\n"
+                    .to_owned(),
+            ),
         }
     }
+}
+
+/// The answer to a method that a path does not take.
+fn refused(allowed: &'static str) -> Response<Body> {
+    let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, format!("allowed here: {allowed}\n"));
+    refused.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    refused
 }
 
 /// An answer of plain text.

@@ -78,7 +78,7 @@ impl Serve {
 }
 
 /// Debug builds kill themselves at a step that tests ask for; a release build that is asked to does not start.
-fn arm_failpoint() -> Outcome {
+pub(crate) fn arm_failpoint() -> Outcome {
     let Some(text) = std::env::var_os(FAILPOINT_VARIABLE) else { return Ok(()) };
     failpoint::arm(&text.to_string_lossy())
         .map_err(|error| CommandError::because(Exit::Usage, FAILPOINT_VARIABLE, &error))

@@ -25,6 +25,7 @@ pub(crate) fn tidemill(arguments: &[&str]) -> Command {
 }
 
 /// What a finished process left.
+#[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
