@@ -58,7 +58,7 @@ impl Host {
         let log = OpenOptions::new().create(true).append(true).open(self.log());
         let log: File = log.map_err(|error| FlowError::Server(error.to_string()))?;
         let mut command = Command::new(&self.program);
-        command.args(["serve", "--json", "--listen", &self.address()]);
+        command.args(["serve", "--json", "--listen", &self.address(), "--http-port", "0"]);
         command.args(["--admin-port", &(self.port + PORTS_TOGETHER - 1).to_string()]);
         command.arg("--data").arg(&self.data);
         for setting in &self.settings {

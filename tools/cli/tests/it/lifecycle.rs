@@ -97,7 +97,8 @@ fn each_core_has_a_pinned_thread() {
 fn a_server_whose_log_nobody_takes_goes_on() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let data = folder.path().join("data").display().to_string();
-    let arguments = ["serve", "--json", "--data", &data, "--listen", "127.0.0.1:0", "--admin-port", "0"];
+    let arguments =
+        ["serve", "--json", "--data", &data, "--listen", "127.0.0.1:0", "--http-port=0", "--admin-port=0"];
     let mut command = tidemill(&arguments);
     let mut process = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
     let line = first_line(&mut process.child).expect("the server listens");
