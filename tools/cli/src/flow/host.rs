@@ -59,7 +59,7 @@ impl Host {
         let log: File = log.map_err(|error| FlowError::Server(error.to_string()))?;
         let mut command = Command::new(&self.program);
         command.args(["serve", "--json", "--listen", &self.address()]);
-        command.args(["--admin-port", &(self.port + PORTS_TOGETHER - 1).to_string()]);
+        command.args(["--admin-port", &(self.port + PORTS_TOGETHER - 1).to_string(), "--http-port=0"]);
         command.arg("--data").arg(&self.data);
         for setting in &self.settings {
             command.args(["--set", setting]);
