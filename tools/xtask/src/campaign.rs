@@ -21,6 +21,7 @@ const FUZZ_LISTS: &[(&str, &str)] = &[
     ("tidemill-wire", "client/wire/src/fuzz.rs"),
     ("tidemill-storage", "storage/src/fuzz.rs"),
     ("tidemill-server", "server/src/protocol/aws/fuzz.rs"),
+    ("tidemill-server", "server/src/service/catalog/fuzz.rs"),
 ];
 
 /// How many seeds, and where they start.

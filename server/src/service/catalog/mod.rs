@@ -10,6 +10,8 @@
 mod encoding;
 mod entity;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod memory;
 mod redb;
 mod rules;

@@ -1,0 +1,112 @@
+//! Fuzz targets: every value of the catalog, listed once.
+//!
+//! Each takes arbitrary bytes and must neither panic nor run away; what decodes comes out of its encoding again. `cargo xtask fuzz` runs them for long.
+
+use std::time::Instant;
+
+use tidemill_storage::KeyCompaction;
+use tidemill_wire::Timestamp;
+
+use super::encoding::{
+    decode_counters, decode_node, decode_stream, encode_counters, encode_node, encode_stream,
+};
+use super::memory::MemoryCatalog;
+use super::state::Counters;
+use super::tests::{DEFAULTS, LIMITS, NODE, new};
+use super::{Catalog, Stream};
+
+/// A target: its name and what it does with arbitrary bytes.
+type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+const TARGETS: &[Target] =
+    &[("catalog_node", node), ("catalog_counters", counters), ("catalog_stream", stream)];
+
+/// Inputs for each target, where no time is asked for.
+const INPUTS: u64 = 5_000;
+
+fn node(input: &[u8]) {
+    if let Ok(node) = decode_node(input) {
+        assert_eq!(encode_node(node), input);
+    }
+}
+
+fn counters(input: &[u8]) {
+    if let Ok(counters) = decode_counters(input) {
+        assert_eq!(encode_counters(counters), input);
+    }
+}
+
+fn stream(input: &[u8]) {
+    if let Ok(stream) = decode_stream(input) {
+        assert!(stream.shards.len() <= input.len(), "what comes out is bounded by what went in");
+        assert_eq!(decode_stream(&encode_stream(&stream)), Ok(stream));
+    }
+}
+
+/// Values of both versions.
+fn seeds() -> Vec<Vec<u8>> {
+    let mut catalog = MemoryCatalog::new(NODE, LIMITS, DEFAULTS);
+    let plain = catalog.create_stream(new("logs", 4), Timestamp(77)).expect("the name is free");
+    let tombstone_age = std::time::Duration::from_secs(60);
+    let keyed = Stream { key_compaction: Some(KeyCompaction { tombstone_age }), ..plain.clone() };
+    let counters = encode_counters(Counters { next_stream: 3, next_owner: 9 });
+    vec![encode_node(NODE), counters, encode_stream(&plain), encode_stream(&keyed)]
+}
+
+/// Marsaglia's xorshift64, enough to choose what to break.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % bound.max(1)
+    }
+
+    fn input(&mut self, seeds: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = seeds[self.below(seeds.len())].clone();
+        for _ in 0..self.below(5) {
+            let at = self.below(bytes.len());
+            match self.below(5) {
+                _ if bytes.is_empty() => bytes.push(1),
+                0 => bytes[at] ^= 1 << self.below(8),
+                1 => bytes[at] = self.below(256) as u8,
+                2 => bytes.truncate(at),
+                3 => bytes.insert(at, self.below(256) as u8),
+                _ => bytes.iter_mut().skip(at).take(4).for_each(|byte| *byte = 0xff),
+            }
+        }
+        bytes
+    }
+}
+
+#[test]
+#[allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a long run is told its time, and tells how far it came"
+)]
+fn fuzz_smoke() {
+    let seconds = std::env::var("TIDEMILL_FUZZ_SECONDS").ok();
+    let seconds: Option<u64> =
+        seconds.map(|text| text.parse().expect("TIDEMILL_FUZZ_SECONDS is a number of seconds"));
+    let only = std::env::var("TIDEMILL_FUZZ_TARGET").ok();
+    let seeds = seeds();
+    for (name, target) in TARGETS {
+        if only.as_deref().is_some_and(|only| only != *name) {
+            continue;
+        }
+        let mut chance = Chance(0x7469_6465_6d69_6c6c);
+        let (start, mut inputs) = (Instant::now(), 0);
+        seeds.iter().for_each(|seed| target(seed));
+        while seconds.map_or(inputs < INPUTS, |seconds| start.elapsed().as_secs() < seconds) {
+            let bytes = chance.input(&seeds);
+            inputs += 1;
+            let run = std::panic::catch_unwind(|| target(&bytes));
+            assert!(run.is_ok(), "target {name} fails at input {inputs}: {bytes:?}");
+        }
+        println!("fuzz target {name}: {inputs} inputs in {:?}", start.elapsed());
+    }
+}
