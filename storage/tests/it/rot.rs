@@ -173,9 +173,9 @@ async fn judge(
     let told = |base: u64| {
         let mut losses = report.segments.iter().flat_map(|segment| &segment.losses);
         let is_loss = losses.any(|loss| loss.owner == owner && loss.from.0 <= base && base < loss.to.0);
-        // Where no record of an owner is left nothing tells that it had any: what is told then is where bytes are lost.
-        let is_place =
-            entries.is_empty() && report.segments.iter().any(|segment| !segment.lost_bytes.is_empty());
+        // Before the first record that is left of an owner nothing tells that it had others, so what is told is where bytes are lost and not whose they were.
+        let first = entries.first().map_or(u64::MAX, |first| first.base.0);
+        let is_place = base < first && report.segments.iter().any(|segment| !segment.lost_bytes.is_empty());
         is_loss || is_place || (was_cut && base >= entries.last().map_or(0, |last| last.base.0))
     };
     model.borrow().judge_damaged(owner, (oldest, bounds.next.0), entries, crash, told)

@@ -11,6 +11,9 @@ use tidemill_storage::sim::{Fault, Injected, Sim};
 
 use crate::workload::{Reached, Scenario, run};
 
+/// What a seed ends with that fails, in the table of a run.
+const VIOLATION: &str = "violation of the model";
+
 /// What some seeds came to.
 #[derive(Default)]
 pub(crate) struct Tally {
@@ -55,6 +58,9 @@ pub(crate) fn check_with(name: &str, from: u64, seeds: u64, run: impl Fn(u64, &m
     for seed in from..from.saturating_add(seeds) {
         let run = std::panic::AssertUnwindSafe(|| run(seed, &mut tally));
         if std::panic::catch_unwind(run).is_err() {
+            if asked {
+                eprintln!("sim-count 1 {VIOLATION}");
+            }
             panic!("seed {seed} of the scenario `{name}` fails; run it alone with TIDEMILL_SIM_SEED={seed}");
         }
         tally.seeds += 1;
@@ -104,7 +110,11 @@ impl Tally {
     }
 
     fn print(&self, name: &str, machine: bool) {
-        eprintln!("simulated `{name}`: {} seeds, no violation of the model", self.seeds);
+        eprintln!("simulated `{name}`: {} seeds, no {VIOLATION}", self.seeds);
+        if machine {
+            eprintln!("sim-count {} seed", self.seeds);
+            eprintln!("sim-count 0 {VIOLATION}");
+        }
         for (what, count) in self.counts().filter(|(_, count)| *count > 0) {
             if machine {
                 eprintln!("sim-count {count} {what}");

@@ -17,8 +17,11 @@ use clap::Args;
 use crate::process::{capture, cargo, relay};
 
 /// The packages that have fuzz targets, and the file where each lists them.
-const FUZZ_LISTS: &[(&str, &str)] =
-    &[("tidemill-wire", "client/wire/src/fuzz.rs"), ("tidemill-storage", "storage/src/fuzz.rs")];
+const FUZZ_LISTS: &[(&str, &str)] = &[
+    ("tidemill-wire", "client/wire/src/fuzz.rs"),
+    ("tidemill-storage", "storage/src/fuzz.rs"),
+    ("tidemill-server", "server/src/protocol/aws/fuzz.rs"),
+];
 
 /// How many seeds, and where they start.
 #[derive(Args)]

@@ -102,6 +102,24 @@ impl Flow {
         receipts
     }
 
+    /// Sends so many records and waits until all of them are acknowledged.
+    pub(crate) async fn send(&self, address: &str, round: u64, count: u64) -> Vec<(Receipt, u64)> {
+        let client = connect(address).await;
+        let producer =
+            client.producer(&self.name(), ProducerOptions::default()).await.expect("the stream exists");
+        let mut deliveries = Vec::new();
+        for index in 0..count {
+            let (key, data) = (format!("key-{}", index % KEYS), self.payload(round, index));
+            let delivery = producer.send(Record::keyed(key.as_bytes(), data.as_bytes())).await;
+            deliveries.push((index, delivery.expect("the server takes it")));
+        }
+        let mut receipts = Vec::new();
+        for (index, delivery) in deliveries {
+            receipts.push((delivery.await.expect("acknowledged"), index));
+        }
+        receipts
+    }
+
     /// Takes in what was acknowledged. No number is given twice.
     #[track_caller]
     pub(crate) fn note(&self, round: u64, receipts: Vec<(Receipt, u64)>, acknowledged: &mut Acknowledged) {
