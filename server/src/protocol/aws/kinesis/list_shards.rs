@@ -44,25 +44,19 @@ pub(super) async fn answer(call: Call<'_>, input: Value) -> Result<Option<Value>
     ])))
 }
 
-/// The list that a token goes on with.
+/// The list that a token goes on with. AWS refuses other parameters beside one, but boto3's paginator repeats those of the first call; so they may be
+/// there, and what names a stream has to name the token's.
 fn continued(call: Call<'_>, input: &Value, token: &str) -> Result<Listing, Fault> {
-    let others = [
-        "StreamName",
-        "StreamARN",
-        "StreamId",
-        "ExclusiveStartShardId",
-        "ShardFilter",
-        "StreamCreationTimestamp",
-    ];
-    if let Some(other) = others.into_iter().find(|other| input.get(other).is_some()) {
-        return Err(invalid(format!("NextToken and {other} cannot be provided together.")));
-    }
     let opened = ShardPage::open(call.seal(), token);
     let (page, made) = opened.ok_or_else(|| invalid("Invalid NextToken."))?;
     if call.is_expired(made) {
         return Err(Fault::of_caller("ExpiredNextTokenException", "The NextToken has expired."));
     }
     let stream = call.core().streams().get(page.stream).ok_or_else(|| no_stream_of_id(page.stream))?;
+    let names = StreamNames::of(input);
+    if names.name.or(names.arn).or(names.id).is_some() && call.find(names)?.id != page.stream {
+        return Err(invalid("The NextToken is not of the stream that is named."));
+    }
     Ok(Listing {
         stream: Arc::clone(stream.definition()),
         after: Some(page.after),

@@ -145,11 +145,11 @@ fn shards_are_listed_and_described_in_pages() {
     assert_eq!(ids(&filter(json!({ "Type": "FROM_TIMESTAMP", "Timestamp": 1_700_000_000.5 }))).len(), 5);
     let check = |input: Value, error, part| served.expect("ListShards", &input, error, part);
     let invalid = "InvalidArgumentException";
-    check(
-        json!({ "StreamName": "logs", "NextToken": first["NextToken"] }),
-        invalid,
-        "cannot be provided together",
-    );
+    let again = json!({ "StreamName": "logs", "MaxResults": 3, "NextToken": first["NextToken"] });
+    assert_eq!(served.ask("ListShards", &again), second);
+    served.create("other", 1);
+    let other = json!({ "StreamName": "other", "NextToken": first["NextToken"] });
+    check(other, invalid, "not of the stream");
     check(json!({ "StreamName": "logs", "ShardFilter": { "Type": "AT_TIMESTAMP" } }), invalid, "Timestamp");
     let unknown = json!({ "StreamName": "logs", "ExclusiveStartShardId": "shardId-000000000009" });
     check(unknown, "ResourceNotFoundException", "shardId-000000000009");
@@ -158,7 +158,7 @@ fn shards_are_listed_and_described_in_pages() {
     assert_eq!(ids(&page["StreamDescription"]), ["02", "03"]);
     assert_eq!(page["StreamDescription"]["HasMoreShards"], true);
     let limits = served.ask("DescribeLimits", &json!({}));
-    assert_eq!(limits["OpenShardCount"], 5);
+    assert_eq!(limits["OpenShardCount"], 6);
 }
 
 #[test]
