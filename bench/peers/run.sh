@@ -4,7 +4,7 @@
 #   cargo build --release && bench/peers/run.sh [RECORDS] [DIRECTORY] [ROUNDS]
 #
 # RECORDS are what is appended of 1 KB, ten times as many of 100 B; a part that takes longer than SECONDS_MAX (8) ends there. DIRECTORY is on the disk that is
-# meant. In each of ROUNDS (3) the servers take turns, one at a time, each fresh, on a loopback port of its own with a data directory that goes with it; the
+# meant. As many go before the measured part, within a quarter of that time. In each of ROUNDS (3) the servers take turns, one at a time, each fresh, on a loopback port of its own with a data directory that goes with it; the
 # table holds medians. Servers are on SERVER_CORE (0), clients on CLIENT_CORE (1). SYSTEMS names some of "tidemill redis nats rabbitmq". Installs what is
 # missing, as root.
 set -euo pipefail
@@ -103,7 +103,7 @@ measure() {
     for workload in "${workloads[@]}"; do
         shape "$workload"
         taskset -c "$client_core" target/peers/release/tidemill-peers "$client" "127.0.0.1:$port" "${shape[@]}" "$@" \
-            --records "$count" --warm-up $((count / 10)) --seconds-max "$seconds_max" --server-pid "${processes[-1]}" |
+            --records "$count" --warm-up "$count" --seconds-max "$seconds_max" --server-pid "${processes[-1]}" |
             keep "$name" "$acknowledged" "$workload"
     done
 }
@@ -113,8 +113,8 @@ generate() {
     local ack=$1 workload
     for workload in "${workloads[@]}"; do
         shape "$workload"
-        taskset -c "$client_core" "$TIDEMILL" --server "127.0.0.1:$port" bench produce "${shape[@]}" --ack "$ack" --retention 0 \
-            --warm-up 1s --bytes $((count * shape[1])) --server-pid "${processes[-1]}" --json | jq -c '.parts[-1] | {
+        taskset -c "$client_core" "$TIDEMILL" --server "127.0.0.1:$port" bench produce "${shape[@]}" --ack "$ack" --retention 256MiB \
+            --warm-up 2s --bytes $((count * shape[1])) --server-pid "${processes[-1]}" --json | jq -c '.parts[-1] | {
                 records_per_second, megabytes_per_second, latency_us: (.latency_us[0] | {p50, p99, "p99.9"}),
                 server_seconds_per_gigabyte: .cpu.server.seconds_per_gigabyte, server_cores: .cpu.server.cores,
                 client_cores: .cpu.generator.cores}' | keep 'Tidemill, `tidemill bench`' "$ack" "$workload"
@@ -174,7 +174,7 @@ model=$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1)
 memory=$(awk '/MemTotal/ {printf "%.0f", $2 / 1048576}' /proc/meminfo)
 echo "$(date -u +%F), commit $(git rev-parse --short HEAD 2>/dev/null || echo unknown). $(nproc) cores ($model), $memory GiB, Linux $(uname -r)," \
     "$(findmnt -n -o FSTYPE -T "$parent") at the data, load $(cut -d' ' -f1 /proc/loadavg) at the end. Server on one core, client on another; one stream," \
-    "one shard. Medians of $rounds rounds in turns, at most $seconds_max s each. Batches: one connection, 8 in flight; single records: 16 connections, 64 in flight each."
+    "one shard, of which Tidemill keeps 256 MiB, as a log does that has run for a while, and the others everything. Medians of $rounds rounds in turns, at most $seconds_max s each. Batches: one connection, 8 in flight; single records: 16 connections, 64 in flight each."
 versions=()
 for system in tidemill redis nats rabbitmq; do versions+=("$("$servers/$system.sh" version)"); done
 crates=$(cargo metadata --locked --format-version 1 --manifest-path bench/peers/driver/Cargo.toml |

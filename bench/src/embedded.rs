@@ -1,7 +1,7 @@
 //! A server of the run's own: a child process on a core of its own, with a data directory that goes with it.
 //!
 //! A process rather than a thread, so that its processor time is its own. Promises that neither outlives this value; if even this process is killed,
-//! the kernel ends the child, and only the directory is left.
+//! the kernel ends the child, and only the directory is left. A child that ends before it is told to is an error that says how, with what it wrote last.
 #![allow(
     unsafe_code,
     reason = "what a child does between fork and exec has to be safe there; SAFETY says why it is"
@@ -9,14 +9,15 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
-use std::os::unix::process::CommandExt;
+use std::net::TcpStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, getpid, getppid, kill_process, set_parent_process_death_signal};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::Deserialize;
 
@@ -24,6 +25,11 @@ use crate::error::BenchError;
 
 /// How long a server may take until it listens, and until it has stopped.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a server whose connections broke may take until the system knows that it has ended, and until it has ended in order if it listens no more.
+const END_TIME_MAX: Duration = Duration::from_secs(2);
+const ORDERLY_END_TIME_MAX: Duration = Duration::from_secs(30);
+/// Of what it wrote last, so much is shown.
+const LAST_LINES: usize = 12;
 /// Cores that a set can name.
 const CORES_MAX: usize = CpuSet::MAX_CPU;
 
@@ -87,6 +93,25 @@ impl Embedded {
         self.directory.path()
     }
 
+    /// Fails if the server has ended although nobody told it to. After a failure of the run its end may take a moment to show.
+    pub(crate) fn check_running(&mut self, has_failed: bool) -> Result<(), BenchError> {
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().map_err(not_started)? {
+                return Err(self.ended(status));
+            }
+            let listens = || TcpStream::connect(&self.address).is_ok();
+            let is_over = match begin.elapsed() {
+                time if time < END_TIME_MAX => !has_failed,
+                time => time >= ORDERLY_END_TIME_MAX || listens(),
+            };
+            if is_over {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Ends the server, has the kernel forget what it has cached of its files, and starts it again. It listens elsewhere then.
     pub(crate) fn restart_cold(&mut self) -> Result<(), BenchError> {
         self.stop()?;
@@ -107,12 +132,17 @@ impl Embedded {
             }
         });
         let line = receiver.recv_timeout(PATIENCE).unwrap_or_default();
-        let started: Started = serde_json::from_str(&line).map_err(|_| {
-            let said = fs::read_to_string(log_of(self.directory.path())).unwrap_or_default();
-            not_started(io::Error::other(said.trim().to_owned()))
-        })?;
-        self.address = started.native;
-        Ok(())
+        if let Ok(started) = serde_json::from_str::<Started>(&line) {
+            self.address = started.native;
+            return Ok(());
+        }
+        match self.check_running(true) {
+            Err(BenchError::ServerEnded { how, said, .. }) => {
+                Err(not_started(io::Error::other(format!("{how}: {said}"))))
+            }
+            Err(error) => Err(error),
+            Ok(()) => Err(not_started(io::Error::other(self.said()))),
+        }
     }
 
     fn stop(&mut self) -> Result<(), BenchError> {
@@ -120,13 +150,28 @@ impl Embedded {
         let signalled = pid.map_or(Ok(()), |pid| kill_process(pid, Signal::TERM));
         signalled.map_err(|error| not_started(error.into()))?;
         let deadline = Instant::now() + PATIENCE;
-        while self.child.try_wait().map_err(not_started)?.is_none() {
+        let status = loop {
+            if let Some(status) = self.child.try_wait().map_err(not_started)? {
+                break status;
+            }
             if Instant::now() > deadline {
                 return Err(not_started(io::ErrorKind::TimedOut.into()));
             }
             thread::sleep(Duration::from_millis(5));
-        }
-        Ok(())
+        };
+        if status.success() { Ok(()) } else { Err(self.ended(status)) }
+    }
+
+    fn ended(&self, status: ExitStatus) -> BenchError {
+        BenchError::ServerEnded { how: how(status), said: self.said(), failure: None }
+    }
+
+    /// The last lines of its log.
+    fn said(&self) -> String {
+        let log = fs::read(log_of(self.directory.path())).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
     }
 }
 
@@ -135,6 +180,18 @@ impl Drop for Embedded {
         // It may have ended already, and its data goes with it.
         _ = self.child.kill();
         _ = self.child.wait();
+    }
+}
+
+/// How a process has ended, for people.
+fn how(status: ExitStatus) -> String {
+    match status.signal() {
+        None => status.to_string(),
+        Some(signal) if signal == Signal::KILL.as_raw() => {
+            "killed by signal 9, which this run did not send; if memory ran out, the kernel's log tells"
+                .to_owned()
+        }
+        Some(_) => format!("killed by {status}"),
     }
 }
 
@@ -154,17 +211,32 @@ fn share_cores() -> io::Result<(CpuSet, CpuSet)> {
 fn spawn(program: &Path, directory: &Path, settings: &[String], core: &CpuSet) -> Result<Child, BenchError> {
     let errors = File::create(log_of(directory)).map_err(not_started)?;
     let mut command = Command::new(program);
-    command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--admin-port", "0", "--data"]);
+    command.args([
+        "serve",
+        "--json",
+        "--listen",
+        "127.0.0.1:0",
+        "--http-port",
+        "0",
+        "--admin-port",
+        "0",
+        "--data",
+    ]);
     command.arg(directory.join("data"));
     for setting in settings {
         command.args(["--set", setting]);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
     let core = *core;
+    let parent = getpid();
     let prepare = move || {
         // The terminal's Ctrl-C is for the run, which ends the server itself.
         rustix::process::setpgid(None, None)?;
         set_parent_process_death_signal(Some(Signal::KILL))?;
+        // A parent that has ended by now sends no signal any more.
+        if getppid() != Some(parent) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         sched_setaffinity(None, &core)?;
         Ok(())
     };

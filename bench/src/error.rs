@@ -19,7 +19,7 @@ use crate::cpu::CpuError;
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
     /// An option is out of its range.
-    #[error("{option} is {value}, must be {min} to {max}")]
+    #[error("{option} is {value}, must be {}", range(*min, *max))]
     Option {
         /// The option.
         option: &'static str,
@@ -265,6 +265,30 @@ pub enum BenchError {
         /// What the system or the server says.
         source: io::Error,
     },
+    /// The server of the run's own has ended before it was told to.
+    #[error(
+        "the embedded server has ended by itself: {how}{}{}",
+        after(", after which: ", failure),
+        quoted(said)
+    )]
+    ServerEnded {
+        /// Exit code or signal.
+        how: String,
+        /// The last lines of its log.
+        said: String,
+        /// What the run met because of it.
+        failure: Option<Box<BenchError>>,
+    },
+    /// A server that somebody else has started is not there any more.
+    #[error(
+        "the server's process {process} has ended during the run, why is for its own log to say; what the run met: {failure}"
+    )]
+    ServerGone {
+        /// Which process it was.
+        process: u32,
+        /// What the run met because of it.
+        failure: Box<BenchError>,
+    },
     /// The run was told to end.
     #[error("interrupted")]
     Interrupted,
@@ -282,4 +306,16 @@ pub enum BenchError {
         /// What the system says.
         source: io::Error,
     },
+}
+
+fn after(words: &str, failure: &Option<Box<BenchError>>) -> String {
+    failure.as_ref().map_or(String::new(), |failure| format!("{words}{failure}"))
+}
+
+fn quoted(said: &str) -> String {
+    if said.is_empty() { "; its log is empty".to_owned() } else { format!("; its log ends with\n{said}") }
+}
+
+fn range(min: u64, max: u64) -> String {
+    if max == u64::MAX { format!("at least {min}") } else { format!("{min} to {max}") }
 }

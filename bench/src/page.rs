@@ -1,11 +1,12 @@
 //! The report as one page that needs nothing else: no script, no font, no other file.
 //!
-//! The figures come first, then what could make them wrong, then the plots, then what was asked and where it ran. Everything that is not ours (names, a processor's
+//! One sentence comes first, then the figures, then what could make them wrong, then the plots, then what was asked and where it ran. Everything that is not ours (names, a processor's
 //! model) is escaped.
 
 mod axis;
 mod plot;
 mod style;
+mod verdict;
 
 use std::fmt::Write as _;
 
@@ -46,6 +47,7 @@ impl Report {
             page.push_str("<p>Nothing was measured.</p>\n</main>\n</body>\n</html>\n");
             return page;
         };
+        _ = writeln!(page, "<p class=\"verdict\">{}</p>", escape(&self.verdict(shown)));
         self.tiles(&mut page, shown);
         self.warnings(&mut page);
         self.plots(&mut page, shown);
@@ -79,7 +81,7 @@ impl Report {
         let noun = if connections == "1" { "connection" } else { "connections" };
         words.push(format!("{connections} {noun}{slots}"));
         let rate = setting("rate");
-        words.push(if rate.is_empty() { "closed loop".to_owned() } else { format!("open loop at {rate}/s") });
+        words.push(if rate.is_empty() { "closed loop".to_owned() } else { verdict::rate(rate) });
         words.push(self.server.clone());
         words.join(" · ")
     }
@@ -290,7 +292,7 @@ impl Report {
             ("server", self.server.clone()),
             ("generator", self.generator.clone()),
             ("protocol", self.protocol.clone()),
-            ("ended", format!("{} s after 1970-01-01T00:00:00Z", self.unix_seconds)),
+            ("ended", verdict::moment(self.unix_seconds)),
         ];
         table(page, "Machine and versions", &rows);
         page.push_str("</div>\n<p class=\"note\">Throughput counts keys and data of answered batches. ");

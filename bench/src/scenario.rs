@@ -14,6 +14,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use tidemill_wire::message::Quota;
 
+use crate::ceiling::Ceiling;
 use crate::embedded::Embedded;
 use crate::error::BenchError;
 use crate::load::{Found, Target, with_stream};
@@ -87,8 +88,33 @@ impl Scenario {
 /// Runs a scenario against a server, or against the run's own.
 ///
 /// # Errors
-/// The first thing that went wrong on any connection; what the other connections found is dropped with it.
+/// The first thing that went wrong on any connection; what the other connections found is dropped with it. If the server has ended, that is the error,
+/// also where nothing else has failed.
 pub fn run(
+    scenario: Scenario,
+    options: &Options,
+    mut embedded: Option<&mut Embedded>,
+    watch: &mut dyn Watch,
+) -> Result<Outcome, BenchError> {
+    let outcome = perform(scenario, options, embedded.as_deref_mut(), watch);
+    let Some(embedded) = embedded else { return outcome };
+    let has_failed = outcome.as_ref().is_err_and(|error| !matches!(error, BenchError::Interrupted));
+    match (embedded.check_running(has_failed), outcome) {
+        (Ok(()), outcome) => outcome,
+        // It was told already, when the server was restarted.
+        (Err(_), Err(ended @ BenchError::ServerEnded { .. })) => Err(ended),
+        (Err(BenchError::ServerEnded { how, said, .. }), outcome) => {
+            let failure = match outcome.err() {
+                Some(BenchError::ServerGone { failure, .. }) => Some(failure),
+                failure => failure.map(Box::new),
+            };
+            Err(BenchError::ServerEnded { how, said, failure })
+        }
+        (Err(error), _) => Err(error),
+    }
+}
+
+fn perform(
     scenario: Scenario,
     options: &Options,
     embedded: Option<&mut Embedded>,
@@ -107,20 +133,30 @@ pub fn run(
     let directory = embedded.as_ref().map(|embedded| embedded.directory().to_owned());
     let directory = options.ceiling_directory.clone().or(directory);
     let ceilings = ceiling::of(scenario, options, directory.as_deref())?;
-    with_stream(options, quota, |target| {
-        let before = ceiling::measure(&ceilings, target, watch)?;
-        let mut outcome = match scenario {
-            Scenario::Produce => produce::run(options, target, watch),
-            Scenario::Consume => consume::run(options, target, watch),
-            Scenario::Mixed => mixed::run(options, target, watch),
-            Scenario::Replay => replay::run(options, target, embedded, watch),
-            Scenario::Connections => connections::run(options, target, watch),
-            Scenario::Quota => quota::run(options, target, watch),
-        }?;
-        let after = ceiling::measure(&ceilings, target, watch)?;
-        outcome.report.ceilings = ceiling::shares(&outcome.report, &before, &after);
-        Ok(outcome)
-    })
+    with_stream(options, quota, |target| measured(scenario, options, &ceilings, target, embedded, watch))
+}
+
+/// The scenario between its ceilings.
+fn measured(
+    scenario: Scenario,
+    options: &Options,
+    ceilings: &[Ceiling],
+    target: &mut Target,
+    embedded: Option<&mut Embedded>,
+    watch: &mut dyn Watch,
+) -> Result<Outcome, BenchError> {
+    let before = ceiling::measure(ceilings, target, watch)?;
+    let mut outcome = match scenario {
+        Scenario::Produce => produce::run(options, target, watch),
+        Scenario::Consume => consume::run(options, target, watch),
+        Scenario::Mixed => mixed::run(options, target, watch),
+        Scenario::Replay => replay::run(options, target, embedded, watch),
+        Scenario::Connections => connections::run(options, target, watch),
+        Scenario::Quota => quota::run(options, target, watch),
+    }?;
+    let after = ceiling::measure(ceilings, target, watch)?;
+    outcome.report.ceilings = ceiling::shares(&outcome.report, &before, &after);
+    Ok(outcome)
 }
 
 /// An outcome with nothing to add to its parts.

@@ -40,6 +40,8 @@ pub struct Addresses {
     pub native: SocketAddr,
     /// The native port of each core, which leads straight to the lanes that it owns.
     pub cores: Vec<SocketAddr>,
+    /// The AWS APIs over HTTP, whichever core takes the connection.
+    pub http: SocketAddr,
     /// Metrics and health.
     pub admin: SocketAddr,
 }
@@ -69,6 +71,7 @@ impl Server {
         let threads = start_threads(&plan, &directory, catalog, &known, doors, clock, &pulses)?;
         tracing::info!(
             native = %addresses.native,
+            http = %addresses.http,
             admin = %addresses.admin,
             cores = plan.cores(),
             lanes = directory.lanes,
@@ -139,6 +142,9 @@ fn start_threads(
             catalog: catalog_handle.clone(),
             doors,
             native: native.clone(),
+            aws: plan.aws_settings(directory),
+            front: plan.front.clone(),
+            inflight_bytes_max: plan.config.limits.inflight_bytes,
             waiting_fetches_max: u64::from(plan.config.limits.waiting_fetches),
             heartbeat: plan.heartbeat(),
             stall: plan.stall(),

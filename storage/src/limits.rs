@@ -56,6 +56,12 @@ pub const UPKEEP_BATCH: usize = 256;
 pub const VICTIMS_MAX: usize = 16;
 /// Compaction looks for dead bytes when one part in this many of the sealed files could be freed.
 pub const GARBAGE_PARTS: u64 = 5;
+/// What will be over within `EXPIRY_WAIT` waits for that, until so many parts of `GARBAGE_PARTS_PRESSING` of the sealed files could be freed.
+pub const GARBAGE_PARTS_WAITING: u64 = 2;
+/// See [`GARBAGE_PARTS_WAITING`].
+pub const GARBAGE_PARTS_PRESSING: u64 = 9;
+/// A segment whose rest is expected to be over within so long is better not rewritten.
+pub const EXPIRY_WAIT: std::time::Duration = std::time::Duration::from_secs(300);
 /// A compaction frees at least one part in this many of the files it takes.
 pub const FREED_PARTS: u64 = 10;
 /// The same on a full disk.
@@ -81,6 +87,11 @@ const _: () = assert!(SEGMENT_BYTES_MIN.is_multiple_of(4096) && CHUNK_BYTES.is_m
 const _: () = assert!(WRITE_BUFFERS_MAX >= 8);
 const _: () = assert!(COLD_BLOCK_BYTES as u64 >= READ_STEP_BYTES && COLD_BYTES_MAX > 2 * COLD_BLOCK_BYTES);
 const _: () = assert!(COLD_TURNS * COLD_TURN_WINDOWS < RING_ENTRIES as usize);
+const _: () = assert!(
+    GARBAGE_PARTS_WAITING * GARBAGE_PARTS > GARBAGE_PARTS_PRESSING
+        && GARBAGE_PARTS_WAITING * 4 < GARBAGE_PARTS_PRESSING,
+    "waiting begins with the first share, and ends before one part in four"
+);
 const _: () = assert!(
     MERGED_SEGMENTS_MIN <= VICTIMS_MAX && FREED_PARTS > GARBAGE_PARTS && FREED_PARTS_FULL > FREED_PARTS
 );

@@ -65,6 +65,32 @@ impl Histogram {
     }
 }
 
+/// Compactions that were given up, by reason. Nothing is lost by any of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Setbacks {
+    /// No room for the output.
+    pub disk_full: u64,
+    /// An operation of the disk failed.
+    pub disk_failed: u64,
+    /// What was to be rewritten is damaged.
+    pub damaged: u64,
+    /// Measured to the byte, it would have freed too little.
+    pub futile: u64,
+    /// Measured to the byte, it was too much for one segment.
+    pub too_large: u64,
+    /// The lane stopped.
+    pub stopped: u64,
+}
+
+impl Setbacks {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        let Self { disk_full, disk_failed, damaged, futile, too_large, stopped } = *self;
+        disk_full + disk_failed + damaged + futile + too_large + stopped
+    }
+}
+
 /// What a lane has done and holds. Counters run from the opening of the lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaneStats {
@@ -96,8 +122,10 @@ pub struct LaneStats {
     pub compacted_segments: u64,
     /// Bytes that compaction wrote. With what was appended: (appended + rewritten) / appended is the write amplification.
     pub rewritten_bytes: u64,
-    /// Compactions that were given up: no room, an operation that failed, or damage.
-    pub compaction_setbacks: u64,
+    /// Compactions that were given up.
+    pub setbacks: Setbacks,
+    /// An operator has paused compaction.
+    pub compaction_paused: bool,
     /// Times that key compaction looked through what was due.
     pub key_rounds: u64,
     /// Records that key compaction took out: those that a later one of their key replaced, and tombstones over their time.
@@ -131,6 +159,15 @@ pub struct LaneStats {
 }
 
 impl LaneStats {
+    /// (appended + rewritten) / appended: bytes written for each byte that came in. 1 before anything did.
+    #[must_use]
+    pub fn write_amplification(&self) -> f64 {
+        if self.appended_bytes == 0 {
+            return 1.0;
+        }
+        (self.appended_bytes as f64 + self.rewritten_bytes as f64) / self.appended_bytes as f64
+    }
+
     pub(crate) const fn new() -> Self {
         Self {
             appended_bytes: 0,
@@ -147,7 +184,15 @@ impl LaneStats {
             compactions: 0,
             compacted_segments: 0,
             rewritten_bytes: 0,
-            compaction_setbacks: 0,
+            setbacks: Setbacks {
+                disk_full: 0,
+                disk_failed: 0,
+                damaged: 0,
+                futile: 0,
+                too_large: 0,
+                stopped: 0,
+            },
+            compaction_paused: false,
             key_rounds: 0,
             dropped_records: 0,
             flush_time_us: Histogram::new(&TIME_US_BOUNDS),

@@ -6,4 +6,4 @@ program=${TIDEMILL:-target/release/tidemill}
 [[ $1 == version ]] && { "$program" --version | sed 's/^t/T/'; exit; }
 directory=$1 port=$2 setting=$3
 [[ $setting == log ]] || { echo "tidemill.sh: no setting $setting" >&2; exit 2; }
-exec "$program" serve --json --listen "127.0.0.1:$port" --admin-port 0 --data "$directory/data" --set server.cores=1
+exec "$program" serve --json --listen "127.0.0.1:$port" --http-port 0 --admin-port 0 --data "$directory/data" --set server.cores=1

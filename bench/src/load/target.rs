@@ -3,7 +3,10 @@
 //! Promises that a stream this run created is gone afterwards unless it was to be kept, also when the run failed, and that a stream that was
 //! there before stays.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tidemill_wire::LaneId;
 use tidemill_wire::message::{Quota, ShardDescription, ShardState, StreamDescription, Welcome};
@@ -12,6 +15,9 @@ use crate::connection::{Control, connect};
 use crate::cpu::listener_of;
 use crate::error::BenchError;
 use crate::options::Options;
+
+/// Connections end before the process does that held them.
+const END_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// The server and the stream of a run.
 pub(crate) struct Target {
@@ -114,14 +120,37 @@ pub(crate) fn with_stream<T>(
     };
     let address = control.address();
     drop(control);
-    let result = work(&mut Target { welcome, address, process, stream });
-    if !is_own {
-        return result;
+    let watched = process.clone().ok();
+    let mut result = work(&mut Target { welcome, address, process, stream });
+    if is_own {
+        // A connection of its own: the first may have been idle for longer than the server allows.
+        let deleted = Control::open(&options.server, options.answer_timeout)
+            .and_then(|(mut control, _)| control.delete(&options.stream));
+        result = result.and_then(|result| deleted.map(|()| result));
     }
-    // A connection of its own: the first may have been idle for longer than the server allows.
-    let deleted = Control::open(&options.server, options.answer_timeout)
-        .and_then(|(mut control, _)| control.delete(&options.stream));
-    result.and_then(|result| deleted.map(|()| result))
+    result.map_err(|failure| explained(failure, watched))
+}
+
+/// A failure of a run whose server was this process, which may be gone.
+fn explained(failure: BenchError, process: Option<u32>) -> BenchError {
+    let Some(process) = process.filter(|_| !matches!(failure, BenchError::Interrupted)) else {
+        return failure;
+    };
+    let deadline = Instant::now() + END_TIME_MAX;
+    while is_running(process) {
+        if Instant::now() >= deadline {
+            return failure;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    BenchError::ServerGone { process, failure: Box::new(failure) }
+}
+
+/// Whether a process runs. One that has ended, and whose parent has not asked how, does not.
+fn is_running(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
 }
 
 fn server_process(options: &Options, control: &Control) -> Result<Result<u32, String>, BenchError> {

@@ -25,12 +25,9 @@ fn options_out_of_range_are_refused_by_name() {
     );
     check(
         |o| o.until = Until::Elapsed(Duration::from_micros(10)),
-        Some("duration in ms is 0, must be 1 to 18446744073709551615"),
+        Some("duration in ms is 0, must be at least 1"),
     );
-    check(
-        |o| o.answer_timeout = Duration::ZERO,
-        Some("answer timeout in ms is 0, must be 1 to 18446744073709551615"),
-    );
+    check(|o| o.answer_timeout = Duration::ZERO, Some("answer timeout in ms is 0, must be at least 1"));
 }
 
 #[test]

@@ -9,7 +9,8 @@ pub(super) const SHEET: &str = "
 body { margin: 0; background: var(--back); color: var(--text); font: 15px/1.45 system-ui, sans-serif; }
 main { max-width: 1380px; margin: 0 auto; padding: 24px 20px 40px; }
 h1 { font-size: 24px; margin: 0; } h2 { font-size: 16px; margin: 28px 0 8px; }
-.sub { color: var(--faint); margin: 4px 0 20px; }
+.sub { color: var(--faint); margin: 4px 0 14px; }
+.verdict { font-size: 20px; font-weight: 600; line-height: 1.35; margin: 0 0 18px; max-width: 80ch; }
 .tiles { display: flex; flex-wrap: wrap; gap: 12px; }
 .tile { background: var(--panel); border-radius: 8px; padding: 12px 18px; flex: 1 1 150px; }
 .tile b { display: block; font-size: 32px; line-height: 1.2; font-variant-numeric: tabular-nums; white-space: nowrap; }

@@ -1,5 +1,6 @@
 //! The page stands by itself, is well formed, and holds the figures.
 
+use super::verdict::{moment, rate};
 use crate::report::tests::report;
 use crate::report::{Knee, QuotaReport};
 
@@ -32,6 +33,7 @@ fn the_page_is_well_formed_and_holds_the_figures() {
     let page = report(|_| {}).page();
     check_form(&page);
     for figure in [
+        "<p class=\"verdict\">Carried 2,000 MB/s (2,000,000 records/s) at the most; 0.450 processor seconds of the server a GB.</p>",
         "<b>2,000<small>MB/s</small></b>",
         "<b>5.00<small>ms</small></b><span>p50 append</span>",
         "<b>9.90<small>ms</small></b><span>p99 append</span>",
@@ -95,4 +97,14 @@ fn ramps_quotas_and_empty_runs_have_pages_too() {
         })
         .page(),
     );
+}
+
+#[test]
+fn rates_and_moments_are_for_people() {
+    assert_eq!(rate("50000"), "open loop at 50,000/s");
+    assert_eq!(rate("2000..500000:6"), "open loop, 2,000/s to 500,000/s in 6 steps");
+    assert_eq!(moment(0), "1970-01-01 00:00 UTC");
+    // 29 February of a year that a hundred divides and that is a leap year all the same.
+    assert_eq!(moment(951_868_799), "2000-02-29 23:59 UTC");
+    assert_eq!(moment(1_795_647_107), "2026-11-25 22:51 UTC");
 }

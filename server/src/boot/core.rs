@@ -9,8 +9,10 @@ use tidemill_storage::LaneConfig;
 
 use super::doors::CoreDoors;
 use super::error::StartError;
+use crate::gate::budget::Budget;
 use crate::metrics::CoreMetrics;
 use crate::protocol::admin::Admin;
+use crate::protocol::aws::{self, Aws, Front, FrontSettings};
 use crate::protocol::native::{self, Native};
 use crate::shard::{
     CatalogHandle, Clock, Core, CoreEnv, CoreParts, Executor, Known, Mailbox, OpenLanes, Placement, Post,
@@ -37,6 +39,10 @@ pub(super) struct CorePlan {
     pub(super) catalog: CatalogHandle,
     pub(super) doors: CoreDoors,
     pub(super) native: native::Settings,
+    pub(super) aws: aws::Settings,
+    pub(super) front: FrontSettings,
+    /// Bytes of requests in flight, whichever port they came through.
+    pub(super) inflight_bytes_max: u64,
     pub(super) waiting_fetches_max: u64,
     pub(super) heartbeat: Duration,
     pub(super) stall: Duration,
@@ -90,7 +96,13 @@ impl CorePlan {
             metrics: Rc::new(CoreMetrics::default()),
         });
         let pulse = self.pulses[self.index as usize].clone();
-        open_doors(&core, self.doors, self.native, self.pulses)?;
+        let inner = Inner {
+            native: self.native,
+            aws: self.aws,
+            front: self.front,
+            inflight_bytes_max: self.inflight_bytes_max,
+        };
+        open_doors(&core, self.doors, inner, self.pulses)?;
         tell(&self.progress, Ok(Progress::Listening));
         drop((self.progress, self.start));
         core.run(self.mailbox, pulse, self.heartbeat, self.stall).await;
@@ -98,18 +110,30 @@ impl CorePlan {
     }
 }
 
-fn open_doors(
-    core: &Rc<Core>,
-    doors: CoreDoors,
-    settings: native::Settings,
-    pulses: Vec<Pulse>,
-) -> Result<(), StartError> {
+/// What is behind the doors of a core.
+struct Inner {
+    native: native::Settings,
+    aws: aws::Settings,
+    front: FrontSettings,
+    inflight_bytes_max: u64,
+}
+
+fn open_doors(core: &Rc<Core>, doors: CoreDoors, inner: Inner, pulses: Vec<Pulse>) -> Result<(), StartError> {
     let fail = |source| StartError::Listen { core: core.index(), source };
-    let native = Native::new(Rc::clone(core), settings);
+    // A native connection waits for room with one frame at a time, an HTTP connection with as many as it has streams.
+    let http = &inner.front.http;
+    let waiters = u64::from(inner.native.connections_max)
+        .saturating_add(u64::from(http.connections).saturating_mul(u64::from(http.streams)));
+    let budget = Budget::new(inner.inflight_bytes_max, usize::try_from(waiters).unwrap_or(usize::MAX));
+    core.metrics().inflight_limit_bytes.set(inner.inflight_bytes_max);
+    let native = Native::new(Rc::clone(core), inner.native, budget.clone());
     for door in doors.native {
         let listener = door.listen().map_err(fail)?;
         core.spawn(Rc::clone(&native).serve(listener));
     }
+    let aws = Aws::new(Rc::clone(core), inner.aws);
+    let front = Front::new(aws, Rc::clone(core), inner.front, budget);
+    core.spawn(front.serve(doors.http.listen().map_err(fail)?));
     if let Some(door) = doors.admin {
         let listener = door.listen().map_err(fail)?;
         core.spawn_upkeep(Admin::new(Rc::clone(core), pulses).serve(listener));

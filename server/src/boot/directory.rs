@@ -3,6 +3,7 @@
 //! ```text
 //! LOCK          held by flock while a server runs; its text is the process that holds it
 //! META          format version, node id, number of lanes; written once
+//! SECRET        32 bytes that authenticate what clients bring back; drawn once
 //! catalog.redb  the streams
 //! lane-000/     one directory for each lane's segments
 //! ```
@@ -10,9 +11,10 @@
 //! Promises that two servers never share a directory and that the number of lanes never changes. The lock goes with
 //! the process, however that ends.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -22,6 +24,9 @@ use tidemill_wire::LaneId;
 const FORMAT: u32 = 1;
 /// A lock file holds a process number, a META file three short lines.
 const FILE_BYTES_MAX: u64 = 4_096;
+
+/// What a data directory keeps to itself.
+type Secret = [u8; 32];
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -75,14 +80,21 @@ pub enum DirectoryError {
 }
 
 /// A data directory that this process holds. Dropping it lets go.
-#[derive(Debug)]
 pub struct DataDirectory {
     path: PathBuf,
     /// Drawn when the directory was created.
     pub node: u64,
     /// How many lanes it has.
     pub lanes: u32,
+    /// Authenticates what clients are given and bring back. Drawn when it is not there.
+    pub secret: Secret,
     _lock: File,
+}
+
+impl fmt::Debug for DataDirectory {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "DataDirectory({}, node {}, {} lanes)", self.path.display(), self.node, self.lanes)
+    }
 }
 
 impl DataDirectory {
@@ -102,7 +114,8 @@ impl DataDirectory {
         if let Some(wanted) = lanes_wanted.filter(|wanted| *wanted != lanes) {
             return Err(DirectoryError::Lanes { path: path.to_owned(), found: lanes, wanted });
         }
-        Ok(Self { path: path.to_owned(), node, lanes, _lock: lock })
+        let secret = open_secret(path)?;
+        Ok(Self { path: path.to_owned(), node, lanes, secret, _lock: lock })
     }
 
     /// Where the streams are recorded.
@@ -169,20 +182,47 @@ fn read_meta(path: &Path) -> Result<(u64, u32), DirectoryError> {
     }
 }
 
-/// Writes META so that after a power cut it is whole or not there: under another name, synced, renamed.
+/// Writes META, with a node id drawn.
 fn write_meta(directory: &Path, path: &Path, lanes: u32) -> Result<u64, DirectoryError> {
     let mut bytes = [0; 8];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
         .map_err(|error| io_error("draw a node id for", path, error.into()))?;
     let node = u64::from_le_bytes(bytes);
-    let staged = directory.join("META.new");
-    let fail = |source| io_error("write", path, source);
-    let file = File::create(&staged).map_err(fail)?;
     let text = format!("format = {FORMAT}\nnode = {node}\nlanes = {lanes}\n");
-    file.write_all_at(text.as_bytes(), 0).and_then(|()| file.sync_all()).map_err(fail)?;
-    fs::rename(&staged, path).map_err(fail)?;
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(fail)?;
+    write_once(directory, path, text.as_bytes(), 0o644)?;
     Ok(node)
+}
+
+/// Reads the secret of a directory, or draws one.
+fn open_secret(directory: &Path) -> Result<Secret, DirectoryError> {
+    let path = directory.join("SECRET");
+    let found = match fs::read(&path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut secret = Secret::default();
+            rustix::rand::getrandom(&mut secret, rustix::rand::GetRandomFlags::empty())
+                .map_err(|error| io_error("draw a secret for", &path, error.into()))?;
+            write_once(directory, &path, &secret, 0o600)?;
+            return Ok(secret);
+        }
+        Err(source) => return Err(io_error("read", &path, source)),
+    };
+    Secret::try_from(found.as_slice()).map_err(|_| DirectoryError::Damaged {
+        path,
+        expected: "32 bytes",
+        found: format!("{} bytes", found.len()),
+    })
+}
+
+/// Writes a file so that after a power cut it is whole or not there: under another name, synced, renamed.
+fn write_once(directory: &Path, path: &Path, bytes: &[u8], mode: u32) -> Result<(), DirectoryError> {
+    let staged = path.with_extension("new");
+    let fail = |source| io_error("write", path, source);
+    let options = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&staged);
+    let file = options.map_err(fail)?;
+    file.write_all_at(bytes, 0).and_then(|()| file.sync_all()).map_err(fail)?;
+    fs::rename(&staged, path).map_err(fail)?;
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(fail)
 }
 
 fn io_error(action: &'static str, path: &Path, source: io::Error) -> DirectoryError {

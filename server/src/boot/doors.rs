@@ -10,12 +10,14 @@ use crate::net::{BindError, Bound, bind, bind_shared};
 pub(super) struct Doors {
     shared: Vec<Bound>,
     own: Vec<Bound>,
+    http: Vec<Bound>,
     admin: Bound,
 }
 
 /// The bound sockets of one core.
 pub(super) struct CoreDoors {
     pub(super) native: [Bound; 2],
+    pub(super) http: Bound,
     /// The first core has the admin port.
     pub(super) admin: Option<Bound>,
 }
@@ -31,13 +33,15 @@ impl Doors {
             first => u16::try_from(u32::from(first) + 1 + core).expect("checked with the number of cores"),
         });
         let own = ports.map(|port| bind(address(port))).collect::<Result<_, _>>()?;
-        Ok(Self { shared, own, admin: bind(address(listen.admin_port))? })
+        let http = bind_shared(address(listen.http_port), plan.cores())?;
+        Ok(Self { shared, own, http, admin: bind(address(listen.admin_port))? })
     }
 
     pub(super) fn addresses(&self) -> Addresses {
         Addresses {
             native: self.shared.first().expect("there is at least one core").address,
             cores: self.own.iter().map(|door| door.address).collect(),
+            http: self.http.first().expect("there is at least one core").address,
             admin: self.admin.address,
         }
     }
@@ -45,7 +49,7 @@ impl Doors {
     /// One core's after the other's.
     pub(super) fn by_core(self) -> impl Iterator<Item = CoreDoors> {
         let mut admin = Some(self.admin);
-        let pairs = self.shared.into_iter().zip(self.own);
-        pairs.map(move |(shared, own)| CoreDoors { native: [shared, own], admin: admin.take() })
+        let each = self.shared.into_iter().zip(self.own).zip(self.http);
+        each.map(move |((shared, own), http)| CoreDoors { native: [shared, own], http, admin: admin.take() })
     }
 }

@@ -6,8 +6,8 @@ use tidemill_wire::OwnerId;
 use tidemill_wire::routing::RoutingError;
 
 use super::directory::DirectoryError;
-use crate::config::ConfigError;
-use crate::net::BindError;
+use crate::config::{ConfigError, CredentialsError};
+use crate::net::{BindError, TlsError};
 use crate::service::catalog::StoreError;
 use crate::shard::{HostError, LaneError};
 
@@ -17,6 +17,12 @@ pub enum StartError {
     /// The configuration does not fit this machine.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The access keys cannot be used.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// This machine cannot run the server.
     #[error(transparent)]
     Host(#[from] HostError),

@@ -9,7 +9,10 @@ use tidemill_wire::entry::ENTRY_HEADER_BYTES;
 use super::directory::DataDirectory;
 use super::doors::Doors;
 use super::error::StartError;
-use crate::config::Config;
+use crate::config::{Authentication, Config, load_credentials};
+use crate::gate::identity::AccessKeys;
+use crate::net::Tls;
+use crate::protocol::aws::{self, FrontSettings};
 use crate::protocol::native;
 use crate::service::catalog::{Catalog, Limits, Node, NodeId, RedbCatalog, StreamDefaults};
 use crate::shard::{HostError, Placement, Runtime, check_host, online_cpus};
@@ -22,6 +25,8 @@ pub(super) struct Plan {
     pub(super) config: Config,
     /// The processor of each core.
     pub(super) cpus: Vec<usize>,
+    /// The HTTP port, with the access keys of its clients.
+    pub(super) front: FrontSettings,
 }
 
 impl Plan {
@@ -35,7 +40,8 @@ impl Plan {
             }
             cpus.truncate(wanted as usize);
         }
-        let plan = Self { config, cpus };
+        let front = front_settings(&config)?;
+        let plan = Self { config, cpus, front };
         plan.config.check_cores(plan.cores())?;
         Ok(plan)
     }
@@ -127,9 +133,43 @@ impl Plan {
             frame_bytes_max: u32::try_from(limits.frame_bytes).expect("the knob's range ends at 64 MiB"),
             connection_requests_max: limits.connection_inflight_requests,
             connections_max: limits.connections,
-            inflight_bytes_max: limits.inflight_bytes,
             node: directory.node,
             lanes: (0..directory.lanes).map(LaneId).map(|lane| (lane, port(lane))).collect(),
         }
     }
+
+    /// Who this server is to AWS clients.
+    pub(super) fn aws_settings(&self, directory: &DataDirectory) -> aws::Settings {
+        let aws = &self.config.aws;
+        let identity = aws::Identity {
+            account: aws.account.clone(),
+            region: aws.region.clone(),
+            partition: aws.partition.clone(),
+        };
+        aws::Settings { identity, secret: directory.secret }
+    }
+}
+
+/// The HTTP port, with the access keys of its clients.
+fn front_settings(config: &Config) -> Result<FrontSettings, StartError> {
+    let Config { http, aws, .. } = config;
+    let variable = |name: &str| std::env::var(name).ok();
+    let keys = load_credentials(aws.credentials.as_deref(), &aws.account, variable)?;
+    match aws.authentication {
+        Authentication::Signature if keys.is_empty() => tracing::info!(
+            "the HTTP port refuses every call: there are no access keys; set aws.credentials, or TIDEMILL_ACCESS_KEY_ID and \
+             TIDEMILL_SECRET_ACCESS_KEY, or aws.authentication = off"
+        ),
+        Authentication::Signature => {
+            tracing::info!(keys = keys.len(), "the HTTP port asks for signatures");
+        }
+        Authentication::Off | Authentication::OffAnywhere => {
+            tracing::warn!("the HTTP port asks for no signatures: whoever reaches it may do everything");
+        }
+    }
+    let tls = match (&http.tls_certificate, &http.tls_key) {
+        (Some(certificate), Some(key)) => Some(Tls::load(certificate, key)?),
+        _ => None,
+    };
+    Ok(FrontSettings { http: http.clone(), aws: aws.clone(), keys: AccessKeys::new(keys), tls })
 }

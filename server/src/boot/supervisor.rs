@@ -4,6 +4,7 @@
 //! are closed, then the threads end, and the data directory is let go last.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -11,10 +12,14 @@ use std::time::Duration;
 use super::directory::DataDirectory;
 use super::error::ServerError;
 use super::plan::Plan;
+use crate::net::Tls;
 use crate::shard::{CatalogHandle, Clock, Letter, Post, Pulse, TrySendError, Watchdog};
 
 /// How often a full box is tried again.
 const TELL_PERIOD: Duration = Duration::from_millis(5);
+
+/// How often the files of the certificate are looked at.
+const REFRESH_PERIOD: Duration = Duration::from_secs(2);
 
 /// The threads of a server.
 pub(super) struct Threads {
@@ -50,6 +55,7 @@ pub(super) struct Supervisor {
     watchdog: Watchdog,
     clock: Clock,
     time_max: Duration,
+    tls: Option<Arc<Tls>>,
     stopped: Receiver<()>,
 }
 
@@ -64,7 +70,8 @@ impl Supervisor {
     ) -> Self {
         let watchdog = Watchdog::new(clock, plan.stall(), pulses);
         let time_max = plan.config.shutdown.timeout;
-        Self { threads, directory, watchdog, clock, time_max, stopped }
+        let tls = plan.front.tls.clone();
+        Self { threads, directory, watchdog, clock, time_max, tls, stopped }
     }
 
     pub(super) fn start(self) -> io::Result<JoinHandle<Result<(), ServerError>>> {
@@ -72,8 +79,14 @@ impl Supervisor {
     }
 
     fn run(mut self) -> Result<(), ServerError> {
+        let mut refreshed = self.clock.monotonic();
         while self.stopped.recv_timeout(Watchdog::PERIOD) == Err(RecvTimeoutError::Timeout) {
             self.watchdog.look();
+            let now = self.clock.monotonic();
+            if now.saturating_sub(refreshed) >= REFRESH_PERIOD {
+                refreshed = now;
+                self.refresh();
+            }
         }
         tracing::info!("server goes down");
         let deadline = self.clock.monotonic() + self.time_max;
@@ -100,6 +113,17 @@ impl Supervisor {
         drop(self.directory);
         tracing::info!("server ended");
         drained
+    }
+
+    /// Takes up a new certificate, if there is one.
+    fn refresh(&self) {
+        match self.tls.as_ref().map(|tls| tls.refresh()) {
+            Some(Ok(true)) => tracing::info!("new connections get the new certificate"),
+            Some(Err(error)) => {
+                tracing::error!(%error, "the new certificate is not taken up, the old one stays");
+            }
+            Some(Ok(false)) | None => {}
+        }
     }
 
     /// Puts a letter into a core's box, unless that stays full until the deadline.

@@ -6,7 +6,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::credentials::is_account;
 use super::value::{Value, parse_bytes, parse_count, parse_duration, show_bytes, show_duration};
+
+/// Characters of a region or a partition.
+const LABEL_CHARS_MAX: usize = 32;
+/// Characters of an origin.
+const ORIGIN_CHARS_MAX: usize = 256;
 
 /// One setting, as the table in `knobs.rs` describes it.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +33,17 @@ pub struct Knob {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// A path of the file system.
-    Path,
+    Path {
+        /// The word for having none, if there may be none.
+        absent: Option<Absent>,
+    },
+    /// A text of this form.
+    Text {
+        /// What it has to look like.
+        form: Form,
+        /// The word for having none, if there may be none.
+        absent: Option<Absent>,
+    },
     /// An IP address.
     Address,
     /// `true` or `false`.
@@ -67,6 +83,17 @@ pub enum Shape {
     },
 }
 
+/// What a text has to look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// The number of an AWS account.
+    Account,
+    /// A word as AWS names regions and partitions.
+    Label,
+    /// An origin of web pages, or `*` for all.
+    Origin,
+}
+
 /// The word by which a knob is left without a value, and what that means. `0` says the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Absent {
@@ -92,6 +119,14 @@ pub enum Fault {
     Malformed,
     /// It does, and lies outside the range or between its steps.
     OutOfRange,
+}
+
+/// A path.
+pub(super) const PATH: Shape = Shape::Path { absent: None };
+
+/// A text.
+pub(super) const fn text(form: Form) -> Shape {
+    Shape::Text { form, absent: None }
 }
 
 /// A plain number between two bounds, both included.
@@ -122,12 +157,14 @@ impl Knob {
 }
 
 impl Shape {
-    /// The same numbers, or the word that stands for none.
+    /// The same values, or the word that stands for none.
     pub(super) const fn or(self, word: &'static str, meaning: &'static str) -> Self {
         let absent = Some(Absent { word, meaning });
         match self {
             Shape::Count { unit, min, max, .. } => Shape::Count { unit, min, max, absent },
             Shape::Bytes { min, max, step, .. } => Shape::Bytes { min, max, step, absent },
+            Shape::Path { .. } => Shape::Path { absent },
+            Shape::Text { form, .. } => Shape::Text { form, absent },
             other => other,
         }
     }
@@ -147,8 +184,15 @@ impl Shape {
     pub fn parse(&self, text: &str) -> Result<Value, Fault> {
         let text = text.trim();
         match *self {
-            Shape::Path if text.is_empty() => Err(Fault::Malformed),
-            Shape::Path => Ok(Value::Text(text.to_owned())),
+            Shape::Path { absent: Some(absent) } | Shape::Text { absent: Some(absent), .. }
+                if text == absent.word =>
+            {
+                Ok(Value::Absent)
+            }
+            Shape::Path { .. } if text.is_empty() => Err(Fault::Malformed),
+            Shape::Path { .. } => Ok(Value::Text(text.to_owned())),
+            Shape::Text { form, .. } if form.admits(text) => Ok(Value::Text(text.to_owned())),
+            Shape::Text { .. } => Err(Fault::Malformed),
             Shape::Address => match text.parse::<IpAddr>() {
                 Ok(address) => Ok(Value::Text(address.to_string())),
                 Err(_) => Err(Fault::Malformed),
@@ -184,7 +228,10 @@ impl Shape {
     /// The word for having no value, if there may be none.
     pub fn absent(&self) -> Option<Absent> {
         match *self {
-            Shape::Count { absent, .. } | Shape::Bytes { absent, .. } => absent,
+            Shape::Count { absent, .. }
+            | Shape::Bytes { absent, .. }
+            | Shape::Path { absent }
+            | Shape::Text { absent, .. } => absent,
             _ => None,
         }
     }
@@ -192,7 +239,8 @@ impl Shape {
     /// What is accepted, in words: `4MiB to 4GiB`.
     pub fn expected(&self) -> String {
         let range = match *self {
-            Shape::Path => "a path".to_owned(),
+            Shape::Path { .. } => "a path".to_owned(),
+            Shape::Text { form, .. } => form.expected().to_owned(),
             Shape::Address => "an IP address".to_owned(),
             Shape::Switch => "true or false".to_owned(),
             Shape::Choice(words) => words.join(" or "),
@@ -206,6 +254,33 @@ impl Shape {
         match self.absent() {
             Some(Absent { word, meaning }) => format!("{range}, or {word} ({meaning})"),
             None => range,
+        }
+    }
+}
+
+impl Form {
+    fn admits(self, text: &str) -> bool {
+        match self {
+            Self::Account => is_account(text),
+            Self::Label => {
+                let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+                (1..=LABEL_CHARS_MAX).contains(&text.len()) && text.bytes().all(allowed)
+            }
+            Self::Origin => {
+                let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+                let is_host = |rest: &str| {
+                    !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
+                };
+                text == "*" || (text.len() <= ORIGIN_CHARS_MAX && rest.is_some_and(is_host))
+            }
+        }
+    }
+
+    fn expected(self) -> &'static str {
+        match self {
+            Self::Account => "12 digits",
+            Self::Label => "up to 32 lower-case letters, digits and '-'",
+            Self::Origin => "an origin as `https://host:port`, or `*`",
         }
     }
 }

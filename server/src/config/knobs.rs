@@ -12,8 +12,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::knob::{Knob, Shape, Unit, bytes, count, time};
-use super::setting::{LogFormat, LogLevel, Setting, UnknownOwners};
+use super::knob::{Form, Knob, PATH, Shape, Unit, bytes, count, text, time};
+use super::setting::{Authentication, LogFormat, LogLevel, Setting, UnknownOwners};
 use super::value::Value;
 
 const KIB: u64 = 1 << 10;
@@ -78,7 +78,7 @@ knobs! {
     /// Where the data lives.
     data: Data {
         /// Directory of the lanes and the catalog; made when it does not exist.
-        directory: PathBuf = "data", Shape::Path;
+        directory: PathBuf = "data", PATH;
         /// Lanes of a new data directory; an existing directory keeps the number it was created with.
         lanes: Option<u32> = "auto", count("lanes", 1, 256).or("auto", "one per core");
         /// Shards in the log that the catalog has never known, as when it is older than the log: `refuse` to start, or `forget` them and what they hold.
@@ -95,8 +95,52 @@ knobs! {
         host: IpAddr = "127.0.0.1", Shape::Address;
         /// Shared port of the native protocol; core number `i` also has `native_port + 1 + i`. 0 takes any free ports.
         native_port: u16 = "7600", count("port", 0, 65_535);
+        /// Port of the AWS APIs over HTTP, shared by all cores. 0 takes any free port.
+        http_port: u16 = "7690", count("port", 0, 65_535);
         /// Port of metrics and health checks. 0 takes any free port.
         admin_port: u16 = "7680", count("port", 0, 65_535);
+    }
+    /// Bounds of the HTTP port.
+    http: Http {
+        /// Certificate chain (PEM); with it and the key the port speaks TLS alone. Both files are looked at every two seconds, and new ones are taken up without a restart.
+        tls_certificate: Option<PathBuf> = "none", PATH.or("none", "no TLS");
+        /// Private key of the certificate (PEM).
+        tls_key: Option<PathBuf> = "none", PATH.or("none", "no TLS");
+        /// Open connections per core; further ones are closed at once. One of HTTP/2 may hold 256 KiB that are not counted in `limits.inflight_bytes`.
+        connections: u32 = "10000", count("connections", 1, 1_000_000);
+        /// Bytes of a request's head.
+        head_bytes: u64 = "32KiB", bytes(8 * KIB, MIB);
+        /// Bytes of a request's body: ten MiB of records in base64, and what is written around them.
+        body_bytes: u64 = "16MiB", bytes(MIB, 16 * MIB);
+        /// Requests of one HTTP/2 connection at a time.
+        streams: u32 = "128", count("streams", 1, 10_000);
+        /// Time that a request's head may take.
+        head_time: Duration = "10s", time(Unit::Second, Duration::from_secs(1), Duration::from_secs(3_600));
+        /// Time that a request's body may take.
+        body_time: Duration = "1m", time(Unit::Second, Duration::from_secs(1), Duration::from_secs(3_600));
+        /// Time that a connection without a request is kept.
+        idle_time: Duration = "2m", time(Unit::Second, Duration::from_secs(1), Duration::from_secs(86_400));
+        /// Time after which a peer that takes nothing of its answer is given up.
+        write_time: Duration = "30s", time(Unit::Second, Duration::from_secs(1), Duration::from_secs(3_600));
+        /// Time that a request waits for room in `limits.inflight_bytes` before it is refused with 503.
+        room_time: Duration = "2s", time(Unit::Millisecond, Duration::from_millis(1), Duration::from_secs(60));
+        /// Web pages of this origin may use the AWS APIs (CORS).
+        allow_origin: Option<String> = "none", text(Form::Origin).or("none", "no page of another origin may");
+    }
+    /// Who the AWS APIs say that this server is, and whom they serve.
+    aws: Aws {
+        /// `signature` asks for Signature Version 4 of a known access key; `off` asks for nothing and is refused unless `listen.host` is a loopback address; `off-anywhere` asks for nothing whatever the address.
+        authentication: Authentication = "signature", Shape::Choice(Authentication::NAMES);
+        /// File of the access keys (TOML), readable by its owner alone. One more key may come from the variables `TIDEMILL_ACCESS_KEY_ID` and `TIDEMILL_SECRET_ACCESS_KEY`.
+        credentials: Option<PathBuf> = "none", PATH.or("none", "no file");
+        /// Farthest that the time of a signature may be from the server's.
+        clock_skew: Duration = "15m", time(Unit::Second, Duration::from_secs(1), Duration::from_secs(86_400));
+        /// Account that owns what is here, in ARNs and for keys that name none.
+        account: String = "000000000000", text(Form::Account);
+        /// Region that clients sign for, and that ARNs name.
+        region: String = "us-east-1", text(Form::Label);
+        /// Partition in ARNs.
+        partition: String = "aws", text(Form::Label);
     }
     /// Bounds that keep the server alive whatever its peers do.
     limits: Limits {

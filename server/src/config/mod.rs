@@ -3,8 +3,9 @@
 //! Values come from defaults, then a TOML file, then the environment (`TIDEMILL_<SECTION>_<NAME>`), then
 //! flags (`section.name=value`); later ones win, unknown keys are refused with the nearest known one, and a
 //! refused value is reported with its range and origin. Knobs that only make sense together are checked
-//! together. This module reads the file it is given and nothing else of the world.
+//! together. This module reads the files it is given and nothing else of the world.
 
+mod credentials;
 mod error;
 mod knob;
 mod knobs;
@@ -17,12 +18,14 @@ mod suggest;
 mod tests;
 mod value;
 
+pub use credentials::{Credential, CredentialsError, load_credentials};
 pub use error::{ConfigError, Origin};
-pub use knob::{Absent, Fault, Knob, Shape, Unit};
+pub use knob::{Absent, Fault, Form, Knob, Shape, Unit};
 pub use knobs::{
-    Config, Data, KNOBS, Limits, Listen, Log, Quota, Retention, Runtime, SECTIONS, Server, Shutdown, Storage,
+    Aws, Config, Data, Http, KNOBS, Limits, Listen, Log, Quota, Retention, Runtime, SECTIONS, Server,
+    Shutdown, Storage,
 };
 pub use print::{Entry, reference};
-pub use setting::{LogFormat, LogLevel, UnknownOwners};
+pub use setting::{Authentication, LogFormat, LogLevel, UnknownOwners};
 pub use sources::{Effective, Sources};
 pub use value::Value;

@@ -66,6 +66,18 @@ words! {
 }
 
 words! {
+    /// Whether clients of the AWS protocols have to prove who they are.
+    Authentication {
+        /// Each request carries a signature of a known access key.
+        Signature = "signature",
+        /// Nothing is asked for; only for addresses that this machine alone reaches.
+        Off = "off",
+        /// Nothing is asked for, whoever reaches the port.
+        OffAnywhere = "off-anywhere",
+    }
+}
+
+words! {
     /// Least severe lines that are written.
     LogLevel {
         /// Only what failed.
@@ -93,19 +105,6 @@ macro_rules! numbers {
 
             fn to_value(&self) -> Value {
                 Value::Number(u64::from(*self))
-            }
-        }
-
-        impl Setting for Option<$Type> {
-            fn from_value(value: &Value) -> Option<Self> {
-                match value {
-                    Value::Absent => Some(None),
-                    value => <$Type>::from_value(value).map(Some),
-                }
-            }
-
-            fn to_value(&self) -> Value {
-                self.as_ref().map_or(Value::Absent, Setting::to_value)
             }
         }
     )+ };
@@ -151,6 +150,38 @@ impl Setting for PathBuf {
         Value::Text(self.to_string_lossy().into_owned())
     }
 }
+
+impl Setting for String {
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Text(text) => Some(text.clone()),
+            _ => None,
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::Text(self.clone())
+    }
+}
+
+macro_rules! optional {
+    ($($Type:ty),+) => { $(
+        impl Setting for Option<$Type> {
+            fn from_value(value: &Value) -> Option<Self> {
+                match value {
+                    Value::Absent => Some(None),
+                    value => <$Type>::from_value(value).map(Some),
+                }
+            }
+
+            fn to_value(&self) -> Value {
+                self.as_ref().map_or(Value::Absent, Setting::to_value)
+            }
+        }
+    )+ };
+}
+
+optional!(u16, u32, u64, String, PathBuf);
 
 impl Setting for IpAddr {
     fn from_value(value: &Value) -> Option<Self> {

@@ -41,6 +41,9 @@ fn defaults_are_those_of_the_table() {
     assert_eq!((config.data.lanes, config.server.cores), (None, None));
     assert!(config.listen.host.is_loopback());
     assert_eq!((config.listen.native_port, config.listen.admin_port), (7_600, 7_680));
+    assert_eq!((config.listen.http_port, config.aws.authentication), (7_690, Authentication::Signature));
+    assert_eq!((config.aws.credentials.as_ref(), config.http.allow_origin.as_ref()), (None, None));
+    assert_eq!((config.aws.region.as_str(), config.aws.partition.as_str()), ("us-east-1", "aws"));
     assert_eq!(config.limits.frame_bytes, u64::from(tidemill_wire::limits::FRAME_BYTES_MAX_DEFAULT));
     assert_eq!(config.storage.segment_size, 256 << 20);
     assert_eq!(config.storage.flush_interval, Duration::from_secs(1));
@@ -78,7 +81,8 @@ fn every_bound_fits_its_field() {
             }
             Shape::Time { min, max, .. } => vec![Value::Time(min), Value::Time(max)],
             Shape::Choice(words) => words.iter().map(|word| Value::Text((*word).to_owned())).collect(),
-            Shape::Path | Shape::Address | Shape::Switch => vec![],
+            Shape::Path { .. } | Shape::Address | Shape::Switch => vec![],
+            Shape::Text { .. } => vec![Value::Text(knob.default.to_owned())],
         };
         let absent = knob.shape.absent().map(|_| Value::Absent);
         for bound in bounds.into_iter().chain(absent) {
@@ -218,6 +222,11 @@ fn values_of_another_shape_are_refused() {
         ("listen.host", "localhost"),
         ("listen.native_port", "0x1"),
         ("data.directory", " "),
+        ("aws.account", "12345678901x"),
+        ("aws.region", "us east"),
+        ("aws.authentication", "none"),
+        ("http.allow_origin", "example.org"),
+        ("http.allow_origin", "https://example.org/page"),
         ("limits.streams", "99999999999999999999999"),
     ];
     for (key, value) in refused {
@@ -263,7 +272,47 @@ fn values_that_do_not_go_together_are_refused() {
         "listen.native_port = 65535 does not go with server.cores = 1: \
          1 cores need the ports 65535 to 65536; choose a lower native_port or 0",
     );
-    let anywhere = [("listen.native_port", "0"), ("listen.admin_port", "0"), ("server.cores", "256")];
+    check(
+        "",
+        &[],
+        &[("listen.http_port", "7601")],
+        "listen.http_port = 7601 does not go with listen.native_port = 7600: \
+         1 cores take the ports 7600 to 7601; choose an http_port outside them",
+    );
+    check(
+        "",
+        &[],
+        &[("listen.http_port", "7680")],
+        "listen.http_port = 7680 does not go with listen.admin_port = 7680: each needs a port of its own",
+    );
+    check(
+        "",
+        &[],
+        &[("limits.frame_bytes", "1MiB"), ("limits.inflight_bytes", "31MiB")],
+        "limits.inflight_bytes = 31MiB does not go with http.body_bytes = 16MiB: \
+         a body and what it is decoded into must fit; raise inflight_bytes or lower body_bytes",
+    );
+    check(
+        "",
+        &[],
+        &[("aws.authentication", "off"), ("listen.host", "0.0.0.0")],
+        "aws.authentication = off does not go with listen.host = 0.0.0.0: whoever reaches the port could do everything; \
+         leave signatures on, listen on a loopback address, or say off-anywhere if that is meant",
+    );
+    check(
+        "",
+        &[],
+        &[("http.tls_key", "key.pem")],
+        "http.tls_certificate = none does not go with http.tls_key = key.pem: TLS needs both",
+    );
+    assert!(load("", &[], &[("aws.authentication", "off-anywhere"), ("listen.host", "0.0.0.0")]).is_ok());
+    assert!(load("", &[], &[("aws.authentication", "off"), ("listen.host", "::1")]).is_ok());
+    let anywhere = [
+        ("listen.native_port", "0"),
+        ("listen.admin_port", "0"),
+        ("listen.http_port", "0"),
+        ("server.cores", "256"),
+    ];
     assert!(load("", &[], &anywhere).is_ok());
 }
 
@@ -277,6 +326,8 @@ fn the_printed_configuration_loads_to_the_same_values() {
         ("retention.default_bytes", "3GB"),
         ("quota.enabled", "false"),
         ("data.lanes", "3"),
+        ("aws.credentials", "/etc/tidemill/keys.toml"),
+        ("http.allow_origin", "http://localhost:3000"),
     ];
     let effective = load("", &[], &flags).expect("all is known");
     let printed = effective.to_toml();

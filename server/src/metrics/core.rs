@@ -94,12 +94,26 @@ core_metrics! {
         refused_frames,
         /// Messages that came from other cores.
         mailbox_messages,
+        /// HTTP connections accepted.
+        http_connections_accepted,
+        /// HTTP connections closed at once because there were too many.
+        http_connections_refused,
+        /// HTTP connections ended because their peers were too slow.
+        http_connections_slow,
+        /// HTTP requests.
+        http_requests,
+        /// HTTP requests answered with an error.
+        http_refusals,
+        /// HTTP requests whose signature was missing or wrong.
+        http_signature_refusals,
         /// Heartbeats that came so late that the core counts as stalled.
         stalls,
     }
     gauges {
         /// Connections that are open.
         open_connections,
+        /// HTTP connections that are open.
+        open_http_connections,
         /// Fetches that wait for records.
         waiting_fetches,
         /// Subscriptions that are open.

@@ -47,7 +47,6 @@ pub(super) const COUNTERS: &[Family] = &[
         "Bytes that compaction wrote; (appended + rewritten) / appended is the write amplification.",
         |lane| lane.rewritten_bytes,
     ),
-    ("compaction_setbacks", "Compactions that were given up.", |lane| lane.compaction_setbacks),
     ("key_rounds", "Times that key compaction looked through what was due.", |lane| lane.key_rounds),
     (
         "dropped_records",
@@ -65,7 +64,20 @@ pub(super) const GAUGES: &[Family] = &[
         lane.reserve_bytes
     }),
     ("queued_bytes", "Bytes that wait to be written.", |lane| lane.queued_bytes),
+    ("compaction_paused", "1 while an operator has paused compaction.", |lane| {
+        u64::from(lane.compaction_paused)
+    }),
     ("owners", "Shards and others that own entries.", |lane| lane.owners),
+];
+
+/// Compactions that were given up, by the reason.
+pub(super) const SETBACKS: &[(&str, Value)] = &[
+    ("disk_full", |lane| lane.setbacks.disk_full),
+    ("disk_failed", |lane| lane.setbacks.disk_failed),
+    ("damaged", |lane| lane.setbacks.damaged),
+    ("futile", |lane| lane.setbacks.futile),
+    ("too_large", |lane| lane.setbacks.too_large),
+    ("stopped", |lane| lane.setbacks.stopped),
 ];
 
 /// Segments by their state.

@@ -110,6 +110,18 @@ impl ServerSnapshot {
                 self.lanes.iter().map(|lane| (of_lane(lane), value(&lane.stats))),
             )?;
         }
+        let setbacks = self.lanes.iter().flat_map(|lane| {
+            lane::SETBACKS
+                .iter()
+                .map(|(reason, value)| (and(of_lane(lane), "reason", reason), value(&lane.stats)))
+        });
+        families.counter("compaction_setbacks", "Compactions that were given up, by reason.", setbacks)?;
+        let amplification = self.lanes.iter().map(|lane| (of_lane(lane), lane.stats.write_amplification()));
+        families.ratio(
+            "write_amplification_ratio",
+            "(appended + rewritten) / appended bytes since the start.",
+            amplification,
+        )?;
         for (name, help, value) in lane::GAUGES {
             families.gauge(name, help, self.lanes.iter().map(|lane| (of_lane(lane), value(&lane.stats))))?;
         }
@@ -180,6 +192,19 @@ impl Families<'_> {
             } else {
                 family.encode_family(&labels)?.encode_gauge(&value)?;
             }
+        }
+        Ok(())
+    }
+
+    fn ratio(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (Labels, f64)>,
+    ) -> fmt::Result {
+        let mut family = self.encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in samples {
+            family.encode_family(&labels)?.encode_gauge(&value)?;
         }
         Ok(())
     }

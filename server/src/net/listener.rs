@@ -5,6 +5,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{FromRawFd, IntoRawFd};
+use std::thread::sleep;
 use std::time::Duration;
 
 use glommio::net::TcpListener;
@@ -18,6 +19,12 @@ const BACKLOG: i32 = 1_024;
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// Questions within that time.
 const KEEPALIVE_PROBES: u32 = 4;
+
+/// How often a port that is in use is tried again, for 5 s in all: after `kill -9` the kernel takes down the rings of the process by and by, and until then an accept that was in flight holds its
+/// socket, though the process is gone and waited for.
+const IN_USE_RETRIES: u32 = 250;
+/// Between two tries.
+const IN_USE_RETRY: Duration = Duration::from_millis(20);
 
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +49,14 @@ pub struct Listener {
     listener: TcpListener,
 }
 
-/// Binds one socket.
+/// Binds one socket, on the thread that starts the server: it may wait.
 pub fn bind(address: SocketAddr) -> Result<Bound, BindError> {
+    for _ in 0..IN_USE_RETRIES {
+        match bind_one(address, false) {
+            Err(error) if error.source.kind() == io::ErrorKind::AddrInUse => sleep(IN_USE_RETRY),
+            bound => return bound,
+        }
+    }
     bind_one(address, false)
 }
 
@@ -51,7 +64,7 @@ pub fn bind(address: SocketAddr) -> Result<Bound, BindError> {
 pub fn bind_shared(address: SocketAddr, count: u32) -> Result<Vec<Bound>, BindError> {
     // Sockets that share a port also share it with another server of the same user, so the port must be free for a socket that shares
     // with nobody first.
-    let alone = bind_one(address, false)?;
+    let alone = bind(address)?;
     let address = alone.address;
     drop(alone);
     (0..count).map(|_| bind_one(address, true)).collect()
@@ -99,3 +112,6 @@ impl Listener {
         Ok(Socket::new(stream))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,9 @@ mod http;
 mod listener;
 mod socket;
 
-pub use http::{Body, HttpLimits, serve_http};
+pub use http::{
+    Body, HttpLimits, HttpPort, Patrol, PatrolTimes, ReadBodyError, ServeError, Tls, TlsError, discard_body,
+    read_body,
+};
 pub use listener::{BindError, Bound, Listener, bind, bind_shared};
 pub use socket::Socket;

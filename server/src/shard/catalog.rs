@@ -18,7 +18,8 @@ use super::limits::CATALOG_COMMANDS_MAX;
 use super::mailbox::Post;
 use super::request::Letter;
 use crate::service::catalog::{
-    Catalog, CreateStreamError, DeleteStreamError, NewStream, Stream, UpdateStreamError,
+    Catalog, CreateStreamError, DeleteStreamError, NewStream, Stream, TagChange, TagStreamError,
+    UpdateStreamError,
 };
 use crate::service::stream::{Attributes, Definition, Shard};
 
@@ -40,6 +41,8 @@ pub enum CatalogError<E: Error + 'static> {
 pub type CreateError = CatalogError<CreateStreamError>;
 /// Why a stream was not changed.
 pub type UpdateError = CatalogError<UpdateStreamError>;
+/// Why a stream's tags were not changed.
+pub type TagError = CatalogError<TagStreamError>;
 /// Why a stream was not deleted.
 pub type DeleteError = CatalogError<DeleteStreamError>;
 
@@ -48,6 +51,7 @@ type Answer<T, E> = oneshot::Sender<Result<T, CatalogError<E>>>;
 enum Command {
     Create { new: NewStream, answer: Answer<Arc<Definition>, CreateStreamError> },
     Update { name: StreamName, settings: Settings, answer: Answer<Arc<Definition>, UpdateStreamError> },
+    Tag { name: StreamName, change: TagChange, answer: Answer<Arc<Definition>, TagStreamError> },
     Delete { name: StreamName, answer: Answer<(), DeleteStreamError> },
 }
 
@@ -72,6 +76,11 @@ impl CatalogHandle {
     /// Changes a stream's settings; every core knows when this answers.
     pub async fn update(&self, name: StreamName, settings: Settings) -> Result<Arc<Definition>, UpdateError> {
         self.ask(|answer| Command::Update { name, settings, answer }).await
+    }
+
+    /// Changes a stream's tags; every core knows when this answers.
+    pub async fn tag(&self, name: StreamName, change: TagChange) -> Result<Arc<Definition>, TagError> {
+        self.ask(|answer| Command::Tag { name, change, answer }).await
     }
 
     /// Deletes a stream; every core has forgotten it when this answers.
@@ -129,6 +138,7 @@ impl<C: Catalog> Worker<C> {
                 Command::Update { name, settings, answer } => {
                     drop(answer.send(self.update(&name, settings)));
                 }
+                Command::Tag { name, change, answer } => drop(answer.send(self.tag(&name, change))),
                 Command::Delete { name, answer } => drop(answer.send(self.delete(&name))),
             }
         }
@@ -144,6 +154,12 @@ impl<C: Catalog> Worker<C> {
         let updated = self.catalog.update_stream(name, settings).map_err(CatalogError::Refused)?;
         tracing::info!(stream = %updated.name, id = %updated.id, "stream changed");
         self.publish(&updated)
+    }
+
+    fn tag(&mut self, name: &StreamName, change: TagChange) -> Result<Arc<Definition>, TagError> {
+        let tagged = self.catalog.tag_stream(name, change).map_err(CatalogError::Refused)?;
+        tracing::info!(stream = %tagged.name, id = %tagged.id, tags = tagged.tags.len(), "tags changed");
+        self.publish(&tagged)
     }
 
     fn delete(&mut self, name: &StreamName) -> Result<(), DeleteError> {
@@ -195,6 +211,7 @@ pub fn define(stream: &Stream) -> Result<Definition, RoutingError> {
         quota: stream.quota,
         key_compaction: stream.key_compaction,
         map_version: stream.map_version,
+        tags: stream.tags.clone(),
     };
     Definition::new(attributes, shards.collect())
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_channel::Sender;
 use futures_lite::future::or;
-use tidemill_storage::Lane;
-use tidemill_wire::LaneId;
+use tidemill_storage::{Env, Lane};
+use tidemill_wire::{LaneId, Timestamp};
 
 use super::catalog::CatalogHandle;
 use super::env::CoreEnv;
@@ -170,6 +170,13 @@ impl Core {
             }
             // Whoever asked and has gone does not need the answer.
             Letter::Report { reply } => drop(reply.send(self.report())),
+            Letter::PauseCompaction { paused, reply } => {
+                for (_, lane) in self.streams.lanes() {
+                    lane.pause_compaction(paused);
+                }
+                // Whoever asked may have stopped waiting.
+                let _ = reply.send(());
+            }
             Letter::Drain { done } => self.spawn(Rc::clone(self).drain(done)),
             Letter::Close { done } => self.spawn(Rc::clone(self).close(done)),
         }
@@ -262,6 +269,16 @@ impl Core {
     /// Time since the start.
     pub fn monotonic(&self) -> Duration {
         self.env.clock().monotonic()
+    }
+
+    /// The time of day.
+    pub fn now(&self) -> Timestamp {
+        self.env.now()
+    }
+
+    /// Chance, good enough for names and for spreading load; no secret comes from here.
+    pub fn random_u64(&self) -> u64 {
+        self.env.random_u64()
     }
 
     /// Runs a task in the queue of requests.

@@ -25,7 +25,7 @@ mod tests;
 mod watchdog;
 
 pub use catalog::{
-    CatalogError, CatalogHandle, CatalogThread, CreateError, DeleteError, UpdateError, define,
+    CatalogError, CatalogHandle, CatalogThread, CreateError, DeleteError, TagError, UpdateError, define,
 };
 pub use clock::Clock;
 pub use core::{Core, CoreParts, Guest, Placement};

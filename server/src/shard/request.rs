@@ -67,6 +67,13 @@ pub enum Letter {
         /// Where to.
         reply: oneshot::Sender<CoreReport>,
     },
+    /// Compaction of the core's lanes is to be held, or to go on.
+    PauseCompaction {
+        /// Whether to hold it.
+        paused: bool,
+        /// Told when it is.
+        reply: oneshot::Sender<()>,
+    },
     /// Take nothing new and finish what is there.
     Drain {
         /// Told when nothing is left.

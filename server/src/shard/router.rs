@@ -66,7 +66,15 @@ impl Core {
     /// The numbers of every core, by core; those that do not answer before `enough` resolves are left out. All are asked at once, so one
     /// that is stuck does not hide the others.
     pub async fn reports(&self, enough: impl Future<Output = ()>) -> Vec<CoreReport> {
-        ask_all(&self.post, enough).await
+        let mut reports = ask_all(&self.post, |reply| Letter::Report { reply }, enough).await;
+        reports.sort_unstable_by_key(|report| report.core.core);
+        reports
+    }
+
+    /// Holds the compaction of all lanes, or lets it go on. Returns how many cores have done so before `enough` resolves; the others do it when they come to it.
+    pub async fn pause_compaction(&self, paused: bool, enough: impl Future<Output = ()>) -> usize {
+        let letter = |reply| Letter::PauseCompaction { paused, reply };
+        ask_all(&self.post, letter, enough).await.len()
     }
 
     fn others(&self) -> impl Iterator<Item = u32> + use<> {
@@ -85,17 +93,21 @@ impl Core {
     }
 }
 
-/// Asks every core for its numbers and gathers what has come when `enough` resolves.
-pub(super) async fn ask_all(post: &Post, enough: impl Future<Output = ()>) -> Vec<CoreReport> {
-    let reports = RefCell::new(Vec::new());
+/// Asks every core and gathers the answers that have come when `enough` resolves, in no order.
+pub(super) async fn ask_all<T>(
+    post: &Post,
+    letter: impl Fn(oneshot::Sender<T>) -> Letter,
+    enough: impl Future<Output = ()>,
+) -> Vec<T> {
+    let answers = RefCell::new(Vec::new());
     let ask = |core: u32| {
-        let reports = &reports;
+        let (answers, letter) = (&answers, &letter);
         async move {
             let (reply, answer) = oneshot::channel();
-            if post.send(core, Letter::Report { reply }).await.is_ok()
-                && let Ok(report) = answer.await
+            if post.send(core, letter(reply)).await.is_ok()
+                && let Ok(answer) = answer.await
             {
-                reports.borrow_mut().push(report);
+                answers.borrow_mut().push(answer);
             }
         }
     };
@@ -103,7 +115,5 @@ pub(super) async fn ask_all(post: &Post, enough: impl Future<Output = ()>) -> Ve
         join_all((0..post.cores()).map(ask)).await;
     };
     or(all, enough).await;
-    let mut reports = reports.into_inner();
-    reports.sort_unstable_by_key(|report: &CoreReport| report.core.core);
-    reports
+    answers.into_inner()
 }

@@ -195,7 +195,7 @@ fn numbers_are_gathered_without_the_cores_that_do_not_answer() {
             yield_now().await;
         }
     };
-    let (reports, ()) = block_on(zip(ask_all(&post, enough), answer));
+    let (reports, ()) = block_on(zip(ask_all(&post, |reply| Letter::Report { reply }, enough), answer));
     let cores: Vec<u32> = reports.iter().map(|report| report.core.core).collect();
     assert_eq!(cores, [0, 3]);
 }

@@ -24,11 +24,13 @@ pub(crate) fn config(directory: &Path, cores: u32) -> Config {
     config.data.lanes = Some(2);
     config.server.cores = Some(cores);
     config.listen.native_port = 0;
+    config.listen.http_port = 0;
     config.listen.admin_port = 0;
     config.storage.segment_size = 4 << 20;
     config.storage.group_bytes = 1 << 20;
     config.limits.frame_bytes = 1 << 20;
     config.limits.inflight_bytes = 8 << 20;
+    config.http.body_bytes = 2 << 20;
     config.quota.enabled = false;
     config.shutdown.timeout = std::time::Duration::from_secs(10);
     config
@@ -108,6 +110,13 @@ pub(crate) fn cores() -> u32 {
 #[expect(clippy::disallowed_methods, reason = "a test measures the server from outside")]
 pub(crate) fn now() -> std::time::Instant {
     std::time::Instant::now()
+}
+
+/// The sum of a metric over all cores.
+pub(crate) fn counted(server: &Fixture, metric: &str) -> f64 {
+    let metrics = http(server.addresses().admin, "GET /metrics");
+    let lines = metrics.lines().filter(|line| line.split(['{', ' ']).next() == Some(metric));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
 /// Asks the admin port.

@@ -225,3 +225,24 @@ fn the_admin_port_tells_health_readiness_and_numbers() {
     assert_eq!(series("tidemill_appended_records_total{"), 2, "one for each lane");
     assert!(metrics.trim_end().ends_with("# EOF"), "{metrics}");
 }
+
+#[test]
+fn an_operator_pauses_compaction_of_all_lanes_and_resumes_it() {
+    let server = Fixture::start();
+    let admin = server.addresses().admin;
+    let paused = |wanted: u64| {
+        let metrics = http(admin, "GET /metrics");
+        let line = format!("}} {wanted}");
+        let lanes = metrics.lines().filter(|line| line.starts_with("tidemill_compaction_paused{"));
+        lanes.filter(|lane| lane.ends_with(&line)).count()
+    };
+    assert_eq!(paused(0), 2, "both lanes compact");
+    assert!(http(admin, "GET /compaction/pause").starts_with("HTTP/1.1 405"), "looking changes nothing");
+    let foreign = http(admin, "POST /compaction/pause HTTP/1.1\r\norigin: http://example.com\r\nx:");
+    assert!(foreign.starts_with("HTTP/1.1 403"), "{foreign}");
+    assert_eq!(paused(0), 2);
+    assert!(http(admin, "POST /compaction/pause").starts_with("HTTP/1.1 200"));
+    assert_eq!(paused(1), 2);
+    assert!(http(admin, "POST /compaction/resume").contains("compaction is running"));
+    assert_eq!(paused(0), 2);
+}

@@ -7,6 +7,8 @@ mod catalog;
 mod client;
 mod fetch;
 mod fixture;
+mod http;
+mod http2;
 mod lifecycle;
 mod quota;
 mod reconcile;

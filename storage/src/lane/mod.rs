@@ -299,6 +299,7 @@ impl<E: Env> Lane<E> {
     pub fn stats(&self) -> LaneStats {
         let state = self.core.state.borrow();
         let mut stats = state.stats.clone();
+        stats.compaction_paused = state.compaction_paused;
         let segments = || state.all_segments();
         stats.segments_sealed = segments().filter(|segment| segment.is_sealed()).count() as u64;
         stats.segments_unsealed = segments().count() as u64 - stats.segments_sealed;

@@ -131,6 +131,29 @@ impl Owner {
         by_age.max(self.over_bytes(&retention)).min(span.payload_bytes)
     }
 
+    /// When each span is expected to be over its retention, from the newest to the oldest: by its age, or when as many bytes will have come after it as are kept, if they go
+    /// on coming as they did since the oldest span began.
+    pub(super) fn expected_ends(&self, now: Timestamp) -> impl Iterator<Item = (SegmentId, Timestamp)> {
+        let age_ms = self
+            .retention
+            .map_or(u64::MAX, |retention| u64::try_from(retention.age.as_millis()).unwrap_or(u64::MAX));
+        let kept_bytes = self.retention.and_then(|retention| retention.bytes);
+        let oldest = self.spans.front().map_or(now, |span| span.first_time);
+        let elapsed_ms = u128::from(now.0.saturating_sub(oldest.0));
+        let come_bytes = u128::from(self.payload_bytes);
+        let mut later_bytes = 0_u64;
+        self.spans.iter().rev().map(move |span| {
+            let by_age = span.last_time.0.saturating_add(age_ms);
+            let by_bytes = kept_bytes.map_or(u64::MAX, |kept| {
+                let missing = u128::from(kept.saturating_sub(later_bytes));
+                let wait_ms = (missing * elapsed_ms).checked_div(come_bytes).unwrap_or(u128::MAX);
+                now.0.saturating_add(u64::try_from(wait_ms).unwrap_or(u64::MAX))
+            });
+            later_bytes = later_bytes.saturating_add(span.payload_bytes);
+            (span.segment, Timestamp(by_age.min(by_bytes)))
+        })
+    }
+
     /// Payload bytes beyond what the retention asks to keep.
     pub(super) fn over_bytes(&self, retention: &Retention) -> u64 {
         retention.bytes.map_or(0, |bytes| self.payload_bytes.saturating_sub(bytes))
@@ -195,3 +218,6 @@ impl Owner {
         Some(span)
     }
 }
+
+#[cfg(test)]
+mod tests;

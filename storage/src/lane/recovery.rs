@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, rc::Rc};
 
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::stream::{self, StreamExt};
 use tidemill_wire::{
     OwnerId, SequenceNumber, Timestamp,
     entry::{ENTRY_HEADER_BYTES, EntryHeader, EntryKind},
@@ -36,6 +36,9 @@ use crate::{
         segment_id_of, segment_path,
     },
 };
+
+mod mended;
+mod superseded;
 
 /// A lane as its files tell it.
 pub(super) struct Recovered<E: Env> {
@@ -101,7 +104,13 @@ async fn survey<E: Env>(env: &E, config: &LaneConfig) -> Result<Survey<FileOf<E>
     }
     let read = stream::iter(ids).map(|id| read_segment(env, config, id)).buffered(RECOVERED_TOGETHER_MAX);
     let mut read = std::pin::pin!(read);
-    while let Some(piece) = read.try_next().await? {
+    let mut damaged = Vec::new();
+    while let Some(piece) = read.next().await {
+        if let Err(OpenError::Damaged(damage)) = piece {
+            damaged.push(damage);
+            continue;
+        }
+        let piece = piece?;
         match &piece.scanned {
             None => report.segments_sealed += 1,
             Some(scanned) => {
@@ -113,7 +122,9 @@ async fn survey<E: Env>(env: &E, config: &LaneConfig) -> Result<Survey<FileOf<E>
         if piece.segment.covers.is_some() { &mut compacted } else { &mut pieces }.push(piece);
     }
     report.segments_compacted = compacted.len() as u64;
+    superseded::read_footers(env, config, damaged, &compacted, &mut pieces).await?;
     let (end, torn_tail) = judge(&pieces)?;
+    mended::tell(config, &pieces);
     Ok(Survey { pieces, compacted, end, torn_tail, leftovers, report })
 }
 

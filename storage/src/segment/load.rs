@@ -76,6 +76,22 @@ pub(crate) async fn load<D: Disk>(
     Ok(Loaded { file, header, trailer, rows })
 }
 
+/// Opens a segment whose header may be anything, and reads its footer; `None` if that is not whole.
+pub(crate) async fn load_footer<D: Disk>(
+    disk: &D,
+    path: &Path,
+    id: SegmentId,
+    access: Access,
+) -> Result<Option<(D::File, Trailer, Vec<OwnerRow>)>, DiskError> {
+    let file = disk.open(path.to_owned(), access).await?;
+    let Some(trailer_position) = file.bytes().checked_sub(SEGMENT_TRAILER_BYTES) else { return Ok(None) };
+    let page = file.read(trailer_position, TRAILER_BYTES).await?;
+    let trailer = Trailer::decode(&page, trailer_position).ok().filter(|trailer| trailer.id == id);
+    let Some(trailer) = trailer else { return Ok(None) };
+    let rows = read_rows(&file, &trailer).await?;
+    Ok(rows.map(|rows| (file, trailer, rows)))
+}
+
 /// The owner table that a trailer leads to; `None` if it is not what the trailer says.
 pub(crate) async fn read_rows<F: File>(
     file: &F,

@@ -248,7 +248,7 @@ fn damage_is_left_alone_and_told() {
         let lane = open(&env, larger(directory.path())).await;
         lane.adopt(OWNER, Retention::FOREVER);
         (1..=8).map(OwnerId).filter(|owner| *owner != OWNER).for_each(|owner| lane.forget(owner));
-        wait_for(&env, &lane, |stats| stats.compaction_setbacks > 0 && stats.compactions > 0).await;
+        wait_for(&env, &lane, |stats| stats.setbacks.damaged > 0 && stats.compactions > 0).await;
         let Err(FetchError::Damaged(damage)) = lane.fetch(OWNER, SequenceNumber(0), 100).await else {
             panic!("damage was served");
         };

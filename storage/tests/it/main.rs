@@ -19,4 +19,5 @@ mod seeds;
 mod sift;
 mod simulate;
 mod sink;
+mod superseded;
 mod workload;

@@ -449,7 +449,7 @@ fn run(seed: u64, change: impl Fn(&mut Scenario), tally: &mut Tally) {
         let stats = lane.stats();
         tally.count("record gone before a crash", stats.dropped_records);
         tally.count("look at keys", stats.key_rounds);
-        tally.count("key compaction given up", stats.compaction_setbacks);
+        tally.count("key compaction given up", stats.setbacks.total() - stats.setbacks.too_large);
         drop(lane);
         crash = if scenario.power_only || sim.draw(2) == 0 { Crash::Power } else { Crash::Process };
         sim.crash(crash);

@@ -299,7 +299,7 @@ impl Reached {
         self.retired += stats.retired_segments;
         self.recycled += stats.recycled_segments;
         self.compactions += stats.compactions;
-        self.given_up += stats.compaction_setbacks;
+        self.given_up += stats.setbacks.total() - stats.setbacks.too_large;
         self.refused += u64::from(matches!(lane.health(), LaneHealth::Full { .. }));
         self.poisoned += u64::from(matches!(lane.health(), LaneHealth::Poisoned { .. }));
     }

@@ -2,7 +2,9 @@
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::command::{bench, completions, config, demo, doctor, ingest, log, replay, serve, stream, tail};
+use crate::command::{
+    bench, compaction, completions, config, demo, doctor, ingest, log, replay, serve, stream, tail,
+};
 use crate::connection::{SERVER_DEFAULT, parse_server};
 use crate::failure::EXIT_CODES;
 
@@ -43,6 +45,7 @@ pub(crate) enum Command {
     Ingest(ingest::Ingest),
     Tail(tail::Tail),
     Replay(replay::Replay),
+    Compaction(compaction::Compaction),
     Log(log::Log),
     Bench(bench::Bench),
     Doctor(doctor::Doctor),

@@ -3,11 +3,13 @@
 //! Owns the process: arguments, runtime, logging, exit code. What a command does is in `command`, one file each; what
 //! several need is beside it, named by what it is.
 
+mod admin;
 mod arguments;
 mod command;
 mod connection;
 mod demo;
 mod failure;
+mod flow;
 mod hosting;
 mod ingest;
 mod latency;

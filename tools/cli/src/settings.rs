@@ -16,6 +16,9 @@ pub(crate) struct SettingsArguments {
     /// Address and shared port of the native protocol; port 0 takes any free ports.
     #[arg(long, value_name = "HOST[:PORT]")]
     pub(crate) listen: Option<String>,
+    /// Port of the AWS APIs over HTTP; 0 takes any free port.
+    #[arg(long, value_name = "PORT")]
+    pub(crate) http_port: Option<u16>,
     /// Port of metrics and health checks; 0 takes any free port.
     #[arg(long, value_name = "PORT")]
     pub(crate) admin_port: Option<u16>,
@@ -41,6 +44,9 @@ impl SettingsArguments {
             if let Some(port) = port {
                 flag("listen.native_port", port.to_owned());
             }
+        }
+        if let Some(port) = self.http_port {
+            flag("listen.http_port", port.to_string());
         }
         if let Some(port) = self.admin_port {
             flag("listen.admin_port", port.to_string());

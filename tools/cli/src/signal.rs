@@ -25,11 +25,12 @@ impl Signals {
         let (counter, count) = watch::channel(0);
         tokio::spawn(async move {
             loop {
-                let is_asked = tokio::select! {
-                    _ = interrupt.recv() => true,
-                    _ = terminate.recv() => true,
-                    Some(_) = async { hangup.as_mut()?.recv().await } => false,
+                let (signal, is_asked) = tokio::select! {
+                    _ = interrupt.recv() => ("SIGINT", true),
+                    _ = terminate.recv() => ("SIGTERM", true),
+                    Some(_) = async { hangup.as_mut()?.recv().await } => ("SIGHUP", false),
                 };
+                tracing::info!(signal, "told to end");
                 // The shell and the kernel may both tell that the terminal is gone; that is no second request.
                 counter.send_modify(|count| *count += u32::from(is_asked || *count == 0));
             }

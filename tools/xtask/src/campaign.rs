@@ -20,6 +20,7 @@ use crate::process::{capture, cargo, relay};
 const FUZZ_LISTS: &[(&str, &str)] = &[
     ("tidemill-wire", "client/wire/src/fuzz.rs"),
     ("tidemill-storage", "storage/src/fuzz.rs"),
+    ("tidemill-server", "server/src/protocol/aws/fuzz.rs"),
     ("tidemill-server", "server/src/service/catalog/fuzz.rs"),
 ];
 

@@ -1,10 +1,11 @@
-//! The code generated from the native protocol's schema, and the two guards against its drifting away.
+//! The code generated from the native protocol's schema and from the models of AWS services, and the guards against its drifting away.
 //!
 //! The first needs no tool: the generated file carries a checksum of its schema and one of its own code, so a
 //! schema changed without `cargo xtask codegen`, or a file changed by hand, fails everywhere. The second
 //! regenerates the file with the pinned `flatc` and compares; it is left out, and said to be, where the tool
 //! cannot be installed.
 
+mod aws;
 mod flatc;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,8 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+pub(crate) use aws::take_over;
 
 const SCHEMA: &str = "client/wire/schema/native.fbs";
 const GENERATED: &str = "client/wire/src/generated.rs";
@@ -50,11 +53,12 @@ impl fmt::Display for Drift {
     }
 }
 
-/// Regenerates the file.
+/// Regenerates the files.
 ///
 /// # Errors
 /// flatc could not be installed or refuses the schema, or the file could not be written.
 pub(crate) fn write(root: &Path) -> Result<(), String> {
+    aws::write(root)?;
     let flatc = flatc::ensure(root).map_err(|missing| missing.0)?;
     let text = generate(root, &flatc)?;
     if fs::read_to_string(root.join(GENERATED)).is_ok_and(|present| present == text) {
@@ -66,11 +70,12 @@ pub(crate) fn write(root: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks the file in the tree against its schema.
+/// Checks the files in the tree against their sources.
 ///
 /// # Errors
 /// The file is not what the schema gives, or `CI=true` is set and flatc could not be installed.
 pub(crate) fn check(root: &Path) -> Result<Drift, String> {
+    aws::check(root)?;
     let schema = read(root, SCHEMA)?;
     let present = read(root, GENERATED)?;
     check_checksums(&schema, &present)?;

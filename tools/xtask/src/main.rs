@@ -34,11 +34,18 @@ enum Command {
     },
     /// The conventions of the tree: layers, homes of crates, sizes, words, links.
     Tidy,
-    /// Generate client/wire/src/generated.rs from its schema.
+    /// Generate the accessors of the native protocol's messages and the tables of AWS services.
     Codegen {
         /// Write nothing; fail if the file in the tree is not what the schema gives.
         #[arg(long)]
         check: bool,
+    },
+    /// Take over a service model of botocore (service-2.json, unpacked), without its documentation.
+    Model {
+        /// The model.
+        file: std::path::PathBuf,
+        /// What the service is called here.
+        service: String,
     },
     /// Run the storage simulator over many seeds.
     Sim(campaign::SimArguments),
@@ -56,6 +63,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(&root),
         Command::Codegen { check: false } => codegen::write(&root),
         Command::Codegen { check: true } => codegen::check(&root).map(|drift| println!("{drift}")),
+        Command::Model { file, service } => codegen::take_over(&root, &file, &service),
         Command::Sim(arguments) => campaign::simulate(&root, &arguments),
         Command::Fuzz(arguments) => campaign::fuzz(&root, &arguments),
     };

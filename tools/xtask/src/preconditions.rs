@@ -24,6 +24,7 @@ pub(crate) fn check() -> Result<(), String> {
         compiler(),
         git(),
         memlock(&limits),
+        python(),
         ring(),
     ]
     .into_iter()
@@ -57,6 +58,15 @@ fn git() -> Result<(), String> {
         return Ok(());
     }
     Err("`git` is missing, which the build script of glommio and `cargo xtask tidy` call: `apt-get install git`".to_owned())
+}
+
+/// Tests run AWS's own clients, which are Python programs, in a virtual environment.
+fn python() -> Result<(), String> {
+    if answers("python3", &["-c", "import venv, ensurepip"]) {
+        return Ok(());
+    }
+    Err("`python3` with venv is missing, in which the tests run boto3 and the aws CLI: `apt-get install python3-venv`"
+        .to_owned())
 }
 
 fn memlock(limits: &str) -> Result<(), String> {

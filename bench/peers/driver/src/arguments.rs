@@ -21,7 +21,7 @@ pub(crate) struct Plan {
     pub(crate) records: u64,
     /// The measured part ends after this time if its records are not done by then.
     pub(crate) time_max: Duration,
-    /// Records before the measured part.
+    /// Records before the measured part, unless a quarter of `time_max` is over first.
     pub(crate) warm_up: u64,
     pub(crate) record_bytes: usize,
     /// Records that are handed over together and waited for together.

@@ -12,7 +12,9 @@ use crate::Fault;
 use crate::arguments::Plan;
 use crate::process::{own_seconds, seconds_of};
 
-/// How long a server may take beyond the measured time, for its warm-up and for what is in flight at the end.
+/// The warm-up takes at most one part in so many of the measured time's limit, so that a slow server is waited for no longer.
+const WARM_UP_SHARE: u32 = 4;
+/// How long a server may take beyond the measured time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One of the batches that are in flight at a time.
@@ -47,6 +49,7 @@ struct Latency {
 /// The measured part and what it has seen.
 struct Tally {
     plan: Plan,
+    begin: Instant,
     /// Acknowledged records, warm-up included.
     acknowledged: u64,
     start: Option<Mark>,
@@ -65,14 +68,22 @@ struct Mark {
 
 pub(crate) async fn drive<S: Slot + 'static>(plan: &Plan, slots: Vec<S>) -> Result<Figures, Fault> {
     let histogram = Histogram::new(3)?;
-    let tally = Tally { plan: plan.clone(), acknowledged: 0, start: None, end: None, histogram };
+    let tally = Tally {
+        plan: plan.clone(),
+        begin: Instant::now(),
+        acknowledged: 0,
+        start: None,
+        end: None,
+        histogram,
+    };
     let tally = Rc::new(RefCell::new(tally));
     let tasks: Vec<_> =
         slots.into_iter().map(|slot| tokio::task::spawn_local(run(slot, Rc::clone(&tally)))).collect();
-    let all = futures_util::future::try_join_all(tasks);
-    let ended = tokio::time::timeout(plan.time_max + PATIENCE, all).await;
-    let ended = ended.map_err(|_| Fault::from("the server owes answers and sends none"))?;
-    ended?.into_iter().collect::<Result<(), Fault>>()?;
+    // The first slot that ends has seen the end of the measured part, or has failed; what the others wait for does not count.
+    let first = futures_util::future::select_all(tasks);
+    let ended = tokio::time::timeout(plan.time_max + PATIENCE, first).await;
+    let (ended, ..) = ended.map_err(|_| Fault::from("the server owes answers and sends none"))?;
+    ended??;
     let tally = tally.borrow();
     tally.figures().ok_or_else(|| Fault::from("nothing was measured"))
 }
@@ -94,7 +105,8 @@ impl Tally {
         }
         self.acknowledged += self.plan.batch_records as u64;
         let Some(start) = self.start else {
-            if self.acknowledged >= self.plan.warm_up {
+            let is_warm = self.begin.elapsed() >= self.plan.time_max / WARM_UP_SHARE;
+            if is_warm || self.acknowledged >= self.plan.warm_up {
                 self.start = Some(self.mark()?);
             }
             return Ok(());

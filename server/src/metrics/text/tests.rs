@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidemill_storage::stats::{GROUP_BYTES_BOUNDS, Histogram, LaneHealth, LaneStats, TIME_US_BOUNDS};
+use tidemill_storage::stats::{
+    GROUP_BYTES_BOUNDS, Histogram, LaneHealth, LaneStats, Setbacks, TIME_US_BOUNDS,
+};
 use tidemill_wire::LaneId;
 
 use super::*;
@@ -46,8 +48,9 @@ fn lane() -> LaneSnapshot {
         recycled_segments: 0,
         compactions: 0,
         compacted_segments: 0,
-        rewritten_bytes: 0,
-        compaction_setbacks: 0,
+        rewritten_bytes: 1_024,
+        setbacks: Setbacks { futile: 2, ..Setbacks::default() },
+        compaction_paused: true,
         key_rounds: 0,
         dropped_records: 0,
         flush_time_us,

@@ -1,7 +1,8 @@
 //! The admin port: metrics and health over HTTP/1.1, for scrapers, probes and people.
 //!
-//! Runs in the queue of what can wait, so a scrape does not delay a request. Reads only; a peer costs no more than `limits` say.
+//! Runs in the queue of what can wait, so a scrape does not delay a request. Beside reading, an operator can hold compaction; a peer costs no more than `limits` say.
 
+mod compaction;
 mod health;
 mod limits;
 mod metrics;
@@ -11,11 +12,11 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use futures_lite::future::or;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 
 use crate::gate::budget::Budget;
-use crate::net::{Body, HttpLimits, Listener, serve_http};
+use crate::net::{Body, HttpPort, Listener, Patrol};
 use crate::shard::{Core, Pulse, sleep};
 
 /// The media type of answers that are not metrics.
@@ -26,19 +27,26 @@ pub struct Admin {
     core: Rc<Core>,
     pulses: Vec<Pulse>,
     connections: Budget,
+    patrol: Rc<Patrol>,
+    port: HttpPort,
 }
 
 impl Admin {
     /// The port, served by a core that sees the pulses of all.
     #[must_use]
     pub fn new(core: Rc<Core>, pulses: Vec<Pulse>) -> Rc<Self> {
-        Rc::new(Self { core, pulses, connections: Budget::new(limits::CONNECTIONS_MAX, 0) })
+        let patrol = Patrol::new(limits::TIMES, || tracing::debug!("admin connection was too slow"));
+        let tasks = Rc::clone(&core);
+        let port =
+            HttpPort::new(limits::HTTP, Rc::clone(&patrol), None, move |task| tasks.spawn_upkeep(task));
+        Rc::new(Self { core, pulses, connections: Budget::new(limits::CONNECTIONS_MAX, 0), patrol, port })
     }
 
     /// Serves a listener until the core closes. The port outlives the start of an orderly end, so that probes see it.
     pub async fn serve(self: Rc<Self>, listener: Listener) {
         let closed = Rc::clone(self.core.closed());
-        or(closed.wait(), self.accept(listener)).await;
+        let patrol = Rc::clone(&self.patrol);
+        or(closed.wait(), or(patrol.walk(), self.accept(listener))).await;
     }
 
     async fn accept(self: Rc<Self>, listener: Listener) {
@@ -53,19 +61,14 @@ impl Admin {
             };
             // Over the bound the socket is closed without a word: scrapers come again.
             let Ok(permit) = self.connections.try_take(1) else { continue };
-            // A socket that has failed already shows so at the first read.
-            let _ = socket.limit_write(Some(limits::WRITE_TIME_MAX));
             let admin = Rc::clone(&self);
             self.core.spawn_upkeep(async move {
-                let http = HttpLimits {
-                    head_bytes_max: limits::HEAD_BYTES_MAX,
-                    headers_max: limits::HEADERS_MAX,
-                    head_time_max: limits::HEAD_TIME_MAX,
-                };
-                let served = serve_http(socket, http, |request| {
+                let answering = Rc::clone(&admin);
+                // The port serves to the very end, so that probes see it.
+                let served = admin.port.serve(socket, std::future::pending(), move |request| {
                     let (head, _) = request.into_parts();
-                    let admin = Rc::clone(&admin);
-                    async move { admin.answer(&head.method, head.uri.path()).await }
+                    let admin = Rc::clone(&answering);
+                    async move { admin.answer(&head.method, head.uri.path(), &head.headers).await }
                 });
                 let served = async {
                     if let Err(error) = served.await {
@@ -78,26 +81,35 @@ impl Admin {
         }
     }
 
-    async fn answer(&self, method: &Method, path: &str) -> Response<Body> {
-        let known = matches!(path, "/metrics" | "/healthz" | "/readyz");
-        if !known {
-            return text(
-                StatusCode::NOT_FOUND,
-                "not found; there are /metrics, /healthz and /readyz\n".to_owned(),
-            );
+    async fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Body> {
+        let changes = matches!(path, compaction::PAUSE | compaction::RESUME);
+        let reads = matches!(path, "/metrics" | "/healthz" | "/readyz");
+        if changes && *method != Method::POST {
+            return refused("POST");
         }
-        if !matches!(*method, Method::GET | Method::HEAD) {
-            let mut refused =
-                text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed\n".to_owned());
-            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return refused;
+        if reads && !matches!(*method, Method::GET | Method::HEAD) {
+            return refused("GET, HEAD");
         }
         match path {
             "/metrics" => metrics::answer(&self.core).await,
             "/healthz" => health::answer(&self.core, &self.pulses),
-            _ => ready::answer(&self.core).await,
+            "/readyz" => ready::answer(&self.core).await,
+            compaction::PAUSE => compaction::answer(&self.core, headers, true).await,
+            compaction::RESUME => compaction::answer(&self.core, headers, false).await,
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "not found; there are /metrics, /healthz, /readyz, /compaction/pause and /compaction/resume\n"
+                    .to_owned(),
+            ),
         }
     }
+}
+
+/// The answer to a method that a path does not take.
+fn refused(allowed: &'static str) -> Response<Body> {
+    let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, format!("allowed here: {allowed}\n"));
+    refused.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    refused
 }
 
 /// An answer of plain text.

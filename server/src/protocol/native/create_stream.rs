@@ -1,5 +1,6 @@
 //! Creates a stream, which takes appends on every core when this is answered.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use tidemill_wire::message::CreateStream;
@@ -14,7 +15,8 @@ pub(super) fn begin(ticket: Ticket, asked: CreateStream) {
     let core = Rc::clone(ticket.connection.core());
     core.clone().spawn(async move {
         let CreateStream { name, shards, settings } = asked;
-        let created = core.catalog().create(NewStream { name, shards, settings }).await;
+        let new = NewStream { name, shards, settings, tags: BTreeMap::new() };
+        let created = core.catalog().create(new).await;
         match created {
             Ok(definition) => describe_stream::answer(ticket, &definition).await,
             Err(error) => ticket.settle(Err(create_failure(&error))),

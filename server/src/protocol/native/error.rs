@@ -108,6 +108,7 @@ pub(super) fn create_failure(error: &CatalogError<CreateStreamError>) -> Failure
             Failure::new(ErrorCode::LimitExceeded, error.to_string()).with_limit(limit, limit)
         }
         CreateStreamError::Settings(settings) => settings_failure(settings),
+        CreateStreamError::Tags(tags) => Failure::new(ErrorCode::InvalidRequest, tags.to_string()),
         CreateStreamError::CompactionOff => Failure::new(ErrorCode::InvalidRequest, error.to_string()),
         CreateStreamError::Store(store) => Failure::new(ErrorCode::Internal, store.to_string()),
     })

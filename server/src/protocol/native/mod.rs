@@ -45,8 +45,6 @@ pub struct Settings {
     pub connection_requests_max: u32,
     /// Connections of one core.
     pub connections_max: u32,
-    /// Bytes of requests in flight on one core.
-    pub inflight_bytes_max: u64,
     /// The node's id.
     pub node: u64,
     /// The port that leads straight to each lane's core.
@@ -70,15 +68,12 @@ pub struct Native {
 }
 
 impl Native {
-    /// The protocol on a core.
+    /// The protocol on a core; `budget` is what the core has for bytes of requests in flight.
     #[must_use]
-    pub fn new(core: Rc<Core>, settings: Settings) -> Rc<Self> {
-        let connections_max = settings.connections_max as usize;
-        core.metrics().inflight_limit_bytes.set(settings.inflight_bytes_max);
+    pub fn new(core: Rc<Core>, settings: Settings, budget: Budget) -> Rc<Self> {
         Rc::new(Self {
             core,
-            // A connection waits for room with one frame at a time.
-            budget: Budget::new(settings.inflight_bytes_max, connections_max),
+            budget,
             connections: Budget::new(u64::from(settings.connections_max), 0),
             settings,
             appends: Rc::default(),

@@ -3,6 +3,7 @@
 //! `docs/format/catalog.md` draws the layout. Whatever the bytes are, decoding returns a value or a typed
 //! error; it never panics, never reads past the end, and takes nothing it does not know.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -19,6 +20,10 @@ use super::state::Counters;
 const VERSION: u8 = 1;
 /// Version of the values of streams that are compacted by key: the tombstones' age follows the shards.
 const VERSION_KEYED: u8 = 2;
+/// Version of the values of streams that have tags: a tombstones' age, if only as a mark, and the tags follow the shards.
+const VERSION_TAGGED: u8 = 3;
+/// Stands for no compaction by key in a value that has room for the tombstones' age.
+const NOT_KEYED: u64 = u64::MAX;
 /// Stands for no parent.
 const NO_SHARD: u32 = u32::MAX;
 /// Bytes of one shard.
@@ -87,7 +92,12 @@ pub(super) fn decode_counters(bytes: &[u8]) -> Result<Counters, DecodeError> {
 
 pub(super) fn encode_stream(stream: &Stream) -> Vec<u8> {
     let name = stream.name.as_str().as_bytes();
-    let mut out = vec![if stream.key_compaction.is_some() { VERSION_KEYED } else { VERSION }];
+    let is_tagged = !stream.tags.is_empty();
+    let mut out = vec![match stream.key_compaction {
+        _ if is_tagged => VERSION_TAGGED,
+        Some(_) => VERSION_KEYED,
+        None => VERSION,
+    }];
     out.extend(stream.id.get().to_le_bytes());
     out.extend(stream.created.get().to_le_bytes());
     out.extend(millis(stream.retention.age).to_le_bytes());
@@ -103,10 +113,25 @@ pub(super) fn encode_stream(stream: &Stream) -> Vec<u8> {
     for shard in &stream.shards {
         encode_shard(&mut out, shard);
     }
-    if let Some(policy) = stream.key_compaction {
-        out.extend(millis(policy.tombstone_age).to_le_bytes());
+    match stream.key_compaction {
+        Some(policy) => out.extend(millis(policy.tombstone_age).to_le_bytes()),
+        None if is_tagged => out.extend(NOT_KEYED.to_le_bytes()),
+        None => {}
+    }
+    if is_tagged {
+        encode_tags(&mut out, &stream.tags);
     }
     out
+}
+
+fn encode_tags(out: &mut Vec<u8>, tags: &BTreeMap<String, String>) {
+    let length =
+        |length: usize| u16::try_from(length).expect("the rules bound tags and their bytes").to_le_bytes();
+    out.extend(length(tags.len()));
+    for text in tags.iter().flat_map(|(key, value)| [key, value]) {
+        out.extend(length(text.len()));
+        out.extend(text.as_bytes());
+    }
 }
 
 fn encode_shard(out: &mut Vec<u8>, shard: &Shard) {
@@ -126,11 +151,9 @@ fn encode_shard(out: &mut Vec<u8>, shard: &Shard) {
 }
 
 pub(super) fn decode_stream(bytes: &[u8]) -> Result<Stream, DecodeError> {
-    let keyed = bytes.strip_prefix(&[VERSION_KEYED]);
-    let is_keyed = keyed.is_some();
-    let mut reader = match keyed {
-        Some(rest) => Reader { rest },
-        None => Reader::new(bytes)?,
+    let (version, mut reader) = match bytes.split_first() {
+        Some((version @ (&VERSION_KEYED | &VERSION_TAGGED), rest)) => (*version, Reader { rest }),
+        _ => (VERSION, Reader::new(bytes)?),
     };
     let id = StreamId(reader.u64("stream id")?);
     let created = Timestamp(reader.u64("created")?);
@@ -150,10 +173,12 @@ pub(super) fn decode_stream(bytes: &[u8]) -> Result<Stream, DecodeError> {
     for _ in 0..count {
         shards.push(decode_shard(&mut reader)?);
     }
-    let tombstone_age = if is_keyed { Some(reader.u64("tombstone age")?) } else { None };
+    let tombstone_age = if version == VERSION { NOT_KEYED } else { reader.u64("tombstone age")? };
+    let tombstone_age = (version == VERSION_KEYED || tombstone_age != NOT_KEYED).then_some(tombstone_age);
     let policy = |age| KeyCompaction { tombstone_age: Duration::from_millis(age) };
     let key_compaction = tombstone_age.map(policy);
-    reader.end(Stream { id, name, created, retention, quota, key_compaction, map_version, shards })
+    let tags = if version == VERSION_TAGGED { reader.tags()? } else { BTreeMap::new() };
+    reader.end(Stream { id, name, created, retention, quota, key_compaction, map_version, tags, shards })
 }
 
 fn decode_shard(reader: &mut Reader<'_>) -> Result<Shard, DecodeError> {
@@ -204,7 +229,7 @@ impl<'a> Reader<'a> {
         Ok(*bytes)
     }
 
-    integers!(u8, u32, u64, u128);
+    integers!(u8, u16, u32, u64, u128);
 
     fn name(&mut self) -> Result<StreamName, DecodeError> {
         let field = "stream name";
@@ -213,6 +238,33 @@ impl<'a> Reader<'a> {
         self.rest = rest;
         let text = String::from_utf8_lossy(bytes);
         StreamName::new(&text).map_err(|_| DecodeError::Impossible { field, value: format!("{text:?}") })
+    }
+
+    /// Tags are sorted and there is at least one, so that a stream has one value and no other.
+    fn tags(&mut self) -> Result<BTreeMap<String, String>, DecodeError> {
+        let count = self.u16("tag count")?;
+        let mut tags = BTreeMap::new();
+        for _ in 0..count {
+            let (key, value) = (self.text("tag key")?, self.text("tag value")?);
+            if tags.last_key_value().is_some_and(|(last, _)| *last >= key) {
+                return Err(DecodeError::Impossible { field: "tag key", value: format!("{key:?}") });
+            }
+            tags.insert(key, value);
+        }
+        if tags.is_empty() {
+            return Err(DecodeError::Impossible { field: "tag count", value: count.to_string() });
+        }
+        Ok(tags)
+    }
+
+    fn text(&mut self, field: &'static str) -> Result<String, DecodeError> {
+        let length = usize::from(self.u16(field)?);
+        let (bytes, rest) = self.rest.split_at_checked(length).ok_or(DecodeError::Truncated { field })?;
+        self.rest = rest;
+        let text = std::str::from_utf8(bytes);
+        let impossible =
+            |_| DecodeError::Impossible { field, value: format!("{:?}", String::from_utf8_lossy(bytes)) };
+        text.map(str::to_owned).map_err(impossible)
     }
 
     fn shard(&mut self, field: &'static str) -> Result<Option<ShardIndex>, DecodeError> {

@@ -1,5 +1,6 @@
 //! What the catalog holds.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use tidemill_storage::{KeyCompaction, Retention};
@@ -43,6 +44,8 @@ pub struct Stream {
     pub key_compaction: Option<KeyCompaction>,
     /// Grows with every change of the shards.
     pub map_version: u32,
+    /// What its owners say about it, by key.
+    pub tags: BTreeMap<String, String>,
     /// In the order of their indexes. The ranges of the open ones cover the space of hash keys.
     pub shards: Vec<Shard>,
 }

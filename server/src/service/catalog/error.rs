@@ -6,6 +6,7 @@ use thiserror::Error;
 use tidemill_wire::StreamName;
 
 use super::encoding::DecodeError;
+use super::rules::{TAG_BYTES_MAX, TAGS_MAX};
 
 /// A setting of a stream is out of its range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -21,6 +22,23 @@ pub struct SettingsError {
     pub max: u64,
     /// Whether 0 is allowed too.
     pub or_zero: bool,
+}
+
+/// Tags that cannot be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum TagsError {
+    /// There would be too many.
+    #[error("the stream would have {found} tags, the limit is {TAGS_MAX}")]
+    TooMany {
+        /// How many.
+        found: usize,
+    },
+    /// A key or a value is too long.
+    #[error("a tag has {found} bytes in its key or value, the limit is {TAG_BYTES_MAX}")]
+    TooLong {
+        /// Its bytes.
+        found: usize,
+    },
 }
 
 /// Why a stream was not created.
@@ -49,6 +67,9 @@ pub enum CreateStreamError {
     /// A setting is out of its range.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// Its tags cannot be kept.
+    #[error(transparent)]
+    Tags(#[from] TagsError),
     /// Streams are compacted by key only where anything is compacted.
     #[error("key compaction needs compaction: storage.compaction_bytes_per_second is 0")]
     CompactionOff,
@@ -72,6 +93,23 @@ pub enum UpdateStreamError {
     /// Streams are compacted by key only where anything is compacted.
     #[error("key compaction needs compaction: storage.compaction_bytes_per_second is 0")]
     CompactionOff,
+    /// The change could not be made durable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a stream's tags were not changed.
+#[derive(Debug, Error)]
+pub enum TagStreamError {
+    /// There is no such stream.
+    #[error("stream {name} does not exist")]
+    Unknown {
+        /// The name.
+        name: StreamName,
+    },
+    /// They cannot be kept.
+    #[error(transparent)]
+    Tags(#[from] TagsError),
     /// The change could not be made durable.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -23,12 +23,16 @@ use tidemill_wire::{OwnerId, StreamId, StreamName, Timestamp};
 pub use self::redb::RedbCatalog;
 pub use encoding::DecodeError;
 pub use entity::{Node, NodeId, Shard, Stream};
-pub use error::{CreateStreamError, DeleteStreamError, SettingsError, StoreError, UpdateStreamError};
+pub use error::{
+    CreateStreamError, DeleteStreamError, SettingsError, StoreError, TagStreamError, TagsError,
+    UpdateStreamError,
+};
 pub use memory::MemoryCatalog;
 pub use rules::{
     Limits, RATE_MAX, RETENTION_AGE_MAX, RETENTION_AGE_MIN, RETENTION_BYTES_MIN, StreamDefaults,
+    TAG_BYTES_MAX, TAGS_MAX,
 };
-pub use state::{Change, NewStream, Page, State};
+pub use state::{Change, NewStream, Page, State, TagChange};
 
 /// The catalog of a node.
 pub trait Catalog: Send {
@@ -82,6 +86,16 @@ pub trait Catalog: Send {
     /// When there is no such stream, a number is out of its range, or the change could not be made durable.
     fn update_stream(&mut self, name: &StreamName, settings: Settings) -> Result<Stream, UpdateStreamError> {
         let stream = self.state().plan_update(name, settings)?;
+        self.commit(Change::Update(stream.clone()))?;
+        Ok(stream)
+    }
+
+    /// Changes a stream's tags.
+    ///
+    /// # Errors
+    /// When there is no such stream, the tags cannot be kept, or the change could not be made durable.
+    fn tag_stream(&mut self, name: &StreamName, change: TagChange) -> Result<Stream, TagStreamError> {
+        let stream = self.state().plan_tags(name, change)?;
         self.commit(Change::Update(stream.clone()))?;
         Ok(stream)
     }

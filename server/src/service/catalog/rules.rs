@@ -1,5 +1,6 @@
 //! Pure decisions about a stream: what its settings may be, and where its shards go.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidemill_storage::{KeyCompaction, Retention};
@@ -8,7 +9,7 @@ use tidemill_wire::routing::HashKeyRange;
 use tidemill_wire::{LaneId, OwnerId, ShardIndex};
 
 use super::entity::Shard;
-use super::error::SettingsError;
+use super::error::{SettingsError, TagsError};
 
 /// Shortest retention by age.
 pub const RETENTION_AGE_MIN: Duration = Duration::from_secs(60);
@@ -24,6 +25,11 @@ pub const RETENTION_BYTES_MIN: u64 = 1 << 20;
 const RETENTION_BYTES_MAX: u64 = 1 << 60;
 /// Greatest rate; what is meant to be higher is meant to be off.
 pub const RATE_MAX: u64 = 1 << 40;
+
+/// Tags of a stream: as many as Kinesis allows.
+pub const TAGS_MAX: usize = 50;
+/// Bytes of a tag's key or value: 256 characters of four bytes at most.
+pub const TAG_BYTES_MAX: usize = 1_024;
 
 /// Bounds of the catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +88,15 @@ pub(super) fn settle_keys(
             Ok(Some(KeyCompaction { tombstone_age: Duration::from_millis(tombstone_ms) }))
         }
     }
+}
+
+/// Refuses tags that are too many or too long to be kept.
+pub(super) fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), TagsError> {
+    if tags.len() > TAGS_MAX {
+        return Err(TagsError::TooMany { found: tags.len() });
+    }
+    let longest = tags.iter().flat_map(|(key, value)| [key.len(), value.len()]).max().unwrap_or(0);
+    if longest > TAG_BYTES_MAX { Err(TagsError::TooLong { found: longest }) } else { Ok(()) }
 }
 
 fn within(setting: &'static str, value: u64, min: u64, max: u64, or_zero: bool) -> Result<(), SettingsError> {

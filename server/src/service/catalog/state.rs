@@ -13,8 +13,8 @@ use tidemill_wire::routing::RoutingTable;
 use tidemill_wire::{OwnerId, StreamId, StreamName, Timestamp};
 
 use super::entity::{Node, Shard, Stream};
-use super::error::{CreateStreamError, DeleteStreamError, Inconsistency, UpdateStreamError};
-use super::rules::{Limits, RETENTION_AGE_FOREVER, StreamDefaults, deal, settle, settle_keys};
+use super::error::{CreateStreamError, DeleteStreamError, Inconsistency, TagStreamError, UpdateStreamError};
+use super::rules::{Limits, RETENTION_AGE_FOREVER, StreamDefaults, check_tags, deal, settle, settle_keys};
 
 /// No counter comes near this in the life of a node, so whoever reads a greater one reads damage.
 const COUNTER_MAX: u64 = 1 << 62;
@@ -35,6 +35,17 @@ pub struct NewStream {
     pub shards: u32,
     /// What is not to be the default.
     pub settings: Settings,
+    /// What its owners say about it, by key.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What is to become of a stream's tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TagChange {
+    /// These are set, whatever they were.
+    Set(BTreeMap<String, String>),
+    /// These go, if they are there.
+    Remove(Vec<String>),
 }
 
 /// A change that has been planned.
@@ -207,6 +218,7 @@ impl State {
         if u32::try_from(self.streams.len()).is_ok_and(|streams| streams >= self.limits.streams) {
             return Err(CreateStreamError::TooManyStreams { limit: self.limits.streams });
         }
+        check_tags(&new.tags)?;
         let key_compaction = settle_keys(None, new.settings.key_compaction)?;
         if key_compaction.is_some() && !self.limits.is_compacting {
             return Err(CreateStreamError::CompactionOff);
@@ -225,6 +237,7 @@ impl State {
             quota,
             key_compaction,
             map_version: 1,
+            tags: new.tags,
             shards: deal(new.shards, OwnerId(self.counters.next_owner), &self.load),
         })
     }
@@ -244,6 +257,18 @@ impl State {
         let before = StreamDefaults { retention: present.retention, quota: present.quota };
         let (retention, quota) = settle(before, key_compaction.is_some(), settings)?;
         Ok(Stream { retention, quota, key_compaction, ..present.clone() })
+    }
+
+    /// A stream as it would be with other tags.
+    pub(super) fn plan_tags(&self, name: &StreamName, change: TagChange) -> Result<Stream, TagStreamError> {
+        let present = self.streams.get(name);
+        let mut stream = present.cloned().ok_or_else(|| TagStreamError::Unknown { name: name.clone() })?;
+        match change {
+            TagChange::Set(tags) => stream.tags.extend(tags),
+            TagChange::Remove(keys) => stream.tags.retain(|key, _| !keys.contains(key)),
+        }
+        check_tags(&stream.tags)?;
+        Ok(stream)
     }
 
     /// The stream that would be removed.

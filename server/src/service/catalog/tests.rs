@@ -27,7 +27,7 @@ pub(super) fn name(text: &str) -> StreamName {
 }
 
 pub(super) fn new(text: &str, shards: u32) -> NewStream {
-    NewStream { name: name(text), shards, settings: Settings::default() }
+    NewStream { name: name(text), shards, settings: Settings::default(), tags: BTreeMap::new() }
 }
 
 /// Runs on a catalog in memory and on one in a file, both empty.
@@ -199,4 +199,46 @@ proptest! {
             prop_assert!(stored.streams().eq(model.streams()));
         }
     }
+}
+
+fn tags<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
+    pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+}
+
+#[test]
+fn tags_are_set_and_removed_and_nothing_else_changes() {
+    on_each(|catalog| {
+        let new = NewStream { tags: tags([("a", "1")]), ..new("logs", 2) };
+        let created = catalog.create_stream(new, Timestamp(1)).expect("the name is free");
+        assert_eq!(created.tags, tags([("a", "1")]));
+        let set = TagChange::Set(tags([("a", "2"), ("b", "")]));
+        let tagged = catalog.tag_stream(&name("logs"), set).expect("it exists");
+        assert_eq!(tagged, Stream { tags: tags([("a", "2"), ("b", "")]), ..created });
+        let removed = TagChange::Remove(vec!["a".to_owned(), "none".to_owned()]);
+        let left = catalog.tag_stream(&name("logs"), removed).expect("it exists");
+        assert_eq!(left.tags, tags([("b", "")]));
+        assert_eq!(catalog.stream(&name("logs")), Some(&left));
+        let error = catalog.tag_stream(&name("none"), TagChange::Remove(Vec::new()));
+        assert!(matches!(error, Err(TagStreamError::Unknown { .. })));
+    });
+}
+
+#[test]
+fn tags_that_cannot_be_kept_are_refused_and_those_before_stay() {
+    on_each(|catalog| {
+        let many: BTreeMap<_, _> = (0..TAGS_MAX).map(|key| (key.to_string(), String::new())).collect();
+        let new = NewStream { tags: many.clone(), ..new("full", 1) };
+        catalog.create_stream(new, Timestamp(1)).expect("as many as there may be");
+        let check = |change: Result<Stream, TagStreamError>, expected: TagsError| match change {
+            Err(TagStreamError::Tags(error)) => assert_eq!(error, expected),
+            other => panic!("{other:?}"),
+        };
+        let one_more = TagChange::Set(tags([("more", "")]));
+        let found = TAGS_MAX + 1;
+        check(catalog.tag_stream(&name("full"), one_more), TagsError::TooMany { found });
+        let long = "x".repeat(TAG_BYTES_MAX + 1);
+        let too_long = TagChange::Set(tags([("0", long.as_str())]));
+        check(catalog.tag_stream(&name("full"), too_long), TagsError::TooLong { found: TAG_BYTES_MAX + 1 });
+        assert_eq!(catalog.stream(&name("full")).map(|stream| &stream.tags), Some(&many));
+    });
 }

@@ -1,5 +1,7 @@
 //! What a stream is: shared by all cores and replaced whole when it changes.
 
+use std::collections::BTreeMap;
+
 use tidemill_storage::{KeyCompaction, Retention};
 use tidemill_wire::message::{Quota, ShardState};
 use tidemill_wire::routing::{HashKeyRange, RoutingError, RoutingTable};
@@ -22,6 +24,8 @@ pub struct Definition {
     pub key_compaction: Option<KeyCompaction>,
     /// Grows with each change of the shards.
     pub map_version: u32,
+    /// What its owners say about it, by key.
+    pub tags: BTreeMap<String, String>,
     /// Open and closed shards, by index.
     shards: Vec<Shard>,
     routing: RoutingTable,
@@ -63,6 +67,8 @@ pub struct Attributes {
     pub key_compaction: Option<KeyCompaction>,
     /// Grows with each change of the shards.
     pub map_version: u32,
+    /// What its owners say about it, by key.
+    pub tags: BTreeMap<String, String>,
 }
 
 impl Definition {
@@ -71,8 +77,9 @@ impl Definition {
         shards.sort_unstable_by_key(|shard| shard.index);
         let open = shards.iter().filter(|shard| shard.state == ShardState::Open);
         let routing = RoutingTable::new(open.map(|shard| (shard.range, shard.index)))?;
-        let Attributes { id, name, created, retention, quota, key_compaction, map_version } = attributes;
-        Ok(Self { id, name, created, retention, quota, key_compaction, map_version, shards, routing })
+        let Attributes { id, name, created, retention, quota, key_compaction, map_version, tags } =
+            attributes;
+        Ok(Self { id, name, created, retention, quota, key_compaction, map_version, tags, shards, routing })
     }
 
     /// How long records are kept, in milliseconds; 0 for no bound.

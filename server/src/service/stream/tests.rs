@@ -163,6 +163,7 @@ async fn streams(env: &SimEnv, retention: Retention, quota: Quota) -> Streams<Si
         quota,
         key_compaction: None,
         map_version: 0,
+        tags: std::collections::BTreeMap::new(),
     };
     let shard = Shard {
         index: SHARD,

@@ -10,8 +10,9 @@ use tidemill_wire::Timestamp;
 use crate::{
     env::File,
     limits::{
-        FREED_PARTS, FREED_PARTS_FULL, GARBAGE_PARTS, INTERLEAVED_RUN_BYTES, INTERLEAVED_RUNS_PER_OWNER,
-        MERGED_SEGMENTS_MIN, SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES, VICTIMS_MAX,
+        EXPIRY_WAIT, FREED_PARTS, FREED_PARTS_FULL, GARBAGE_PARTS, GARBAGE_PARTS_PRESSING,
+        GARBAGE_PARTS_WAITING, INTERLEAVED_RUN_BYTES, INTERLEAVED_RUNS_PER_OWNER, MERGED_SEGMENTS_MIN,
+        SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES, VICTIMS_MAX,
     },
     segment::{
         Segment,
@@ -28,6 +29,8 @@ pub(super) struct Candidate {
     pub(super) spans: u64,
     pub(super) first_time: Timestamp,
     pub(super) last_time: Timestamp,
+    /// When all of it is expected to be over its owners' retention.
+    pub(super) over_at: Timestamp,
     /// Its owners have many short runs each.
     pub(super) interleaved: bool,
     /// Records in it could go because later ones of their keys have replaced them.
@@ -69,7 +72,7 @@ pub(super) struct Choice {
 }
 
 impl Candidate {
-    pub(super) fn of<F: File>(segment: &Segment<F>, overdue: u64) -> Option<Self> {
+    pub(super) fn of<F: File>(segment: &Segment<F>, overdue: u64, over_at: Timestamp) -> Option<Self> {
         let trailer = segment.trailer.get()?;
         let (owners, points) = (u64::from(trailer.owner_count), u64::from(trailer.point_count));
         let runs = points >= owners.saturating_mul(INTERLEAVED_RUNS_PER_OWNER);
@@ -80,6 +83,7 @@ impl Candidate {
             spans: segment.spans.get(),
             first_time: trailer.first_time,
             last_time: trailer.last_time,
+            over_at,
             interleaved: segment.covers.is_none() && owners > 1 && runs && short,
             is_replaced: false,
             is_late: false,
@@ -89,6 +93,11 @@ impl Candidate {
 
     fn output_bytes(&self) -> u64 {
         output_bytes(self.live_bytes, self.spans)
+    }
+
+    /// Whether all of it goes so soon that rewriting it would be for nothing.
+    fn is_passing(&self, now: Timestamp) -> bool {
+        u128::from(self.over_at.0.saturating_sub(now.0)) <= EXPIRY_WAIT.as_millis()
     }
 }
 
@@ -109,6 +118,7 @@ struct Window {
     spans: u64,
     first_time: Timestamp,
     last_time: Timestamp,
+    over_at: Timestamp,
 }
 
 impl Window {
@@ -119,6 +129,7 @@ impl Window {
             spans: candidate.spans,
             first_time: candidate.first_time,
             last_time: candidate.last_time,
+            over_at: candidate.over_at,
         }
     }
 
@@ -129,6 +140,7 @@ impl Window {
             spans: self.spans + candidate.spans,
             first_time: self.first_time.min(candidate.first_time),
             last_time: self.last_time.max(candidate.last_time),
+            over_at: self.over_at.max(candidate.over_at),
         }
     }
 
@@ -147,9 +159,11 @@ impl Window {
     }
 
     /// Benefit by cost, as log-structured file systems weigh it: what is freed, by how long what stays has lived and so will live, for each byte rewritten.
+    /// Where retention tells that it will not live so long, that counts: then the space would be free by itself.
     fn score(&self, now: Timestamp) -> f64 {
-        let age_ms = now.0.saturating_sub(self.last_time.0).max(1);
-        self.freed_bytes() as f64 * age_ms as f64 / self.live_bytes.max(1) as f64
+        let age_ms = now.0.saturating_sub(self.last_time.0);
+        let rest_ms = self.over_at.0.saturating_sub(now.0);
+        self.freed_bytes() as f64 * age_ms.min(rest_ms).max(1) as f64 / self.live_bytes.max(1) as f64
     }
 }
 
@@ -158,19 +172,31 @@ pub(super) fn choose(candidates: &[Candidate], rules: &Rules) -> Option<Choice> 
     let files_bytes: u64 = candidates.iter().map(|candidate| candidate.file_bytes).sum();
     let freed = |candidate: &Candidate| candidate.file_bytes.saturating_sub(candidate.output_bytes());
     let freed_bytes: u64 = candidates.iter().map(freed).sum();
-    let garbage = rules.pressed || freed_bytes.saturating_mul(GARBAGE_PARTS) > files_bytes;
-    let best = if garbage { best_for_space(candidates, rules, |_| true) } else { None };
     if rules.pressed {
-        return best;
+        return best_for_space(candidates, rules, |_| true);
     }
+    // What goes by itself soon is left alone, as long as disk use allows it.
+    let passing = |candidate: &Candidate| Candidate {
+        avoided: candidate.avoided || candidate.is_passing(rules.now),
+        ..candidate.clone()
+    };
+    let lasting: Vec<Candidate> = candidates.iter().map(passing).collect();
+    let pressing = freed_bytes.saturating_mul(GARBAGE_PARTS_PRESSING)
+        > files_bytes.saturating_mul(GARBAGE_PARTS_WAITING);
+    let garbage = freed_bytes.saturating_mul(GARBAGE_PARTS) > files_bytes;
+    let best = match (pressing, garbage) {
+        (true, _) => best_for_space(candidates, rules, |_| true),
+        (false, true) => best_for_space(&lasting, rules, |_| true),
+        (false, false) => None,
+    };
     // What was replaced is worth its rewriting wherever that pays, however little of all segments it is: it slows its readers down.
     let replaced = |victims: &Range<usize>| {
         candidates.get(victims.clone()).is_some_and(|victims| victims.iter().any(|victim| victim.is_replaced))
     };
-    best.or_else(|| best_for_space(candidates, rules, replaced))
+    best.or_else(|| best_for_space(&lasting, rules, replaced))
         .or_else(|| first_late(candidates, rules))
-        .or_else(|| first_for_number(candidates, rules))
-        .or_else(|| first_for_grouping(candidates, rules))
+        .or_else(|| first_for_number(&lasting, rules))
+        .or_else(|| first_for_grouping(&lasting, rules))
 }
 
 /// The windows that begin at `start`, from the smallest to the largest that fits.

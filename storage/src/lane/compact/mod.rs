@@ -9,9 +9,12 @@
 
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
+use tidemill_wire::Timestamp;
+
 use super::{
     blame::damaged_points,
     core::{Core, FileOf, SegmentOf},
+    owner::NEVER,
     preparer::name_file,
     reserve,
     sealer::{drop_contents, write_footer},
@@ -75,15 +78,24 @@ struct Memory {
     output_bytes_max: u64,
     /// Segments not to be taken while they have so many live payload bytes; `None` for never again.
     avoided: BTreeMap<SegmentId, Option<u64>>,
-    /// Payload bytes by segment that are over their owners' retention, though the spans that they are in are not, and when that was seen.
-    overdue: BTreeMap<SegmentId, u64>,
-    overdue_seen: Option<Duration>,
+    outlook: Outlook,
+    /// When the outlook was taken.
+    outlook_taken: Option<Duration>,
     keys: Keys,
+}
+
+/// What retention says of segments.
+#[derive(Default)]
+struct Outlook {
+    /// Payload bytes that are over their owners' retention, though the spans that they are in are not.
+    overdue: BTreeMap<SegmentId, u64>,
+    /// When the last of their spans is expected to be over.
+    over_at: BTreeMap<SegmentId, Timestamp>,
 }
 
 impl Memory {
     fn overdue_in(&self, segment: SegmentId) -> u64 {
-        self.overdue.get(&segment).copied().unwrap_or(0)
+        self.outlook.overdue.get(&segment).copied().unwrap_or(0)
     }
 }
 
@@ -94,8 +106,8 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
     let mut memory = Memory {
         output_bytes_max: 0,
         avoided: BTreeMap::new(),
-        overdue: BTreeMap::new(),
-        overdue_seen: None,
+        outlook: Outlook::default(),
+        outlook_taken: None,
         keys: Keys::default(),
     };
     loop {
@@ -159,8 +171,17 @@ enum Next {
 
 fn give_up<E: Env>(core: &Core<E>, memory: &mut Memory, victims: &[SegmentOf<E>], setback: Setback) -> Next {
     let lane = core.config.lane.0;
-    if !matches!(setback, Setback::TooMuch) {
-        core.state.borrow_mut().stats.compaction_setbacks += 1;
+    {
+        let counts = &mut core.state.borrow_mut().stats.setbacks;
+        let count = match &setback {
+            Setback::Disk(error) if error.is_full() => &mut counts.disk_full,
+            Setback::Disk(_) => &mut counts.disk_failed,
+            Setback::Damaged { .. } => &mut counts.damaged,
+            Setback::Futile => &mut counts.futile,
+            Setback::TooMuch => &mut counts.too_large,
+            Setback::Stopped => &mut counts.stopped,
+        };
+        *count += 1;
     }
     match setback {
         Setback::Stopped => Next::End,
@@ -198,11 +219,11 @@ async fn look<E: Env>(core: &Core<E>, memory: &mut Memory) -> Option<(Vec<Segmen
     let pressed = is_pressed(core);
     if pressed
         || memory
-            .overdue_seen
-            .is_none_or(|seen| core.env.monotonic().saturating_sub(seen) >= core.config.upkeep_interval)
+            .outlook_taken
+            .is_none_or(|taken| core.env.monotonic().saturating_sub(taken) >= core.config.upkeep_interval)
     {
-        memory.overdue = overdue(core).await;
-        memory.overdue_seen = Some(core.env.monotonic());
+        memory.outlook = outlook(core).await;
+        memory.outlook_taken = Some(core.env.monotonic());
     }
     let (segments, candidates): (Vec<SegmentOf<E>>, Vec<Candidate>) = {
         let state = core.state.borrow();
@@ -214,7 +235,9 @@ async fn look<E: Env>(core: &Core<E>, memory: &mut Memory) -> Option<(Vec<Segmen
         let candidate = |segment: SegmentOf<E>| {
             let replaced = memory.keys.replaced_in(segment.id);
             let overdue = memory.overdue_in(segment.id);
-            let mut candidate = Candidate::of(&segment, overdue.saturating_add(replaced))?;
+            // What came since the outlook was taken is young, and nothing is known of it.
+            let over_at = memory.outlook.over_at.get(&segment.id).copied().unwrap_or(NEVER);
+            let mut candidate = Candidate::of(&segment, overdue.saturating_add(replaced), over_at)?;
             candidate.is_replaced = replaced > 0;
             let avoided = memory.avoided.get(&segment.id);
             candidate.avoided =
@@ -234,22 +257,26 @@ async fn look<E: Env>(core: &Core<E>, memory: &mut Memory) -> Option<(Vec<Segmen
     Some((segments.get(victims)?.to_vec(), motive))
 }
 
-/// Payload bytes by segment that are over their owners' retention, though the spans that they are in are not.
-async fn overdue<E: Env>(core: &Core<E>) -> BTreeMap<SegmentId, u64> {
+/// Asks all owners' retentions what they say of the segments.
+async fn outlook<E: Env>(core: &Core<E>) -> Outlook {
     let now = core.now();
-    let mut overdue: BTreeMap<SegmentId, u64> = BTreeMap::new();
+    let mut outlook = Outlook::default();
     for part in 0..OWNER_MAP_PARTS {
         {
             let state = core.state.borrow();
             for (_, owner) in state.owners.part(part) {
                 if let Some(span) = owner.spans.front() {
-                    *overdue.entry(span.segment).or_default() += owner.overdue(now);
+                    *outlook.overdue.entry(span.segment).or_default() += owner.overdue(now);
+                }
+                for (segment, over_at) in owner.expected_ends(now) {
+                    let latest = outlook.over_at.entry(segment).or_default();
+                    *latest = over_at.max(*latest);
                 }
             }
         }
         give_way().await;
     }
-    overdue
+    outlook
 }
 
 /// Whether the disk is full, so that whatever can be freed is wanted.

@@ -3,6 +3,7 @@
 mod arguments;
 mod ceiling;
 mod compare;
+mod flow;
 mod interrupt;
 mod progress;
 mod run;
@@ -13,6 +14,7 @@ use tidemill_bench::BenchError;
 
 use self::ceiling::CeilingCommand;
 use self::compare::Compare;
+use self::flow::Flow;
 use self::scenarios::Load;
 use crate::failure::{CommandError, Exit, Outcome, chain, exit_of};
 use crate::output::{Output, note};
@@ -31,6 +33,14 @@ pub(crate) struct Bench {
 enum What {
     #[command(flatten)]
     Load(Load),
+    /// Let data flow through a server while what is live stays constant, and kill it on the way.
+    ///
+    /// Starts a server of its own with three streams that keep their records for an age, for so many bytes, and for both. Everything that is read is checked; disk use is
+    /// held against 1.6 times what is live and four segments for each lane at every look. Exit code 5 if a record is lost or wrong, 1 if it takes more.
+    #[command(after_help = "Examples:
+  tidemill bench flow --data /var/lib/tidemill-flow
+  tidemill bench flow --live 20MB --total 500MB --rate 8MB --segment 4MiB --set storage.upkeep_interval=1s")]
+    Flow(Flow),
     /// Measure what this machine can do without a server.
     #[command(after_help = "Examples:
   tidemill bench ceiling socket
@@ -47,6 +57,7 @@ impl Bench {
     pub(crate) fn run(self, server: &str, output: Output) -> Outcome {
         match self.what {
             What::Load(load) => self::run::run(&load, server, output),
+            What::Flow(flow) => flow.run(output),
             What::Ceiling(ceiling) => ceiling.run(output),
             What::Compare(compare) => compare.run(output),
         }

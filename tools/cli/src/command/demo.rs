@@ -127,9 +127,10 @@ fn configuration(data: &std::path::Path) -> Outcome<Config> {
     let core_ports =
         (0..=cores).filter_map(|core| config.listen.native_port.checked_add(u16::try_from(core).ok()?));
     let is_free = |port: u16| TcpListener::bind((config.listen.host, port)).is_ok();
-    if core_ports.chain([config.listen.admin_port]).all(is_free) {
+    if core_ports.chain([config.listen.http_port, config.listen.admin_port]).all(is_free) {
         return Ok(config);
     }
-    let any = ["listen.native_port", "listen.admin_port"].map(|key| set(key, "0".to_owned()));
+    let any =
+        ["listen.native_port", "listen.http_port", "listen.admin_port"].map(|key| set(key, "0".to_owned()));
     load(fixed.into_iter().chain(any).collect())
 }

@@ -1,6 +1,7 @@
 //! `tidemill log`: looks at the files of a data directory while no server runs on it.
 
 mod listing;
+mod owners;
 mod repair;
 mod report;
 

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod bench;
+pub(crate) mod compaction;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
@@ -34,6 +35,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Ingest(ingest) => ingest.run(&global.server, output),
         Command::Tail(tail) => tail.run(&global.server, output),
         Command::Replay(replay) => replay.run(&global.server, output),
+        Command::Compaction(compaction) => compaction.run(output),
         Command::Log(log) => log.run(output),
         Command::Bench(bench) => bench.run(&global.server, output),
         Command::Doctor(doctor) => doctor.run(output),

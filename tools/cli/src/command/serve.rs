@@ -20,7 +20,8 @@ const EXAMPLES: &str = "\
 Examples:
   tidemill serve --data /var/lib/tidemill
   tidemill serve --data ./data --listen 0.0.0.0:7600 --set quota.enabled=false
-  tidemill serve --listen 127.0.0.1:0 --admin-port 0 --json   any free ports
+  tidemill serve --listen 127.0.0.1:0 --http-port 0 --admin-port 0 --json   any free ports
+  tidemill serve --set aws.authentication=off                 AWS clients need no access key
 
 SIGTERM or Ctrl-C stops it: requests in flight are finished, everything is flushed, the exit code is 0. A second signal \
 stops it at once; then the next start recovers from the log, and nothing that was acknowledged is lost.";
@@ -44,6 +45,7 @@ struct Started {
     data: String,
     native: String,
     cores: Vec<String>,
+    http: String,
     admin: String,
 }
 
@@ -76,7 +78,7 @@ impl Serve {
 }
 
 /// Debug builds kill themselves at a step that tests ask for; a release build that is asked to does not start.
-fn arm_failpoint() -> Outcome {
+pub(crate) fn arm_failpoint() -> Outcome {
     let Some(text) = std::env::var_os(FAILPOINT_VARIABLE) else { return Ok(()) };
     failpoint::arm(&text.to_string_lossy())
         .map_err(|error| CommandError::because(Exit::Usage, FAILPOINT_VARIABLE, &error))
@@ -89,6 +91,7 @@ fn describe(addresses: &Addresses, data: String) -> Started {
         data,
         native: addresses.native.to_string(),
         cores: addresses.cores.iter().map(ToString::to_string).collect(),
+        http: addresses.http.to_string(),
         admin: addresses.admin.to_string(),
     }
 }
@@ -96,12 +99,13 @@ fn describe(addresses: &Addresses, data: String) -> Started {
 impl Started {
     fn text(&self) -> String {
         format!(
-            "tidemill {} serves {} (process {})\n  clients  {} (cores: {})\n  metrics  http://{}/metrics\nCtrl-C stops it.",
+            "tidemill {} serves {} (process {})\n  clients  {} (cores: {})\n  AWS APIs {}\n  metrics  http://{}/metrics\nCtrl-C stops it.",
             self.version,
             self.data,
             self.pid,
             self.native,
             self.cores.join(", "),
+            self.http,
             self.admin
         )
     }

@@ -18,6 +18,7 @@ fn flags_set_knobs_and_the_explicit_one_wins() {
     let arguments = SettingsArguments {
         data: Some("/tmp/d".into()),
         listen: Some("0.0.0.0:0".to_owned()),
+        http_port: Some(0),
         admin_port: Some(0),
         set: vec![
             ("storage.segment_size".to_owned(), "8MiB".to_owned()),
@@ -27,7 +28,8 @@ fn flags_set_knobs_and_the_explicit_one_wins() {
     };
     let config = arguments.load().expect("all values are in range").config;
     assert_eq!(config.data.directory, std::path::Path::new("/tmp/d"));
-    assert_eq!((config.listen.native_port, config.listen.admin_port), (0, 9));
+    let listen = &config.listen;
+    assert_eq!((listen.native_port, listen.http_port, listen.admin_port), (0, 0, 9));
     assert_eq!(config.storage.segment_size, 8 << 20);
 }
 

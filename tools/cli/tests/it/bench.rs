@@ -1,8 +1,13 @@
 //! `tidemill bench` against the real server: every scenario runs and counts, and what has no effect is refused.
 
+use std::io::Read;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::process::{Server, run};
+use crate::process::{Running, Server, run, tidemill};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -129,4 +134,87 @@ fn options_without_effect_are_refused() {
     refused(&["produce", "--rate", "9..3"], "must be 10 to");
     refused(&["produce", "--histogram", "latencies.txt"], ".hgrm");
     refused(&["produce", "--keys", "many"], "names no keys");
+}
+
+/// The server of a run with `--embedded`: the process that it has started.
+fn server_of(run: &Running) -> Pid {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        // The thread that starts it is the first one.
+        let children = format!("/proc/{0}/task/{0}/children", run.child.id());
+        let children = std::fs::read_to_string(children).expect("this run is there");
+        if let Some(server) = children.split_whitespace().next() {
+            return Pid::from_raw(server.parse().expect("a process id")).expect("a process id");
+        }
+        assert!(Instant::now() < deadline, "the run starts no server");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_server_that_ends_during_a_run_is_told_of_with_its_last_words() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let data = folder.path().display().to_string();
+    let expectations = [
+        (Signal::KILL, "killed by signal 9, which this run did not send"),
+        (Signal::TERM, "told to end signal=\"SIGTERM\""),
+    ];
+    for (signal, expected) in expectations {
+        let arguments = [
+            "bench",
+            "produce",
+            "--embedded",
+            "--embedded-data",
+            &data,
+            "--ack",
+            "written",
+            "--duration",
+            "10m",
+        ];
+        let mut command = tidemill(&arguments);
+        let mut running = Running::start(command.stdout(Stdio::null()).stderr(Stdio::piped()));
+        let server = server_of(&running);
+        let log = || {
+            let folders = std::fs::read_dir(folder.path()).expect("readable").flatten();
+            folders
+                .filter_map(|entry| std::fs::read_to_string(entry.path().join("server.log")).ok())
+                .collect::<String>()
+        };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !log().contains("stream created") {
+            assert!(Instant::now() < deadline, "the run does not begin: {}", log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        kill_process(server, signal).expect("the server runs");
+        let status = running.wait();
+        let mut said = String::new();
+        let mut errors = running.child.stderr.take().expect("it is piped");
+        errors.read_to_string(&mut said).expect("it writes text");
+        assert_eq!(status.code(), Some(1), "{said}");
+        for part in ["the embedded server has ended by itself", expected, "its log ends with"] {
+            assert!(said.contains(part), "{part:?} is not in {said}");
+        }
+    }
+    let left: Vec<_> = std::fs::read_dir(folder.path()).expect("readable").collect();
+    assert!(left.is_empty(), "the servers' directories are gone: {left:?}");
+}
+
+#[test]
+fn a_server_of_somebody_else_that_ends_during_a_run_is_named() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start(&folder.path().join("data"), &["--set", "server.cores=1"]);
+    let mut command = server.command(&["bench", "produce", "--ack", "written", "--duration", "10m"]);
+    let mut running = Running::start(command.stdout(Stdio::null()).stderr(Stdio::piped()));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !server.log().contains("stream created") {
+        assert!(Instant::now() < deadline, "the run does not begin: {}", server.log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let expected = format!("the server's process {} has ended during the run", server.process.child.id());
+    server.kill();
+    let status = running.wait();
+    let mut said = String::new();
+    running.child.stderr.take().expect("it is piped").read_to_string(&mut said).expect("it writes text");
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains(&expected), "{said}");
 }

@@ -2,10 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Stdio;
 
 use rustix::process::Signal;
+use serde_json::Value;
 
-use crate::process::{Server, records, run};
+use crate::process::{Running, Server, first_line, records, run, tidemill};
 
 #[test]
 fn sigterm_ends_a_server_in_order_and_its_records_stay() {
@@ -40,6 +42,8 @@ fn a_second_server_on_the_same_directory_is_refused() {
         &data.display().to_string(),
         "--listen",
         "127.0.0.1:0",
+        "--http-port",
+        "0",
         "--admin-port",
         "0",
     ]);
@@ -87,4 +91,35 @@ fn each_core_has_a_pinned_thread() {
         .map_or(0, |threads| threads.iter().filter(|thread| thread["is_pinned"] == true).count());
     assert!(pinned >= 1, "{threads}");
     server.stop();
+}
+
+#[test]
+fn a_server_whose_log_nobody_takes_goes_on() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let data = folder.path().join("data").display().to_string();
+    let arguments =
+        ["serve", "--json", "--data", &data, "--listen", "127.0.0.1:0", "--http-port=0", "--admin-port=0"];
+    let mut command = tidemill(&arguments);
+    let mut process = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let line = first_line(&mut process.child).expect("the server listens");
+    let started: Value = serde_json::from_str(&line).expect("a line of JSON");
+    // As a pipeline does whose last command has ended.
+    drop(process.child.stderr.take());
+    let address = started["native"].as_str().expect("an address");
+    // Both are told in the log.
+    run(&["--server", address, "stream", "create", "logs"]).ok();
+    run(&["--server", address, "stream", "delete", "logs"]).ok();
+    process.signal(Signal::TERM);
+    assert_eq!(process.wait().code(), Some(0), "an orderly end, whatever became of its log");
+}
+
+#[test]
+fn the_log_tells_which_signal_ended_a_server() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT")] {
+        let mut server = Server::start(&folder.path().join("data"), &[]);
+        server.process.signal(signal);
+        assert_eq!(server.process.wait().code(), Some(0), "{}", server.log());
+        assert!(server.log().contains(&format!("told to end signal=\"{name}\"")), "{}", server.log());
+    }
 }

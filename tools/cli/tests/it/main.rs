@@ -3,20 +3,25 @@
 //! Every server runs on free ports and a directory of its own, and every process is ended by its id when its guard goes.
 #![allow(clippy::print_stderr, reason = "a test that cannot run here says why")]
 
+mod aws;
 mod bench;
 mod crash;
 mod disk_full;
 mod failpoint;
 mod fixture;
+mod flip;
+mod flow;
 mod following;
 #[path = "../../../../storage/tests/it/image.rs"]
 mod image;
+mod kept;
 mod keys;
 mod lifecycle;
 mod mistakes;
 mod offline;
 mod process;
 mod quota;
+mod repair;
 mod roundtrip;
 mod tools;
 mod traffic;

@@ -88,7 +88,14 @@ fn a_server_can_be_stopped_before_it_listens() {
     let data = folder.path().join("data");
     let shown = data.display().to_string();
     // Large enough that the first segments are still being written.
-    let flags = ["--listen", "127.0.0.1:0", "--admin-port", "0", "--set", "storage.segment_size=256MiB"];
+    let flags = [
+        "--listen",
+        "127.0.0.1:0",
+        "--http-port=0",
+        "--admin-port=0",
+        "--set",
+        "storage.segment_size=256MiB",
+    ];
     let mut command = tidemill(&["serve", "--data", &shown]);
     let mut starting = Running::start(command.args(flags).stdout(Stdio::null()).stderr(Stdio::null()));
     let deadline = Instant::now() + PATIENCE;

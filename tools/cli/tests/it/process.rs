@@ -25,6 +25,7 @@ pub(crate) fn tidemill(arguments: &[&str]) -> Command {
 }
 
 /// What a finished process left.
+#[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
@@ -117,6 +118,8 @@ pub(crate) struct Server {
     /// Its native port.
     pub(crate) address: String,
     pub(crate) admin: String,
+    /// Its HTTP port.
+    pub(crate) http: String,
     log: PathBuf,
 }
 
@@ -145,7 +148,16 @@ impl Server {
     fn begin(data: &Path, flags: &[&str], failpoint: Option<&str>) -> Result<Self, (String, ExitStatus)> {
         let log = data.with_extension("server.log");
         let data = data.display().to_string();
-        let fixed = ["serve", "--json", "--data", &data, "--listen", "127.0.0.1:0", "--admin-port", "0"];
+        let fixed = [
+            "serve",
+            "--json",
+            "--data",
+            &data,
+            "--listen",
+            "127.0.0.1:0",
+            "--http-port=0",
+            "--admin-port=0",
+        ];
         let mut command = tidemill(&fixed);
         // A segment is written once before its use, which at the usual size is most of the time of a short test.
         command.args(["--set", "storage.segment_size=16MiB"]);
@@ -160,7 +172,7 @@ impl Server {
             return Err((std::fs::read_to_string(&log).unwrap_or_default(), status));
         };
         let text = |name: &str| started[name].as_str().unwrap_or_default().to_owned();
-        Ok(Self { process, address: text("native"), admin: text("admin"), log })
+        Ok(Self { process, address: text("native"), admin: text("admin"), http: text("http"), log })
     }
 
     /// What it wrote to standard error.
@@ -197,7 +209,7 @@ impl Server {
 }
 
 /// The first line of a process's standard output, unless it ends or takes too long.
-fn first_line(child: &mut Child) -> Option<String> {
+pub(crate) fn first_line(child: &mut Child) -> Option<String> {
     let stdout = child.stdout.take()?;
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {

@@ -1,6 +1,6 @@
 //! The commands that need no server, and the one that brings its own.
 
-use crate::process::run;
+use crate::process::{Server, run};
 
 #[test]
 fn completions_exist_for_every_shell() {
@@ -87,4 +87,28 @@ fn the_demo_checks_every_line_and_ends() {
     let report = run(&["demo", "--exit", "--size", "3MB", "--json"]).ok();
     let report: serde_json::Value = serde_json::from_str(&report).expect("the report is JSON");
     assert_eq!(report["is_complete"], true, "{report}");
+}
+
+#[test]
+fn compaction_of_a_running_server_is_shown_paused_and_resumed() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start(&folder.path().join("data"), &["--set", "data.lanes=2"]);
+    let compaction = |action: &str| run(&["compaction", action, "--admin", &server.admin, "--json"]);
+    let states = || {
+        let lanes: serde_json::Value =
+            serde_json::from_str(&compaction("status").ok()).expect("the lanes are JSON");
+        let lanes = lanes.as_array().expect("a list of lanes");
+        lanes.iter().map(|lane| lane["is_paused"].as_bool()).collect::<Vec<_>>()
+    };
+    assert_eq!(states(), [Some(false); 2]);
+    assert!(compaction("pause").ok().contains("paused"));
+    assert_eq!(states(), [Some(true); 2]);
+    let table = run(&["compaction", "status", "--admin", &server.admin]).ok();
+    assert!(table.contains("AMPLIFICATION") && table.contains("paused"), "{table}");
+    assert!(compaction("resume").ok().contains("running"));
+    assert_eq!(states(), [Some(false); 2]);
+    // The native port speaks no HTTP.
+    assert_ne!(run(&["compaction", "pause", "--admin", &server.address]).code, Some(0));
+    server.stop();
+    assert_eq!(run(&["compaction", "status", "--admin", "127.0.0.1:1"]).code, Some(6));
 }

@@ -10,6 +10,9 @@ use crate::Fault;
 use crate::arguments::Plan;
 use crate::drive::Slot;
 
+/// What the stream keeps, so that the log soon writes into recycled segments, as one that has run for a while does.
+const RETENTION_BYTES: u64 = 256 << 20;
+
 pub(crate) struct Appender {
     producer: Producer,
     batch: Vec<Bytes>,
@@ -33,7 +36,11 @@ pub(crate) async fn connect(plan: &Plan) -> Result<Vec<Appender>, Fault> {
         if slots.is_empty() {
             // What a measurement before has left.
             _ = client.admin().delete_stream(&stream).await;
-            let settings = Settings { quota: Some(Quota::OFF), ..Settings::default() };
+            let settings = Settings {
+                quota: Some(Quota::OFF),
+                retention_bytes: Some(RETENTION_BYTES),
+                ..Settings::default()
+            };
             client.admin().create_stream(&stream, 1, settings).await?;
         }
         let producer = client.producer(&stream, options.clone()).await?;

@@ -22,6 +22,7 @@ fn sample() -> Stream {
         },
         key_compaction: None,
         map_version: 2,
+        tags: BTreeMap::new(),
         shards: vec![Shard {
             index: ShardIndex(3),
             owner: OwnerId(9),
@@ -64,7 +65,15 @@ fn the_bytes_are_those_of_the_format_page() {
         ..sample()
     };
     assert_eq!(hex(&encode_stream(&keyed)), format!("02{}0201000000000000", &stream[2..]));
-    assert_eq!(decode_stream(&encode_stream(&keyed)), Ok(keyed));
+    assert_eq!(decode_stream(&encode_stream(&keyed)), Ok(keyed.clone()));
+    let tags = BTreeMap::from([("a".to_owned(), "bc".to_owned()), ("d".to_owned(), String::new())]);
+    let tagged = Stream { tags: tags.clone(), ..sample() };
+    let tail = "02000100610200626301006400 00".replace(' ', "");
+    assert_eq!(hex(&encode_stream(&tagged)), format!("03{}ffffffffffffffff{tail}", &stream[2..]));
+    assert_eq!(decode_stream(&encode_stream(&tagged)), Ok(tagged));
+    let both = Stream { tags, ..keyed };
+    assert_eq!(hex(&encode_stream(&both)), format!("03{}0201000000000000{tail}", &stream[2..]));
+    assert_eq!(decode_stream(&encode_stream(&both)), Ok(both));
     assert_eq!(hex(&encode_node(NODE)), "01efcdab896745230103000000");
     let counters = Counters { next_stream: 8, next_owner: 10 };
     assert_eq!(hex(&encode_counters(counters)), "0108000000000000000a00000000000000");
@@ -80,9 +89,9 @@ fn what_is_not_a_value_is_refused() {
     let longer = [good.as_slice(), &[0]].concat();
     assert_eq!(decode_stream(&longer), Err(DecodeError::TrailingBytes { bytes: 1 }));
     let mut newer = good.clone();
-    newer[0] = 3;
+    newer[0] = 4;
     let error = decode_stream(&newer).expect_err("the version is unknown");
-    assert_eq!(error.to_string(), "value has version 3, which this server does not know");
+    assert_eq!(error.to_string(), "value has version 4, which this server does not know");
     let mut state = good.clone();
     let at = state.len() - 9;
     state[at] = 2;
@@ -115,6 +124,7 @@ prop_compose! {
         (id, created, age_ms, bytes) in any::<(u64, u64, u64, u64)>(),
         (write_bytes_per_second, write_records_per_second, read_bytes_per_second) in any::<(u64, u64, u64)>(),
         map_version: u32,
+        tags in proptest::collection::btree_map("\\PC{1,20}", "\\PC{0,20}", 0..4),
         tombstone_ms: Option<u64>,
         name in "[a-zA-Z0-9_.-]{1,128}",
         shards in prop::collection::vec(shard(), 0..20),
@@ -127,6 +137,7 @@ prop_compose! {
             quota: Quota { write_bytes_per_second, write_records_per_second, read_bytes_per_second },
             key_compaction: tombstone_ms.map(|ms| KeyCompaction { tombstone_age: Duration::from_millis(ms) }),
             map_version,
+            tags,
             shards,
         }
     }

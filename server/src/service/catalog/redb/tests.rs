@@ -172,3 +172,15 @@ fn after_a_failed_flush_nothing_has_changed_and_no_change_is_taken() {
     );
     assert!(catalog.streams().map(|stream| stream.name.as_str()).eq(["before"]));
 }
+
+#[test]
+fn tags_are_there_again_after_the_catalog_was_closed() {
+    let (_directory, path) = directory();
+    let mut catalog = create(&path);
+    let tags = std::collections::BTreeMap::from([("team".to_owned(), "tide".to_owned())]);
+    let new = super::super::NewStream { tags, ..new("logs", 2) };
+    let stream = catalog.create_stream(new, Timestamp(1)).expect("the name is free");
+    drop(catalog);
+    let catalog = open(&path).expect("it is sound").expect("it is there");
+    assert_eq!(catalog.stream(&name("logs")), Some(&stream));
+}

@@ -11,6 +11,7 @@ fn candidate(live_mib: u64, last_time: u64) -> Candidate {
         spans: 3,
         first_time: Timestamp(last_time),
         last_time: Timestamp(last_time),
+        over_at: Timestamp(u64::MAX),
         interleaved: false,
         is_replaced: false,
         is_late: false,
@@ -79,4 +80,45 @@ fn interleaved_owners_are_grouped_when_they_are_old_enough() {
     let all = [candidate(15, 0), interleaved(0), interleaved(95_000)];
     check(&all, rules(), Some((1..2, Motive::Grouping)));
     check(&all[2..], rules(), None);
+}
+
+/// `candidate`, and when all of it will be over.
+fn passing(live_mib: u64, last_time: u64, over_at: u64) -> Candidate {
+    Candidate { over_at: Timestamp(over_at), ..candidate(live_mib, last_time) }
+}
+
+#[test]
+fn what_will_be_over_within_minutes_waits_for_that_as_long_as_disk_use_allows() {
+    let now = rules().now.0;
+    let soon = now + u64::try_from(EXPIRY_WAIT.as_millis()).expect("minutes");
+    // Between one part in five and two in nine are dead, and all of it in one segment.
+    let parts = |all: &[Candidate]| {
+        let files: u64 = all.iter().map(|one| one.file_bytes).sum();
+        let freed: u64 = all.iter().map(|one| one.file_bytes - one.output_bytes()).sum();
+        (freed * 5 > files, freed * 9 > files * 2)
+    };
+    let few = |rest: Candidate| [vec![rest], vec![candidate(15, 0); 3]].concat();
+    let soonest = few(passing(5, 0, soon));
+    assert_eq!(parts(&soonest), (true, false));
+    check(&soonest, rules(), None);
+    check(&few(passing(5, 0, soon + 1)), rules(), Some((0..1, Motive::Garbage)));
+    // On a full disk nothing waits.
+    check(&soonest, Rules { pressed: true, ..rules() }, Some((0..1, Motive::Garbage)));
+    let pressing = few(passing(4, 0, soon));
+    assert_eq!(parts(&pressing), (true, true));
+    check(&pressing, rules(), Some((0..1, Motive::Garbage)));
+}
+
+#[test]
+fn what_lasts_longer_goes_first() {
+    let all = [passing(4, 0, 100_100), candidate(15, 0), candidate(5, 0)];
+    check(&all, rules(), Some((2..3, Motive::Garbage)));
+}
+
+#[test]
+fn nothing_is_merged_or_grouped_that_goes_by_itself() {
+    let small = Candidate { file_bytes: 2 * MIB, ..passing(1, 0, 100_100) };
+    let small = Candidate { live_bytes: 2 * MIB - 100_000, ..small };
+    check(&vec![small; 12], rules(), None);
+    check(&[Candidate { interleaved: true, ..passing(15, 0, 100_100) }], rules(), None);
 }

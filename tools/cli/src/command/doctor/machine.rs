@@ -96,8 +96,11 @@ fn cores(config: &Config) -> Finding {
 
 fn ports(config: &Config) -> Vec<Finding> {
     let listen = &config.listen;
-    let named =
-        [("native port", listen.native_port, "native_port"), ("admin port", listen.admin_port, "admin_port")];
+    let named = [
+        ("native port", listen.native_port, "native_port"),
+        ("HTTP port", listen.http_port, "http_port"),
+        ("admin port", listen.admin_port, "admin_port"),
+    ];
     let one = |(what, port, knob): (&'static str, u16, &str)| {
         let address = std::net::SocketAddr::new(listen.host, port);
         match TcpListener::bind(address) {

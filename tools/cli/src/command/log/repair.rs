@@ -9,7 +9,8 @@ use tidemill_storage::inspect::Severity;
 use tidemill_storage::repair::{Loss, RepairError, RepairOptions, RepairReport, SegmentRepair, repair};
 use tidemill_wire::LaneId;
 
-use super::{Place, lane_number, local_env};
+use super::{Place, lane_number, local_env, owners};
+use crate::command::serve::arm_failpoint;
 use crate::failure::{CommandError, Exit, Outcome, chain};
 use crate::output::Output;
 
@@ -55,7 +56,12 @@ struct Lost {
 /// Repairs the lanes of a directory that no server has open.
 pub(super) fn run(place: &Place, aside: Option<&Path>, apply: bool, output: Output) -> Outcome {
     let lanes = place.lanes()?;
-    let _lock = lock(&place.directory, &lanes)?;
+    let data = data_of(&place.directory, &lanes);
+    let _lock = lock(data)?;
+    if apply {
+        arm_failpoint()?;
+    }
+    let known = owners::recorded(data);
     let env = local_env()?;
     let mut report = Report { is_applied: apply, lanes: Vec::new() };
     for directory in lanes {
@@ -64,7 +70,8 @@ pub(super) fn run(place: &Place, aside: Option<&Path>, apply: bool, output: Outp
             || beside(&directory),
             |aside| aside.join(directory.file_name().unwrap_or_default()),
         );
-        let options = RepairOptions { directory, lane, aside, apply, owners: Vec::new() };
+        let owners = known.iter().filter(|(home, _)| *home == lane).map(|(_, owner)| *owner).collect();
+        let options = RepairOptions { directory, lane, aside, apply, owners };
         let done = env.block_on(repair(&env, &options)).map_err(|error| {
             let exit = if matches!(error, RepairError::Disk(_)) { Exit::Failure } else { Exit::Damaged };
             CommandError::new(exit, chain(&error))
@@ -87,10 +94,14 @@ fn beside(directory: &Path) -> PathBuf {
     directory.with_extension("damaged")
 }
 
-/// Holds the data directory's lock, as a server does.
-fn lock(directory: &Path, lanes: &[PathBuf]) -> Outcome<File> {
+/// The data directory, where one of its lanes may have been named.
+fn data_of<'a>(directory: &'a Path, lanes: &[PathBuf]) -> &'a Path {
     let is_lane = lanes.iter().any(|lane| lane == directory);
-    let data = if is_lane { directory.parent().unwrap_or(directory) } else { directory };
+    if is_lane { directory.parent().unwrap_or(directory) } else { directory }
+}
+
+/// Holds the data directory's lock, as a server does.
+fn lock(data: &Path) -> Outcome<File> {
     let path = data.join("LOCK");
     let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
     let file = opened.map_err(|error| CommandError::at_path(&path, &error))?;

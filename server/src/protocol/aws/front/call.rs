@@ -1,0 +1,195 @@
+//! One call: its caller and its body, a service, and the answer.
+
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, EXPECT, HOST, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
+
+use super::super::{Answer, Caller, Encoding, Fault, Payload, Request, service_name};
+use super::Front;
+use super::admission::Admitted;
+use super::cors::Grant;
+use super::limits::{DISCARD_BYTES_MAX, DISCARD_TIME_MAX, SMALL_ANSWER_BYTES, TOO_SLOW};
+use super::signature::{Checked, Claim, Expected, Head, Presigned, SignatureError};
+use crate::net::{Body, discard_body};
+
+/// Names the operation.
+const TARGET: &str = "x-amz-target";
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+
+impl Front {
+    /// Answers one request.
+    pub(super) async fn answer(&self, request: hyper::Request<Incoming>) -> hyper::Response<Body> {
+        let metrics = self.core.metrics();
+        metrics.http_requests.increment();
+        // Until the answer is written.
+        let work = self.core.busy().begin();
+        let (head, body) = request.into_parts();
+        let grant = Grant::of(self.settings.http.allow_origin.as_deref(), &head.headers);
+        if let Some(preflight) = grant.as_ref().and_then(|grant| grant.preflight(&head.method, &head.headers))
+        {
+            return preflight;
+        }
+        let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let encoding = content_type.and_then(Encoding::of_media_type);
+        let answer = match self.call(&head, encoding, body).await {
+            Ok(answer) => answer,
+            Err(fault) => Answer::refusal(encoding.unwrap_or(Encoding::Json), &fault),
+        };
+        let mut response =
+            self.respond(answer, encoding.unwrap_or(Encoding::Json)).map(|body| body.holding(work));
+        if response.status().is_client_error() || response.status().is_server_error() {
+            metrics.http_refusals.increment();
+        }
+        if let Some(grant) = grant {
+            grant.stamp(response.headers_mut());
+        }
+        response
+    }
+
+    async fn call(
+        &self,
+        head: &Parts,
+        encoding: Option<Encoding>,
+        mut body: Incoming,
+    ) -> Result<Answer, Fault> {
+        let headers = header_list(head);
+        let signed = Head {
+            method: head.method.as_str(),
+            path: head.uri.path(),
+            query: head.uri.query().unwrap_or_default(),
+            headers: &headers,
+        };
+        let presigned = Presigned::read(signed.query);
+        let target = signed.text(TARGET).unwrap_or_default();
+        let checked = self.check_head(signed, presigned.as_ref(), target);
+        let admitted = match checked.and_then(|checked| check_form(head, target).map(|()| checked)) {
+            Ok(checked) => self.admit_body(&mut body, checked.is_some()).await.map(|body| (checked, body)),
+            Err(fault) => Err(fault),
+        };
+        let (checked, Admitted { body, digest, room }) = match admitted {
+            Ok(admitted) => admitted,
+            Err(fault) => {
+                // A peer that waits for leave to send its body is told at once, and one that was too slow had its time.
+                if !head.headers.contains_key(EXPECT) && fault.status != TOO_SLOW {
+                    discard_body(body, DISCARD_BYTES_MAX, DISCARD_TIME_MAX).await;
+                }
+                return Err(fault);
+            }
+        };
+        if let (Some(checked), Some(digest)) = (&checked, &digest) {
+            checked.verify(&self.verifier, digest).map_err(|error| self.disbelieve(&error))?;
+        }
+        let encoding = encoding.ok_or_else(unknown_form)?;
+        let of_key = checked.as_ref().map(|checked| Caller {
+            account: checked.key.account.clone(),
+            access_key: checked.key.id.clone(),
+            name: checked.key.name.clone(),
+        });
+        let caller = of_key.as_ref().unwrap_or(&self.anybody);
+        let answer = self.aws.answer(&Request { target, encoding, body, caller }).await;
+        drop(room);
+        self.core.metrics().inflight_bytes.set(self.room.used());
+        Ok(answer)
+    }
+
+    /// Checks what can be without the body, or nothing where nobody is asked.
+    fn check_head<'a>(
+        &'a self,
+        head: Head<'a>,
+        presigned: Option<&'a Presigned>,
+        target: &str,
+    ) -> Result<Option<Checked<'a>>, Fault> {
+        if !self.asks_for_signatures() {
+            return Ok(None);
+        }
+        let expected = Expected {
+            region: &self.settings.aws.region,
+            service: service_name(target),
+            now: self.core.now().0 / 1_000,
+            skew_seconds: self.settings.aws.clock_skew.as_secs(),
+        };
+        let checked =
+            Claim::read(&head, presigned).and_then(|claim| self.verifier.check(head, claim, &expected));
+        checked.map(Some).map_err(|error| self.disbelieve(&error))
+    }
+
+    fn disbelieve(&self, error: &SignatureError) -> Fault {
+        self.core.metrics().http_signature_refusals.increment();
+        tracing::debug!(%error, "a signature was refused");
+        error.fault()
+    }
+
+    /// Puts an answer into HTTP's form. One that is large takes room until it is written.
+    fn respond(&self, answer: Answer, encoding: Encoding) -> hyper::Response<Body> {
+        let Payload::Whole(bytes) = &answer.payload;
+        let large = (bytes.len() > SMALL_ANSWER_BYTES).then(|| self.room.try_take(bytes.len() as u64));
+        let (answer, room) = match large.transpose() {
+            Ok(room) => (answer, room),
+            Err(refused) => {
+                let fault = Fault::unavailable(format!("no room for the answer: {refused}"));
+                (Answer::refusal(encoding, &fault), None)
+            }
+        };
+        let Payload::Whole(bytes) = answer.payload;
+        self.core.metrics().sent_bytes.add(bytes.len() as u64);
+        let mut response = hyper::Response::new(Body::new(bytes).holding(room));
+        *response.status_mut() =
+            StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+        for (name, value) in &answer.headers {
+            let (name, value) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value));
+            if let (Ok(name), Ok(value)) = (name, value) {
+                headers.insert(name, value);
+            }
+        }
+        headers.insert(REQUEST_ID, self.request_id());
+        response
+    }
+
+    /// A name for a request: a UUID of version 4.
+    fn request_id(&self) -> HeaderValue {
+        let (high, low) = (self.core.random_u64(), self.core.random_u64());
+        let text = format!(
+            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+            high >> 32,
+            (high >> 16) & 0xffff,
+            high & 0xfff,
+            0x8000 | ((low >> 48) & 0x3fff),
+            low & 0xffff_ffff_ffff
+        );
+        HeaderValue::from_str(&text).expect("digits and dashes are a header's value")
+    }
+}
+
+/// Whether the request is one that a service could answer.
+fn check_form(head: &Parts, target: &str) -> Result<(), Fault> {
+    if head.method != Method::POST || head.uri.path() != "/" || target.is_empty() {
+        return Err(Fault {
+            message: "calls are sent by POST to /, with the operation in X-Amz-Target".into(),
+            ..Fault::unknown_operation()
+        });
+    }
+    Ok(())
+}
+
+fn unknown_form() -> Fault {
+    let [json, cbor] = [Encoding::Json, Encoding::Cbor].map(Encoding::media_type);
+    Fault {
+        message: format!("the content type has to be {json} or {cbor}").into(),
+        ..Fault::unknown_operation()
+    }
+}
+
+/// The headers as signatures see them. HTTP/2 sends the host apart from the others.
+fn header_list(head: &Parts) -> Vec<(&str, &[u8])> {
+    let mut list: Vec<_> =
+        head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    if !head.headers.contains_key(HOST)
+        && let Some(authority) = head.uri.authority()
+    {
+        list.push(("host", authority.as_str().as_bytes()));
+    }
+    list
+}

@@ -1,0 +1,108 @@
+//! The fuzz targets of the AWS protocols, listed once: each takes arbitrary bytes and must neither panic nor run away.
+//!
+//! The tests run every target for a moment, over mutations of valid bytes; `cargo xtask fuzz` runs them for long.
+
+use std::time::Duration;
+
+use super::front::fuzz as front;
+use super::{Encoding, kinesis};
+
+/// A target: its name, what it does with arbitrary bytes, and valid ones to begin with.
+type Target = (&'static str, fn(&[u8]), &'static [&'static str]);
+
+/// Every target.
+const TARGETS: &[Target] = &[
+    ("signature", front::signature, front::SEEDS),
+    ("json_input", json_input, JSON_SEEDS),
+    ("cbor_input", cbor_input, CBOR_SEEDS),
+];
+
+const JSON_SEEDS: &[&str] = &[
+    r#"{"StreamName":"logs","Data":"YWI=","PartitionKey":"k","ExplicitHashKey":"0","SequenceNumberForOrdering":"7"}"#,
+    r#"{"StreamARN":"arn:aws:kinesis:us-east-1:123456789012:stream/logs","Records":[{"Data":"","PartitionKey":"\u00fc"}]}"#,
+    r#"{"StreamName":"logs","ShardFilter":{"Type":"AT_TIMESTAMP","Timestamp":1.5e9},"Tags":{"a":"b"},"TagKeys":["a"]}"#,
+];
+
+/// Bytes in hexadecimal, for they are no texts: the same inputs with definite and with indefinite lengths.
+const CBOR_SEEDS: &[&str] = &[
+    "a36a53747265616d4e616d65646c6f6773644461746142616270506172746974696f6e4b6579616b",
+    "bf6a53747265616d4e616d65646c6f6773675265636f7264739fbf644461746142616270506172746974696f6e4b6579616bffffff",
+    "a26954696d657374616d70c11b0000018bcfe5683267556e6b6e6f776e828101f6",
+];
+
+fn json_input(bytes: &[u8]) {
+    kinesis::fuzz(Encoding::Json, bytes);
+}
+
+fn cbor_input(hex: &[u8]) {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digits: Option<Vec<u8>> = hex.iter().map(digit).collect();
+    match digits {
+        Some(digits) => {
+            let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+            kinesis::fuzz(Encoding::Cbor, &bytes);
+        }
+        None => kinesis::fuzz(Encoding::Cbor, hex),
+    }
+}
+
+/// How long each runs among the other tests.
+const DEFAULT_TIME: Duration = Duration::from_millis(300);
+
+/// A splitmix64 sequence: the same mutations in each run.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) % bound.max(1) as u64).expect("below a bound in memory")
+    }
+}
+
+fn mutate(bytes: &mut Vec<u8>, chance: &mut Chance) {
+    for _ in 0..chance.below(5) {
+        if bytes.is_empty() {
+            return;
+        }
+        let at = chance.below(bytes.len());
+        match chance.below(5) {
+            0 => bytes[at] = u8::try_from(chance.below(256)).expect("a byte"),
+            1 => bytes[at] ^= 1 << chance.below(8),
+            2 => drop(bytes.remove(at)),
+            3 => bytes.truncate(at),
+            _ => {
+                let from = chance.below(bytes.len());
+                let piece = bytes[from..bytes.len().min(from + 24)].to_vec();
+                bytes.splice(at..at, piece);
+            }
+        }
+    }
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "a long run tells how far it came")]
+#[expect(clippy::disallowed_methods, reason = "a fuzz run is bounded by time")]
+fn fuzz_smoke() {
+    let seconds = std::env::var("TIDEMILL_FUZZ_SECONDS").ok();
+    let time = seconds.map_or(DEFAULT_TIME, |text| {
+        Duration::from_secs(text.parse().expect("TIDEMILL_FUZZ_SECONDS is a number of seconds"))
+    });
+    let only = std::env::var("TIDEMILL_FUZZ_TARGET").ok();
+    for (name, target, seeds) in TARGETS {
+        if only.as_deref().is_some_and(|only| only != *name) {
+            continue;
+        }
+        seeds.iter().for_each(|seed| target(seed.as_bytes()));
+        let (mut chance, began, mut iterations) = (Chance(0x7469_6465), std::time::Instant::now(), 0_u64);
+        while began.elapsed() < time {
+            let mut bytes = seeds[chance.below(seeds.len())].as_bytes().to_vec();
+            mutate(&mut bytes, &mut chance);
+            iterations += 1;
+            let run = std::panic::catch_unwind(|| target(&bytes));
+            assert!(run.is_ok(), "target {name} failed at iteration {iterations} with {bytes:?}");
+        }
+        println!("fuzz target {name}: {iterations} iterations in {time:?}");
+    }
+}

@@ -1,0 +1,186 @@
+//! One call on its way: what its operation needs of the server, and the names in its input.
+
+use std::sync::Arc;
+
+use tidemill_wire::message::Position;
+use tidemill_wire::{SequenceNumber, ShardIndex, StreamName, Timestamp};
+
+use super::super::seal::Seal;
+use super::super::value::Value;
+use super::super::{Aws, Fault, Identity, Request};
+use super::error::{fetch_fault, invalid, no_shard, no_stream, not_found};
+use super::limits::TOKEN_AGE_MS_MAX;
+use super::names::{shard_id, shard_of_id, stream_arn, stream_of_arn, stream_of_id};
+use super::sequence::{Numbering, RecordNumber};
+use crate::service::stream::{Definition, Fetch, Shard};
+use crate::shard::Core;
+
+/// One call.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'a> {
+    /// The protocols on this core.
+    pub(super) aws: &'a Aws,
+    /// What was asked.
+    pub(super) request: &'a Request<'a>,
+}
+
+/// The ways to name a stream, of which one is enough.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct StreamNames<'a> {
+    /// `StreamName`.
+    pub(super) name: Option<&'a str>,
+    /// `StreamARN`.
+    pub(super) arn: Option<&'a str>,
+    /// `StreamId`.
+    pub(super) id: Option<&'a str>,
+}
+
+impl<'a> StreamNames<'a> {
+    /// Those in an input.
+    pub(super) fn of(input: &'a Value) -> Self {
+        let text = |name| input.get_text(name);
+        Self { name: text("StreamName"), arn: text("StreamARN"), id: text("StreamId") }
+    }
+}
+
+impl<'a> Call<'a> {
+    /// The core.
+    pub(super) fn core(self) -> &'a Core {
+        &self.aws.core
+    }
+
+    /// Who this server is.
+    pub(super) fn identity(self) -> &'a Identity {
+        self.aws.identity()
+    }
+
+    /// The account that owns the streams.
+    pub(super) fn account(self) -> &'a str {
+        &self.identity().account
+    }
+
+    /// What tokens are made with.
+    pub(super) fn seal(self) -> &'a Seal {
+        &self.aws.seal
+    }
+
+    /// The time of day.
+    pub(super) fn now(self) -> Timestamp {
+        self.core().now()
+    }
+
+    /// A stream's ARN.
+    pub(super) fn arn(self, name: &StreamName) -> String {
+        stream_arn(self.identity(), name.as_str())
+    }
+
+    /// The stream that an input names.
+    pub(super) fn stream(self, input: &Value) -> Result<Arc<Definition>, Fault> {
+        self.find(StreamNames::of(input))
+    }
+
+    /// The stream of these names, which have to agree.
+    pub(super) fn find(self, names: StreamNames<'_>) -> Result<Arc<Definition>, Fault> {
+        let StreamNames { name, arn, id } = names;
+        let of_arn = arn
+            .map(|arn| {
+                let found = stream_of_arn(self.identity(), arn);
+                found.ok_or_else(|| not_found(format!("{arn} is not a stream of this server.")))
+            })
+            .transpose()?;
+        let found = match (name.or(of_arn), id) {
+            (Some(name), _) => self.named(name)?,
+            (None, Some(id)) => {
+                let stream = stream_of_id(self.seal(), id).and_then(|id| self.core().streams().get(id));
+                let stream =
+                    stream.ok_or_else(|| not_found(format!("Stream with the id {id} not found.")))?;
+                Arc::clone(stream.definition())
+            }
+            (None, None) => return Err(invalid("StreamName, StreamARN or StreamId must be given.")),
+        };
+        let agrees = name.is_none_or(|name| name == found.name.as_str())
+            && of_arn.is_none_or(|name| name == found.name.as_str())
+            && id.is_none_or(|id| stream_of_id(self.seal(), id) == Some(found.id));
+        if agrees {
+            Ok(found)
+        } else {
+            Err(invalid("StreamName, StreamARN and StreamId name different streams."))
+        }
+    }
+
+    /// The stream of this name.
+    pub(super) fn named(self, name: &str) -> Result<Arc<Definition>, Fault> {
+        let known = StreamName::new(name).ok().and_then(|name| self.core().streams().named(&name));
+        known.map(|stream| Arc::clone(stream.definition())).ok_or_else(|| no_stream(name, self.account()))
+    }
+
+    /// The shard of this id.
+    pub(super) fn shard(self, stream: &Definition, id: &str) -> Result<Shard, Fault> {
+        let known = shard_of_id(id).and_then(|index| stream.shard(index)).copied();
+        known.ok_or_else(|| no_shard(id, stream.name.as_str(), self.account()))
+    }
+
+    /// Refuses what was made too long ago.
+    pub(super) fn is_expired(self, made: Timestamp) -> bool {
+        self.now().get().saturating_sub(made.get()) > TOKEN_AGE_MS_MAX
+    }
+
+    /// Where a shard's record of this sequence number is, if there is or was one.
+    pub(super) async fn locate(
+        self,
+        stream: &Definition,
+        shard: ShardIndex,
+        number: &str,
+    ) -> Result<Option<SequenceNumber>, Fault> {
+        let of_here = |number: &RecordNumber| number.created == stream.created && number.shard == shard;
+        let Some(number) = RecordNumber::parse(number).filter(of_here) else { return Ok(None) };
+        let end = self.end(stream, shard).await?;
+        Ok(Some(number.sequence).filter(|sequence| *sequence < end || sequence.get() == 0))
+    }
+
+    /// The number that a shard's next record gets.
+    pub(super) async fn end(self, stream: &Definition, shard: ShardIndex) -> Result<SequenceNumber, Fault> {
+        let newest = Fetch {
+            stream: stream.id,
+            shard,
+            position: Position::Newest,
+            bytes_max: 1,
+            wait: std::time::Duration::ZERO,
+        };
+        let fetched = self.core().fetch(newest).await;
+        let delivery = fetched.map_err(|error| fetch_fault(&error, stream.name.as_str(), self.account()))?;
+        Ok(delivery.end)
+    }
+}
+
+/// The numbers of a shard's records.
+pub(super) fn numbering(stream: &Definition, shard: ShardIndex) -> Numbering {
+    Numbering::new(stream.created, shard)
+}
+
+/// A record's number as clients get it.
+pub(super) fn number(stream: &Definition, shard: ShardIndex, sequence: SequenceNumber) -> String {
+    numbering(stream, shard).decimal(sequence)
+}
+
+/// A shard as clients get it. `end` is the number after the last record of a closed one.
+pub(super) fn shard_value(stream: &Definition, shard: &Shard, end: Option<SequenceNumber>) -> Value {
+    let range = Value::structure([
+        ("StartingHashKey", Value::text(shard.range.start.to_string())),
+        ("EndingHashKey", Value::text(shard.range.end.to_string())),
+    ]);
+    let first = number(stream, shard.index, SequenceNumber(0));
+    // A shard that was closed without a record ends where it begins.
+    let last = end.map(|end| number(stream, shard.index, SequenceNumber(end.get().saturating_sub(1))));
+    let numbers = Value::structure([
+        ("StartingSequenceNumber", Value::text(first)),
+        ("EndingSequenceNumber", last.and_then(Value::text)),
+    ]);
+    Value::structure([
+        ("ShardId", Value::text(shard_id(shard.index))),
+        ("ParentShardId", shard.parent.map(shard_id).and_then(Value::text)),
+        ("AdjacentParentShardId", shard.adjacent_parent.map(shard_id).and_then(Value::text)),
+        ("HashKeyRange", Some(range)),
+        ("SequenceNumberRange", Some(numbers)),
+    ])
+}

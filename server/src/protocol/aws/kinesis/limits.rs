@@ -1,0 +1,43 @@
+//! Bounds of the service, as AWS documents them.
+
+use tidemill_wire::limits::{BATCH_BYTES_MAX, KEY_BYTES_MAX};
+
+/// Records of one PutRecords.
+pub(super) const PUT_RECORDS_MAX: usize = 500;
+/// Bytes of keys and data of one PutRecords.
+pub(super) const PUT_BYTES_MAX: usize = 10 << 20;
+/// Bytes of a record's key and data.
+pub(super) const RECORD_BYTES_MAX: usize = 1 << 20;
+/// The same in the words of a stream's description.
+pub(super) const RECORD_KIB_MAX: i64 = 1_024;
+/// Characters of a partition key.
+pub(super) const KEY_CHARS_MAX: usize = 256;
+/// Records of one GetRecords.
+pub(super) const GET_RECORDS_MAX: usize = 10_000;
+/// Bytes of keys and data of one GetRecords.
+pub(super) const GET_BYTES_MAX: usize = 10 << 20;
+/// How long shard iterators and page tokens are good for.
+pub(super) const TOKEN_AGE_MS_MAX: u64 = 300_000;
+/// Shards in a page of DescribeStream if the caller says nothing.
+pub(super) const DESCRIBE_SHARDS_DEFAULT: usize = 100;
+/// Shards in a page of ListShards if the caller says nothing.
+pub(super) const LIST_SHARDS_DEFAULT: usize = 1_000;
+/// Streams in a page if the caller says nothing.
+pub(super) const LIST_STREAMS_DEFAULT: usize = 100;
+/// Tags in a page: as many as a stream may have.
+pub(super) const LIST_TAGS_DEFAULT: usize = 50;
+/// Hours of retention of a new stream, and the least.
+pub(super) const RETENTION_HOURS_MIN: i64 = 24;
+/// The most hours of retention.
+pub(super) const RETENTION_HOURS_MAX: i64 = 8_760;
+/// The greatest count of shards that the model has a number for.
+pub(super) const SHARD_LIMIT_MAX: i64 = 1_000_000;
+/// Bytes of the records of a PutRecords that are appended, and so admitted or refused, together.
+pub(super) const PART_BYTES_MAX: u64 = 512 << 10;
+/// What one part may take of a shard's rate per second: a refusal then costs a quarter of a second's records at most.
+pub(super) const PART_SHARE: u64 = 4;
+
+const _: () = assert!(KEY_CHARS_MAX * 4 <= KEY_BYTES_MAX);
+// A part that is full but for a byte takes one more record, with its ends.
+const _: () =
+    assert!(PART_BYTES_MAX as usize + RECORD_BYTES_MAX + PUT_RECORDS_MAX * 8 + 64 < BATCH_BYTES_MAX as usize);

@@ -1,0 +1,138 @@
+//! Shard iterators and the tokens of pages.
+
+use tidemill_wire::message::Position;
+use tidemill_wire::{SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
+
+use super::super::seal::{Opened, Seal};
+
+const ITERATOR: u8 = 1;
+const STREAM_PAGE: u8 = 2;
+const SHARD_PAGE: u8 = 3;
+
+/// Where a reader of a shard is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ShardIterator {
+    /// The stream.
+    pub(super) stream: StreamId,
+    /// The shard.
+    pub(super) shard: ShardIndex,
+    /// Where in it.
+    pub(super) position: Position,
+}
+
+/// Where a list of shards goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ShardPage {
+    /// The stream.
+    pub(super) stream: StreamId,
+    /// After this shard.
+    pub(super) after: ShardIndex,
+    /// Whether closed shards are left out.
+    pub(super) open_only: bool,
+}
+
+impl ShardIterator {
+    /// The iterator as a client gets it.
+    pub(super) fn close(self, seal: &Seal, now: Timestamp) -> String {
+        let (kind, value) = match self.position {
+            Position::Sequence(sequence) => (0, sequence.get()),
+            Position::Timestamp(time) => (1, time.get()),
+            Position::Oldest => (2, 0),
+            Position::Newest => (3, 0),
+        };
+        let mut bytes = self.stream.get().to_be_bytes().to_vec();
+        bytes.extend(self.shard.get().to_be_bytes());
+        bytes.push(kind);
+        bytes.extend(value.to_be_bytes());
+        seal.close(ITERATOR, now, &bytes)
+    }
+
+    /// An iterator that was made here, and when.
+    pub(super) fn open(seal: &Seal, token: &str) -> Option<(Self, Timestamp)> {
+        let Opened { made, contents } = seal.open(ITERATOR, token)?;
+        let (stream, rest) = contents.split_first_chunk()?;
+        let (shard, rest) = rest.split_first_chunk()?;
+        let (kind, rest) = rest.split_first()?;
+        let value = u64::from_be_bytes(rest.try_into().ok()?);
+        let position = match kind {
+            0 => Position::Sequence(SequenceNumber(value)),
+            1 => Position::Timestamp(Timestamp(value)),
+            2 => Position::Oldest,
+            3 => Position::Newest,
+            _ => return None,
+        };
+        let stream = StreamId(u64::from_be_bytes(*stream));
+        let shard = ShardIndex(u32::from_be_bytes(*shard));
+        Some((Self { stream, shard, position }, made))
+    }
+}
+
+impl ShardPage {
+    /// The token as a client gets it.
+    pub(super) fn close(&self, seal: &Seal, now: Timestamp) -> String {
+        let mut bytes = self.stream.get().to_be_bytes().to_vec();
+        bytes.extend(self.after.get().to_be_bytes());
+        bytes.push(u8::from(self.open_only));
+        seal.close(SHARD_PAGE, now, &bytes)
+    }
+
+    /// A token that was made here, and when.
+    pub(super) fn open(seal: &Seal, token: &str) -> Option<(Self, Timestamp)> {
+        let Opened { made, contents } = seal.open(SHARD_PAGE, token)?;
+        let (stream, rest) = contents.split_first_chunk()?;
+        let (after, rest) = rest.split_first_chunk()?;
+        let open_only = match rest {
+            [0] => false,
+            [1] => true,
+            _ => return None,
+        };
+        let stream = StreamId(u64::from_be_bytes(*stream));
+        Some((Self { stream, after: ShardIndex(u32::from_be_bytes(*after)), open_only }, made))
+    }
+}
+
+/// The token of a page of streams that goes on after this one.
+pub(super) fn close_stream_page(seal: &Seal, now: Timestamp, after: &StreamName) -> String {
+    seal.close(STREAM_PAGE, now, after.as_str().as_bytes())
+}
+
+/// After which stream a page goes on, and when its token was made.
+pub(super) fn open_stream_page(seal: &Seal, token: &str) -> Option<(StreamName, Timestamp)> {
+    let Opened { made, contents } = seal.open(STREAM_PAGE, token)?;
+    let name = StreamName::new(std::str::from_utf8(&contents).ok()?).ok()?;
+    Some((name, made))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn iterators_say_where_a_reader_is_and_fit_the_models_bound() {
+        let seal = Seal::new(&[7; 32]);
+        let positions = [
+            Position::Sequence(SequenceNumber(u64::MAX)),
+            Position::Timestamp(Timestamp(1)),
+            Position::Oldest,
+            Position::Newest,
+        ];
+        for position in positions {
+            let iterator = ShardIterator { stream: StreamId(u64::MAX), shard: ShardIndex(7), position };
+            let token = iterator.close(&seal, Timestamp(99));
+            assert!(token.len() <= 512, "{token}");
+            assert_eq!(ShardIterator::open(&seal, &token), Some((iterator, Timestamp(99))));
+            assert_eq!(ShardPage::open(&seal, &token), None);
+        }
+    }
+
+    #[test]
+    fn pages_say_where_they_go_on() {
+        let seal = Seal::new(&[7; 32]);
+        let page = ShardPage { stream: StreamId(3), after: ShardIndex(9), open_only: true };
+        assert_eq!(ShardPage::open(&seal, &page.close(&seal, Timestamp(5))), Some((page, Timestamp(5))));
+        let name = StreamName::new("logs").expect("a name");
+        let token = close_stream_page(&seal, Timestamp(5), &name);
+        assert_eq!(open_stream_page(&seal, &token), Some((name, Timestamp(5))));
+        assert_eq!(ShardIterator::open(&seal, &token), None);
+    }
+}
