@@ -235,12 +235,13 @@ fn simulate_rot_is_told_and_nothing_else_is_lost() {
         run(seed, None, tally);
     });
     tally.assert_injected(10, &ROT);
+    // The last entry has to be hit, with nothing behind it.
+    tally.assert_reached(1, &["torn tail where a bit rotted"]);
     tally.assert_reached(
         10,
         &[
             "read that met damage",
             "start refused for damage",
-            "torn tail where a bit rotted",
             "segment repaired",
             "entry lost with its place told",
             "compaction done",
