@@ -176,7 +176,12 @@ async fn judge(
         // Before the first record that is left of an owner nothing tells that it had others, so what is told is where bytes are lost and not whose they were.
         let first = entries.first().map_or(u64::MAX, |first| first.base.0);
         let is_place = base < first && report.segments.iter().any(|segment| !segment.lost_bytes.is_empty());
-        is_loss || is_place || (was_cut && base >= entries.last().map_or(0, |last| last.base.0))
+        let is_cut = was_cut && base >= entries.last().map_or(0, |last| last.base.0);
+        assert!(
+            is_loss || is_place || is_cut,
+            "number {base} of owner {owner} is lost: {report:?}, {was_cut}"
+        );
+        true
     };
     model.borrow().judge_damaged(owner, (oldest, bounds.next.0), entries, crash, told)
 }
@@ -230,12 +235,13 @@ fn simulate_rot_is_told_and_nothing_else_is_lost() {
         run(seed, None, tally);
     });
     tally.assert_injected(10, &ROT);
+    // The last entry has to be hit, with nothing behind it.
+    tally.assert_reached(1, &["torn tail where a bit rotted"]);
     tally.assert_reached(
         10,
         &[
             "read that met damage",
             "start refused for damage",
-            "torn tail where a bit rotted",
             "segment repaired",
             "entry lost with its place told",
             "compaction done",
