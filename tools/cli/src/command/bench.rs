@@ -39,7 +39,7 @@ enum What {
     /// held against 1.6 times what is live and four segments for each lane at every look. Exit code 5 if a record is lost or wrong, 1 if it takes more.
     #[command(after_help = "Examples:
   tidemill bench flow --data /var/lib/tidemill-flow
-  tidemill bench flow --live 20MB --total 500MB --rate 8MB --segment 4MiB --set storage.upkeep_interval=1s")]
+  tidemill bench flow --live 20MB --total 500MB --rate 8MB --segment 4MiB")]
     Flow(Flow),
     /// Measure what this machine can do without a server.
     #[command(after_help = "Examples:

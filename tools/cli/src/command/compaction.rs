@@ -21,12 +21,20 @@ pub(crate) struct Compaction {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Show for each lane whether it runs, live, dead and rewritten bytes since the start, write amplification, and why rounds were given up.
+    #[command(after_help = "Examples:
+  tidemill compaction status
+  tidemill compaction status --json | jq '.[].write_amplification'")]
     Status,
     /// Hold it before its next step, on all lanes, until it is resumed or the server starts again.
     ///
     /// What retention frees piecemeal stays on the disk meanwhile, and a full disk does not come back by itself.
+    #[command(after_help = "Examples:
+  tidemill compaction pause
+  tidemill compaction pause --admin 127.0.0.1:7780")]
     Pause,
     /// Let it go on.
+    #[command(after_help = "Examples:
+  tidemill compaction resume")]
     Resume,
 }
 

@@ -144,6 +144,9 @@ impl Ledger {
     /// Holds what is gone against the retention: the newest acknowledged record of it has to be old enough, or enough bytes must have come after it.
     fn explain(&self, from: u64, to: u64) -> Result<(), FlowError> {
         let acknowledged = self.lock();
+        if !acknowledged.runs.iter().any(|run| run.first < to && run.next > from) {
+            return Ok(());
+        }
         // What was sent just before the newest one that is gone: if that was not over, nothing behind it was.
         let before = acknowledged.marks.partition_point(|mark| mark.sequence < to);
         let Some(mark) = before.checked_sub(1).and_then(|index| acknowledged.marks.get(index)) else {
@@ -152,7 +155,7 @@ impl Ledger {
         let (age, since) = (mark.at.elapsed(), acknowledged.sent_bytes - mark.bytes_before);
         let is_over =
             self.age.is_some_and(|kept| age >= kept) || self.bytes.is_some_and(|kept| since >= kept);
-        if is_over || mark.sequence < from {
+        if is_over {
             return Ok(());
         }
         let why = format!("{} ms old, {since} bytes sent since", age.as_millis());
