@@ -20,8 +20,8 @@ const EXAMPLES: &str = "\
 Examples:
   tidemill serve --data /var/lib/tidemill
   tidemill serve --data ./data --listen 0.0.0.0:7600 --set quota.enabled=false
-  tidemill serve --listen 127.0.0.1:0 --http-port 0 --admin-port 0 --json   any free ports
-  tidemill serve --set aws.authentication=off                 AWS clients need no access key
+  tidemill serve --listen 127.0.0.1:0 --http-port 0 --admin-port 0   any free
+  tidemill serve --set aws.authentication=off    AWS clients need no key
 
 SIGTERM or Ctrl-C stops it: requests in flight are finished, everything is flushed, the exit code is 0. A second signal \
 stops it at once; then the next start recovers from the log, and nothing that was acknowledged is lost.";
