@@ -166,6 +166,9 @@ fn a_server_that_ends_during_a_run_is_told_of_with_its_last_words() {
             "--embedded",
             "--embedded-data",
             &data,
+            // Other tests want the disk as well.
+            "--embedded-set",
+            "storage.segment_size=16MiB",
             "--ack",
             "written",
             "--duration",
