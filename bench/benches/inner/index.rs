@@ -31,7 +31,14 @@ pub(crate) fn lookups(criterion: &mut Criterion, scale: Scale, digest: &mut Dige
     let (config, rounds) = if scale.is_tiny {
         (LaneConfig::test_min(path, LaneId(0)), 16)
     } else {
-        (LaneConfig { segment_bytes: SEGMENT_BYTES, ..LaneConfig::production(path, LaneId(0)) }, 2_048)
+        (
+            LaneConfig {
+                segment_bytes: SEGMENT_BYTES,
+                entry_bytes_max: SEGMENT_BYTES / 4,
+                ..LaneConfig::production(path, LaneId(0))
+            },
+            2_048,
+        )
     };
     let env = LocalEnv::new().expect("a ring");
     let (lane, _) = env.block_on(Lane::open(env.clone(), config)).expect("a fresh lane opens");
