@@ -3,7 +3,9 @@
 use std::{fs, os::unix::fs::FileExt, path::Path, time::Duration};
 
 use tidemill_storage::{
-    FetchError, Lane, LaneConfig, OpenError, Retention, inspect::verify, local::LocalEnv,
+    FetchError, Lane, LaneConfig, OpenError, Retention,
+    inspect::{SegmentState, inspect, verify},
+    local::LocalEnv,
 };
 use tidemill_wire::{OwnerId, SequenceNumber, message::Ack};
 
@@ -16,7 +18,7 @@ use crate::{
 pub(crate) const KEPT: [OwnerId; 2] = [OwnerId(1), OwnerId(2)];
 const PASSING: OwnerId = OwnerId(9);
 
-/// A lane in the folder `lane` with segments of both versions, closed in order.
+/// A lane in the folder `lane` with segments of both versions, closed in order, and none that was replaced.
 pub(crate) async fn fill(env: &LocalEnv, directory: &Path) {
     let compacting = LaneConfig { upkeep_interval: Duration::from_millis(5), ..config(directory) };
     let (lane, _) = Lane::open(env.clone(), compacting).await.expect("opened");
@@ -36,6 +38,12 @@ pub(crate) async fn fill(env: &LocalEnv, directory: &Path) {
     }
     assert!(lane.stats().compactions > 0);
     lane.close().await;
+    // Segments that were replaced are here or not as time would have it.
+    for segment in inspect(env, &directory.join("lane")).await.expect("inspected").segments {
+        if segment.state == SegmentState::Superseded {
+            fs::remove_file(segment.path).expect("removed");
+        }
+    }
 }
 
 /// Everything of the owners that keep it, or why not.

@@ -1,10 +1,10 @@
 //! Repair: whatever was damaged, the lane opens again, everything else is there, and no number comes back.
 
-use std::{fs, os::unix::fs::FileExt, path::Path};
+use std::{collections::BTreeSet, fs, os::unix::fs::FileExt, path::Path};
 
 use tidemill_storage::{
     Lane, LaneConfig, Retention,
-    inspect::verify,
+    inspect::{SegmentReport, SegmentState, verify},
     lane::repair::{Loss, RepairOptions, RepairReport, repair},
     local::LocalEnv,
 };
@@ -92,7 +92,7 @@ fn after_flipped_bits_everything_else_is_there() {
         fill(&env, &original).await;
         copy(&original.join("lane"), &directory.join("lane"));
         let whole = read(&env, directory).await.expect("sound");
-        let (mut repaired, mut lossless) = (0, 0);
+        let mut repaired = 0;
         for (round, draw) in draws(11).take(250).enumerate() {
             copy(&original.join("lane"), &directory.join("lane"));
             // There is none before the first repair.
@@ -102,11 +102,64 @@ fn after_flipped_bits_everything_else_is_there() {
                 .collect();
             let done = check(&env, directory, &whole, &format!("{places:?}")).await;
             repaired += usize::from(!done.segments.is_empty());
-            lossless += usize::from(
-                !done.segments.is_empty() && done.segments.iter().all(|segment| segment.losses.is_empty()),
-            );
         }
-        assert!(repaired > 50 && lossless > 2, "{repaired} repaired, {lossless} of them without a loss");
+        assert!(repaired > 50, "{repaired} repaired");
+    });
+}
+
+/// A byte of each structure around a segment's entries, of the footer only where there is one.
+fn structures(segment: &SegmentReport) -> Vec<(&'static str, u64)> {
+    let bytes = fs::read(&segment.path).expect("a segment");
+    let end = bytes.len() - 4096;
+    let mut places = vec![("header", 24)];
+    if segment.state == SegmentState::Sealed {
+        let field = |at: usize| u64::from_le_bytes(bytes[end + at..end + at + 8].try_into().expect("eight"));
+        let (footer, owners) = (field(32), field(40) & 0xffff_ffff);
+        places.extend([("trailer", end as u64 + 24), ("owner table", footer + 9)]);
+        if field(44) & 0xffff_ffff > 0 {
+            places.push(("points", footer + owners * 56 + 5));
+        }
+    }
+    places
+}
+
+#[test]
+fn what_entries_tell_as_well_is_repaired_without_a_loss() {
+    run(|env, directory| async move {
+        let directory = directory.path();
+        let original = directory.join("original");
+        fs::create_dir(&original).expect("made");
+        fill(&env, &original).await;
+        copy(&original.join("lane"), &directory.join("lane"));
+        let whole = read(&env, directory).await.expect("sound");
+        let report = verify(&env, &directory.join("lane")).await.expect("verified");
+        let mut repaired = BTreeSet::new();
+        for segment in report.segments.iter().filter(|segment| segment.entries > 0) {
+            for (structure, place) in structures(segment) {
+                copy(&original.join("lane"), &directory.join("lane"));
+                _ = fs::remove_dir_all(directory.join("aside"));
+                let file = fs::OpenOptions::new().read(true).write(true).open(&segment.path).expect("opened");
+                let mut byte = [0];
+                file.read_exact_at(&mut byte, place).expect("read");
+                file.write_all_at(&[byte[0] ^ 1], place).expect("written");
+                let what = format!("{structure} of {}", segment.path.display());
+                let done = check(&env, directory, &whole, &what).await;
+                let paths: Vec<&Path> = done.segments.iter().map(|segment| &*segment.path).collect();
+                // A start makes an owner table anew, and a trailer of a segment that it need not have been sealed before.
+                let is_mended =
+                    structure == "owner table" || structure == "trailer" && segment.covers.is_none();
+                if is_mended && paths.is_empty() {
+                    continue;
+                }
+                assert_eq!(paths, [&*segment.path], "{what}");
+                // Without a trailer nothing tells where the entries of a compacted segment end: an owner may miss numbers behind them.
+                if structure != "trailer" || segment.covers.is_none() {
+                    assert!(done.segments[0].losses.is_empty(), "{what}: {done:?}");
+                }
+                repaired.insert(structure);
+            }
+        }
+        assert!(repaired.is_superset(&BTreeSet::from(["header", "points"])), "{repaired:?}");
     });
 }
 
