@@ -14,7 +14,7 @@ use tidemill_wire::{
 use crate::{
     limits::SEGMENT_HEADER_BYTES,
     segment::{
-        footer::{POINT_BYTES, Point, decode_owner_table},
+        footer::{OwnerRow, POINT_BYTES, Point, RowFormat, decode_owner_table},
         header::SegmentHeader,
         load::scan_bytes,
         segment_id_of,
@@ -61,10 +61,18 @@ fn trailer(bytes: &[u8]) {
 
 fn owner_table(bytes: &[u8]) {
     let points = bytes.first().map_or(0, |byte| u32::from(*byte));
-    if let Some(rows) = decode_owner_table(bytes, points) {
+    let encoded = |rows: &[OwnerRow], format: RowFormat| {
         let mut encoded = Vec::new();
-        rows.iter().for_each(|row| row.encode_into(&mut encoded));
-        assert_eq!(encoded, bytes);
+        rows.iter().for_each(|row| format.encode_into(row, &mut encoded));
+        encoded
+    };
+    for format in [RowFormat::Plain, RowFormat::Checked(1)] {
+        if let Some(rows) = decode_owner_table(bytes, format, points) {
+            assert_eq!(encoded(&rows, format), bytes);
+            let checked = encoded(&rows, RowFormat::Checked(2));
+            assert_eq!(decode_owner_table(&checked, RowFormat::Checked(2), points), Some(rows.clone()));
+            assert!(rows.is_empty() || decode_owner_table(&checked, RowFormat::Checked(3), points).is_none());
+        }
     }
 }
 
@@ -108,7 +116,7 @@ fn footer_contents(bytes: &[u8]) {
         let part = scanned.contents.owner(owner).expect("a listed owner");
         let row = part.row(owner, points);
         points += row.point_count;
-        row.encode_into(&mut table);
+        RowFormat::Checked(1).encode_into(&row, &mut table);
         let bytes: u64 = part.points.iter().map(Point::bytes).sum();
         assert!(bytes >= row.payload_bytes && row.first <= row.next);
         for point in &part.points {
@@ -118,7 +126,7 @@ fn footer_contents(bytes: &[u8]) {
         }
         rows.push(row);
     }
-    assert_eq!(decode_owner_table(&table, points), Some(rows));
+    assert_eq!(decode_owner_table(&table, RowFormat::Checked(1), points), Some(rows));
     assert_eq!(scanned.contents.footer_bytes(0, 0), table.len() as u64 + u64::from(points) * POINT_BYTES);
 }
 

@@ -110,6 +110,10 @@ pub struct LaneStats {
     pub fetches: u64,
     /// Owners that upkeep looked at, each because something of it was over its retention.
     pub expiry_looks: u64,
+    /// Times that the index did not have the place of a record, so that owner tables on the disk were asked for it.
+    pub index_lookups: u64,
+    /// Times that what is over an owner's retention ended where the index had no span.
+    pub expiry_lookups: u64,
     /// Segments retired by retention.
     pub retired_segments: u64,
     /// Segments made new.
@@ -178,6 +182,8 @@ impl LaneStats {
             fetched_bytes: 0,
             fetches: 0,
             expiry_looks: 0,
+            index_lookups: 0,
+            expiry_lookups: 0,
             retired_segments: 0,
             created_segments: 0,
             recycled_segments: 0,

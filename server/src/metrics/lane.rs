@@ -37,6 +37,16 @@ pub(super) const COUNTERS: &[Family] = &[
         "Owners that upkeep looked at, each because something of it was over its retention.",
         |lane| lane.expiry_looks,
     ),
+    (
+        "index_lookups",
+        "Records whose place was looked up in owner tables on the disk, for the index in memory did not have it.",
+        |lane| lane.index_lookups,
+    ),
+    (
+        "expiry_lookups",
+        "Expired spans behind which the next one was looked up in owner tables on the disk.",
+        |lane| lane.expiry_lookups,
+    ),
     ("retired_segments", "Segments retired by retention.", |lane| lane.retired_segments),
     ("created_segments", "Segments made new.", |lane| lane.created_segments),
     ("recycled_segments", "Segments made from a retired one.", |lane| lane.recycled_segments),

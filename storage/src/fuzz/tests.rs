@@ -20,6 +20,7 @@ fn valid() -> Vec<Vec<u8>> {
     }
     .encode();
     let trailer = Trailer {
+        rows: RowFormat::Checked(1),
         id: 1,
         entries_end: 8192,
         footer_position: 9000,
@@ -33,7 +34,7 @@ fn valid() -> Vec<Vec<u8>> {
     };
     let mut rows = Vec::new();
     for owner in 0..3 {
-        OwnerRow {
+        let row = OwnerRow {
             owner: OwnerId(owner),
             first: SequenceNumber(1),
             next: SequenceNumber(2),
@@ -42,8 +43,8 @@ fn valid() -> Vec<Vec<u8>> {
             payload_bytes: 5,
             first_point: 0,
             point_count: 0,
-        }
-        .encode_into(&mut rows);
+        };
+        RowFormat::Plain.encode_into(&row, &mut rows);
     }
     let mut entries = Vec::new();
     for n in 0..6_u64 {

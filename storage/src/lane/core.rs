@@ -11,14 +11,19 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::future::{Either, select};
+use futures_util::{
+    future::{Either, select},
+    lock::Mutex,
+};
 use tidemill_wire::{OwnerId, Timestamp, entry::EntryKind, message::Ack};
 
 use super::{
     answer::Stop,
     clock::Clock,
     keyed::Keyed,
+    lookup::Recent,
     owner::{Owner, Schedule},
+    places::Places,
     reply::{Replies, Reply},
     reserve::Reserve,
     signal::{Signal, until},
@@ -56,6 +61,11 @@ pub(super) struct State<E: Env> {
     pub(super) segments: BTreeMap<SegmentId, SegmentOf<E>>,
     /// What compaction made of parts of the log. Their ids tell nothing about their place in it.
     pub(super) compacted: BTreeMap<SegmentId, SegmentOf<E>>,
+    /// Those of both that are sealed and hold their stretch of the log.
+    pub(super) places: Places,
+    pub(super) recent: Recent,
+    /// Owners whose spans are to be found and let go.
+    pub(super) forgotten: Vec<OwnerId>,
     pub(super) spare: Option<SegmentOf<E>>,
     pub(super) retired: Vec<SegmentOf<E>>,
     pub(super) next_segment: SegmentId,
@@ -114,6 +124,9 @@ pub(super) struct Core<E: Env> {
     pub(super) clock: Clock,
     pub(super) state: RefCell<State<E>>,
     pub(super) signals: Signals,
+    /// Held by whoever takes spans from owners or gives them others in more than one step. What is held of segments is counted by segment,
+    /// so two such changes beside each other would count wrong.
+    pub(super) index: Mutex<()>,
 }
 
 impl<E: Env> Core<E> {

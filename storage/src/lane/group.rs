@@ -126,7 +126,8 @@ fn number<E: Env>(state: &State<E>, request: &Request) -> Result<SequenceNumber,
     if request.kind == EntryKind::Watermarks {
         return Ok(SequenceNumber(0));
     }
-    let owner = state.owners.get(&request.owner).ok_or(UnknownOwner { owner: request.owner })?;
+    let owner = state.owners.get(&request.owner).filter(|owner| !owner.is_forgotten);
+    let owner = owner.ok_or(UnknownOwner { owner: request.owner })?;
     let record_count = request.record_count;
     let last = owner.planned.checked_add(u64::from(record_count));
     last.map(|_| owner.planned).ok_or(AppendError::RecordCount { record_count })

@@ -7,6 +7,7 @@ use std::{cell::RefCell, future::Future, rc::Rc};
 
 use bytes::Bytes;
 use futures_channel::oneshot;
+use futures_util::lock::Mutex;
 use tidemill_wire::{
     OwnerId, SequenceNumber, Timestamp,
     entry::{ENTRY_HEADER_BYTES, EntryKind},
@@ -29,7 +30,9 @@ mod core;
 mod flusher;
 mod group;
 mod keyed;
+mod lookup;
 mod owner;
+mod places;
 mod preparer;
 mod reader;
 mod recovery;
@@ -88,6 +91,9 @@ impl<E: Env> Lane<E> {
             keyed: std::collections::BTreeMap::new(),
             segments: recovered.segments,
             compacted: recovered.compacted,
+            places: recovered.places,
+            recent: lookup::Recent::default(),
+            forgotten: Vec::new(),
             spare: recovered.spare,
             retired: Vec::new(),
             next_segment: recovered.next_segment,
@@ -111,7 +117,7 @@ impl<E: Env> Lane<E> {
         };
         let clock = Clock::new(state.last_time, env.monotonic());
         let (state, signals) = (RefCell::new(state), Signals::default());
-        let core = Rc::new(Core { env, config, clock, state, signals });
+        let core = Rc::new(Core { env, config, clock, state, signals, index: Mutex::default() });
         core.spawn(writer::run(Rc::clone(&core)));
         core.spawn(preparer::run(Rc::clone(&core)));
         core.spawn(sealer::run(Rc::clone(&core)));
@@ -125,7 +131,11 @@ impl<E: Env> Lane<E> {
     /// An id belongs to one owner for ever: it must not be adopted again after it was forgotten.
     pub fn adopt(&self, owner: OwnerId, retention: Retention) {
         let mut state = self.core.state.borrow_mut();
-        state.owners.get_or_insert_with(owner, Owner::default).retention = Some(retention);
+        let known = state.owners.get_or_insert_with(owner, Owner::default);
+        if known.is_forgotten {
+            return;
+        }
+        known.retention = Some(retention);
         upkeep::expire_owner(&self.core, &mut state, owner);
     }
 
@@ -144,22 +154,24 @@ impl<E: Env> Lane<E> {
         }
     }
 
-    /// Drops an owner: its entries become garbage, and those who wait for it are told.
+    /// Drops an owner: its entries become garbage, and those who wait for it are told. Its number is not to be used for another one.
     pub fn forget(&self, owner: OwnerId) {
         let mut state = self.core.state.borrow_mut();
         state.keyed.remove(&owner);
-        let Some(mut forgotten) = state.owners.remove(&owner) else { return };
-        forgotten.unschedule(owner, &mut state.schedule);
-        if let Some(segment) = state.segment(forgotten.mention) {
+        let State { owners, schedule, segments, compacted, forgotten, .. } = &mut *state;
+        let Some(known) = owners.get_mut(&owner).filter(|known| !known.is_forgotten) else { return };
+        known.unschedule(owner, schedule);
+        known.is_forgotten = true;
+        known.retention = None;
+        if let Some(segment) = segments.get(&known.mention).or_else(|| compacted.get(&known.mention)) {
             segment.mentions.set(segment.mentions.get() - 1);
         }
-        for span in forgotten.spans.iter() {
-            if let Some(segment) = state.segment(span.segment) {
-                segment.release_span(span.payload_bytes);
-            }
-        }
+        known.mention = 0;
+        let watchers = known.watchers.take();
+        // Upkeep finds what it has, and takes it out.
+        forgotten.push(owner);
         drop(state);
-        if let Some(signal) = forgotten.watchers {
+        if let Some(signal) = watchers {
             signal.notify();
         }
     }
@@ -167,7 +179,11 @@ impl<E: Env> Lane<E> {
     /// All owners that the lane knows, those that recovery found and nobody has adopted yet included, in rising order.
     #[must_use]
     pub fn owners(&self) -> Vec<OwnerId> {
-        let mut owners: Vec<OwnerId> = self.core.state.borrow().owners.iter().map(|(id, _)| id).collect();
+        let mut owners: Vec<OwnerId> = {
+            let state = self.core.state.borrow();
+            let known = state.owners.iter().filter(|(_, known)| !known.is_forgotten);
+            known.map(|(id, _)| id).collect()
+        };
         owners.sort_unstable();
         owners
     }
@@ -283,7 +299,10 @@ impl<E: Env> Lane<E> {
                 let signal = {
                     let mut state = core.state.borrow_mut();
                     let over = state.writer_done || state.stop.is_some();
-                    let Some(known) = state.owners.get_mut(&owner).filter(|known| known.next <= at && !over)
+                    let Some(known) = state
+                        .owners
+                        .get_mut(&owner)
+                        .filter(|known| known.next <= at && !known.is_forgotten && !over)
                     else {
                         return;
                     };
@@ -312,7 +331,7 @@ impl<E: Env> Lane<E> {
         stats.reserve_bytes = state.reserve.bytes();
         stats.disk_bytes = files.map(|segment| segment.bytes()).sum::<u64>() + stats.reserve_bytes;
         stats.queued_bytes = state.queued_bytes;
-        stats.owners = state.owners.len() as u64;
+        stats.owners = (state.owners.len() - state.forgotten.len()) as u64;
         stats
     }
 

@@ -37,6 +37,8 @@ pub(super) struct Owner {
     pub(super) mention: SegmentId,
     /// Retention took spans since the lane was opened: their entries may still be on the disk, and be found by the next start.
     pub(super) is_cut: bool,
+    /// It is gone for everybody but upkeep, which has to find its spans yet.
+    pub(super) is_forgotten: bool,
     /// `None` for an owner that recovery found and nobody has adopted yet.
     pub(super) retention: Option<Retention>,
     /// Those who wait for the next record.
@@ -55,6 +57,7 @@ impl Default for Owner {
             payload_bytes: 0,
             mention: 0,
             is_cut: false,
+            is_forgotten: false,
             retention: None,
             watchers: None,
             due: NEVER,
@@ -91,7 +94,7 @@ impl Owner {
             return NEVER;
         }
         let rest = self.payload_bytes.saturating_sub(span.payload_bytes);
-        if self.spans.len() > 1 && retention.bytes.is_some_and(|bytes| rest >= bytes) {
+        if self.spans.are_several() && retention.bytes.is_some_and(|bytes| rest >= bytes) {
             return Timestamp(0);
         }
         let age_ms = u64::try_from(retention.age.as_millis()).unwrap_or(u64::MAX);
@@ -111,16 +114,6 @@ impl Owner {
         self.spans.front().map_or(self.next, |span| span.first.max(self.trimmed))
     }
 
-    /// The span with the first record at or after `from`.
-    pub(super) fn span_at(&self, from: SequenceNumber) -> Option<Span> {
-        self.spans.at(from)
-    }
-
-    /// The span with the first record taken at or after `time`.
-    pub(super) fn span_at_time(&self, time: Timestamp) -> Option<Span> {
-        self.spans.at_time(time)
-    }
-
     /// Payload bytes of the oldest span that are over the retention, though the span as a whole is not: an estimate.
     pub(super) fn overdue(&self, now: Timestamp) -> u64 {
         let (Some(span), Some(retention)) = (self.spans.front(), self.retention) else { return 0 };
@@ -131,7 +124,7 @@ impl Owner {
         by_age.max(self.over_bytes(&retention)).min(span.payload_bytes)
     }
 
-    /// When each span is expected to be over its retention, from the newest to the oldest: by its age, or when as many bytes will have come after it as are kept, if they go
+    /// When each span that is kept is expected to be over its retention, from the newest to the oldest: by its age, or when as many bytes will have come after it as are kept, if they go
     /// on coming as they did since the oldest span began.
     pub(super) fn expected_ends(&self, now: Timestamp) -> impl Iterator<Item = (SegmentId, Timestamp)> {
         let age_ms = self
@@ -211,11 +204,23 @@ impl Owner {
         lost
     }
 
+    /// Takes the oldest span away, if the one behind it is known.
     pub(super) fn pop_span(&mut self) -> Option<Span> {
         let span = self.spans.pop_front()?;
+        self.cut(&span);
+        Some(span)
+    }
+
+    /// The same with a span that was looked up.
+    pub(super) fn pop_span_for(&mut self, successor: &Span) -> Option<Span> {
+        let span = self.spans.advance(successor)?;
+        self.cut(&span);
+        Some(span)
+    }
+
+    fn cut(&mut self, span: &Span) {
         self.is_cut = true;
         self.payload_bytes = self.payload_bytes.saturating_sub(span.payload_bytes);
-        Some(span)
     }
 }
 

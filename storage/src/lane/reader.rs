@@ -3,8 +3,6 @@
 //! Promises that no page is touched that may be on disk only, and that every entry handed out was checked against its checksum, its owner and its
 //! number. Nothing that was looked up before an await is trusted after it. Works in steps of bounded size, so that readers of old data take turns.
 
-use std::rc::Rc;
-
 use bytes::Bytes;
 use tidemill_wire::{OwnerId, SequenceNumber, Timestamp, entry::EntryHeader};
 
@@ -12,8 +10,9 @@ use super::{
     answer::Fetched,
     blame::blame,
     core::{Core, State},
+    lookup::find,
     owner::Owner,
-    spans::Span,
+    spans::{Found, Span},
 };
 use crate::{
     env::{Env, File},
@@ -57,29 +56,24 @@ pub(super) async fn fetch<E: Env>(
     trim(core, owner, from).await?;
     let mut from = from.max(bounds(core)?.0);
     let mut run = Run { entries: Vec::new(), bytes: 0, bytes_max, next: from };
-    loop {
-        let found = {
-            let state = core.state.borrow();
-            let known = known(&state, owner)?;
-            if known.oldest() > run.next {
-                // Retention took what was to be read: the answer ends before the gap, or begins behind it.
-                if run.bytes > 0 { None } else { Some(Err(known.oldest())) }
-            } else {
-                let span = known.span_at(run.next).filter(|_| run.has_room());
-                span.and_then(|span| Some(Ok((span, Rc::clone(state.segment(span.segment)?)))))
+    while run.has_room() {
+        let oldest = bounds(core)?.0;
+        if oldest > run.next {
+            // Retention took what was to be read: the answer ends before the gap, or begins behind it.
+            if run.bytes > 0 {
+                break;
             }
-        };
-        match found {
-            None => break,
-            Some(Err(oldest)) => {
-                from = oldest;
-                run.next = oldest;
-            }
-            Some(Ok((span, segment))) => match read_step(&segment, owner, &span, &mut run).await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => return Err(blame(&segment, error).await),
-            },
+            from = oldest;
+            run.next = oldest;
+        }
+        let Some((span, segment)) = find(core, owner, Target::Sequence(run.next)).await? else { break };
+        if span.first > run.next {
+            continue;
+        }
+        match read_step(&segment, owner, &span, &mut run).await {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => return Err(blame(&segment, error).await),
         }
     }
     let (oldest, end) = bounds(core)?;
@@ -110,8 +104,14 @@ async fn trim<E: Env>(core: &Core<E>, owner: OwnerId, from: SequenceNumber) -> R
         let Some(retention) = known.retention else { return Ok(()) };
         let cutoff = retention.cutoff(core.now());
         let is_any_over = known.spans.front().is_some_and(|span| span.first_time < cutoff);
-        // Several spans may be over, for those without a footer stay: what is over ends in the one that holds the cutoff, or there is none.
-        let is_concerned = is_any_over && known.span_at_time(cutoff).is_none_or(|span| from < span.next);
+        // Several spans may be over, for those without a footer stay, and those that are not here wait for upkeep: what is over ends in the one that
+        // holds the cutoff, or there is none.
+        let is_concerned = is_any_over
+            && match known.spans.at_time(cutoff) {
+                None => true,
+                Some(Found::Here(span)) => from < span.next,
+                Some(Found::Between(gap)) => from < gap.after.first,
+            };
         if !is_concerned {
             return Ok(());
         }
@@ -130,11 +130,7 @@ async fn first_at<E: Env>(
     owner: OwnerId,
     time: Timestamp,
 ) -> Result<Option<SequenceNumber>, FetchError> {
-    let found = {
-        let state = core.state.borrow();
-        let known = known(&state, owner)?;
-        known.span_at_time(time).and_then(|span| Some((span, Rc::clone(state.segment(span.segment)?))))
-    };
+    let found = find(core, owner, Target::Time(time)).await?;
     let Some((span, segment)) = found else { return Ok(None) };
     match first_in_span(&segment, owner, &span, time).await {
         Ok(first) => Ok(Some(first)),
@@ -334,7 +330,7 @@ pub(super) async fn points_from<F: File>(
     // Points before `low` are before the target, those from `high` on are not.
     while high - low > SEARCH_POINTS_MAX {
         let middle = low + (high - low) / 2;
-        let bytes = footer_bytes(segment, window(middle, middle + 1)).await?;
+        let bytes = segment.footer(window(middle, middle + 1)).await?;
         match Point::decode(&bytes) {
             Some(point) if is_before(&point, span.first, trailer.first_time, target) => low = middle,
             Some(_) => high = middle,
@@ -342,7 +338,7 @@ pub(super) async fn points_from<F: File>(
         }
     }
     let end = span.first_point.saturating_add(span.point_count).min(high.saturating_add(POINTS_MAX as u32));
-    let bytes = footer_bytes(segment, window(low, end)).await?;
+    let bytes = segment.footer(window(low, end)).await?;
     let mut points: Vec<Point> = bytes.chunks_exact(POINT_BYTES as usize).filter_map(Point::decode).collect();
     if points.len() != (end - low) as usize {
         return Err(short_footer(segment));
@@ -360,7 +356,7 @@ pub(super) async fn points_between<F: File>(
 ) -> Result<Vec<Point>, FetchError> {
     let Some(trailer) = segment.trailer.get() else { return Ok(Vec::new()) };
     let window = trailer.point_position(indexes.start)..trailer.point_position(indexes.end);
-    let bytes = footer_bytes(segment, window).await?;
+    let bytes = segment.footer(window).await?;
     let points: Vec<Point> = bytes.chunks_exact(POINT_BYTES as usize).filter_map(Point::decode).collect();
     if points.len() == indexes.len() { Ok(points) } else { Err(short_footer(segment)) }
 }
@@ -371,18 +367,6 @@ fn is_before(point: &Point, first: SequenceNumber, first_time: Timestamp, target
         Target::Sequence(sequence) => first.0.saturating_add(u64::from(point.sequence_offset)) <= sequence.0,
         Target::Time(time) => first_time.0.saturating_add(u64::from(point.time_offset)) < time.0,
     }
-}
-
-async fn footer_bytes<F: File>(
-    segment: &Segment<F>,
-    window: std::ops::Range<u64>,
-) -> Result<Bytes, FetchError> {
-    // Points are looked at again and again, and are few beside the entries: they are what the page cache is for.
-    if segment.file.is_resident(window.clone()) {
-        return Ok(segment.file.view(window));
-    }
-    let bytes = usize::try_from(window.end - window.start).unwrap_or(usize::MAX);
-    Ok(segment.file.read(window.start, bytes).await?)
 }
 
 /// Neighbouring bytes of a segment, with the points that lead into them.
@@ -447,7 +431,8 @@ pub(super) async fn stretches<F: File>(
     Ok(groups.into_iter().zip(bytes).map(stretch).collect())
 }
 
-fn known<E: Env>(state: &State<E>, owner: OwnerId) -> Result<&Owner, UnknownOwner> {
+/// An owner that somebody has adopted.
+pub(super) fn known<E: Env>(state: &State<E>, owner: OwnerId) -> Result<&Owner, UnknownOwner> {
     state.owners.get(&owner).filter(|known| known.retention.is_some()).ok_or(UnknownOwner { owner })
 }
 

@@ -16,10 +16,13 @@ use tidemill_wire::{
 use super::{
     answer::{RecoveryReport, TornTail},
     core::{FileOf, SegmentOf},
+    lookup::spans_within,
     owner::Owner,
+    places::Places,
     preparer::{Fill, create_file, name_segment},
     reserve::{self, Reserve},
     sealer::write_footer,
+    spans::{Gap, Span},
     writer::extend,
 };
 use crate::{
@@ -44,6 +47,7 @@ mod superseded;
 pub(super) struct Recovered<E: Env> {
     pub(super) segments: BTreeMap<SegmentId, SegmentOf<E>>,
     pub(super) compacted: BTreeMap<SegmentId, SegmentOf<E>>,
+    pub(super) places: Places,
     pub(super) spare: Option<SegmentOf<E>>,
     pub(super) owners: OwnerMap<Owner>,
     pub(super) next_segment: SegmentId,
@@ -59,8 +63,8 @@ struct Piece<F> {
     rows: Vec<OwnerRow>,
     /// What the scan found; `None` for a segment with a whole footer.
     scanned: Option<Scanned>,
-    /// Its footer was broken behind a whole trailer.
-    rebuilt: bool,
+    /// Where its footer was, if that was broken behind a whole trailer.
+    rebuilt: Option<u64>,
 }
 
 /// All files, read and judged.
@@ -114,7 +118,7 @@ async fn survey<E: Env>(env: &E, config: &LaneConfig) -> Result<Survey<FileOf<E>
         match &piece.scanned {
             None => report.segments_sealed += 1,
             Some(scanned) => {
-                report.footers_rebuilt += u64::from(piece.rebuilt);
+                report.footers_rebuilt += u64::from(piece.rebuilt.is_some());
                 report.segments_scanned += u64::from(scanned.contents.entry_count > 0);
                 report.entries_scanned += scanned.contents.entry_count;
             }
@@ -154,7 +158,7 @@ async fn read_piece<F: File>(
     let covers = header.covers;
     if let (Some(trailer), Some(rows)) = (trailer, rows) {
         let segment = Segment { covers, ..Segment::sealed(id, path, file, trailer) };
-        return Ok(Piece { segment, rows, scanned: None, rebuilt: false });
+        return Ok(Piece { segment, rows, scanned: None, rebuilt: None });
     }
     if covers.is_some() && trailer.is_none() {
         let offset = file.bytes() - SEGMENT_TRAILER_BYTES;
@@ -173,16 +177,17 @@ async fn read_piece<F: File>(
         }));
     }
     let footer_end = file.bytes() - SEGMENT_TRAILER_BYTES;
-    if scanned.end + scanned.contents.footer_bytes(0, 0) > footer_end {
+    // One that an earlier version filled has room for plain rows.
+    if scanned.end + scanned.contents.plain_footer_bytes() > footer_end {
         let expected = "room for the footer behind the entries".to_owned();
         let found = "entries up to the end".to_owned();
         return Err(OpenError::Damaged(Damage { path, offset: scanned.end, expected, found }));
     }
-    let rebuilt = trailer.is_some();
+    let rebuilt = trailer.map(|trailer| trailer.footer_position);
     let segment = Segment { covers, ..Segment::empty(id, path, file) };
     let rows = rows_of(&scanned);
     // A broken owner table behind a valid trailer: the entries are all there, so the segment is as good as closed.
-    let why = if rebuilt { WalkEnd::Closed } else { scanned.why };
+    let why = if rebuilt.is_some() { WalkEnd::Closed } else { scanned.why };
     Ok(Piece { segment, rows, scanned: Some(Scanned { why, ..scanned }), rebuilt })
 }
 
@@ -259,6 +264,7 @@ async fn settle<E: Env>(
     let mut recovered = Recovered {
         segments: BTreeMap::new(),
         compacted: BTreeMap::new(),
+        places: Places::default(),
         spare: None,
         owners: OwnerMap::default(),
         next_segment: highest.map_or(1, |id| id + 1),
@@ -276,12 +282,14 @@ async fn settle<E: Env>(
     }
     // Where the log goes on behind a cut.
     let next = recovered.segments.keys().next().copied().unwrap_or(recovered.next_segment);
+    let mut lost = Vec::new();
     for (piece, superseded) in in_place(pieces, compacted) {
         report.segments_superseded += u64::from(superseded);
         let keep_open = Some(piece.segment.id) == active_id;
         let fate = if keep_open { Fate::Active } else { Fate::Sealed { next } };
-        take_piece(&mut recovered, piece, fate, superseded).await?;
+        take_piece(&mut recovered, piece, fate, superseded, &mut lost).await?;
     }
+    release_gaps(&recovered, lost).await?;
     recovered.spare = spares.next().map(|piece| Rc::new(piece.segment));
     for piece in spares {
         remove(env, config, piece).await?;
@@ -401,6 +409,7 @@ async fn take_piece<E: Env>(
     piece: Piece<FileOf<E>>,
     fate: Fate,
     superseded: bool,
+    lost: &mut Vec<(OwnerId, Gap)>,
 ) -> Result<(), OpenError> {
     let keep_open = matches!(fate, Fate::Active);
     let Piece { segment, mut rows, scanned, .. } = piece;
@@ -425,7 +434,10 @@ async fn take_piece<E: Env>(
         recovered.last_time = recovered.last_time.max(trailer.last_time);
     }
     let segment = Rc::new(segment);
-    let Recovered { segments, compacted, owners, .. } = recovered;
+    let Recovered { segments, compacted, places, owners, .. } = recovered;
+    if segment.is_sealed() && !superseded {
+        places.insert(segment.place(), segment.id);
+    }
     let others = if segment.covers.is_some() { &mut *compacted } else { &mut *segments };
     others.insert(segment.id, Rc::clone(&segment));
     segment.payload_bytes.set(rows.iter().map(|row| row.payload_bytes).fold(0, u64::saturating_add));
@@ -434,7 +446,8 @@ async fn take_piece<E: Env>(
             row.point_count = 0;
         }
         let owner = owners.get_or_insert_with(row.owner, Owner::default);
-        let lost = owner.recover(segment.id, row);
+        let over = owner.recover(segment.id, row);
+        lost.extend(over.gap().map(|gap| (row.owner, gap)));
         if keep_open {
             // Its points are with its contents.
             owner.spans.set_points(segment.id, 0, 0);
@@ -442,11 +455,36 @@ async fn take_piece<E: Env>(
         if row.point_count > 0 {
             segment.hold_span(row.payload_bytes);
         }
-        for span in lost.iter() {
+        for span in over.iter() {
             if let Some(segment) = segments.get(&span.segment).or_else(|| compacted.get(&span.segment)) {
                 segment.release_span(span.payload_bytes);
             }
         }
+    }
+    Ok(())
+}
+
+/// Lets go of spans in gaps of owners that retention has taken all of it from.
+async fn release_gaps<E: Env>(
+    recovered: &Recovered<E>,
+    mut lost: Vec<(OwnerId, Gap)>,
+) -> Result<(), OpenError> {
+    let Recovered { segments, compacted, places, .. } = recovered;
+    let segment = |id: &SegmentId| segments.get(id).or_else(|| compacted.get(id));
+    let first = |span: &Span| Some(segment(&span.segment)?.place().first);
+    lost.sort_unstable_by_key(|(owner, gap)| (*owner, gap.before.first));
+    let wanted: Vec<(usize, OwnerId, (SegmentId, SegmentId))> = {
+        let sides =
+            lost.iter().filter_map(|(owner, gap)| Some((*owner, (first(&gap.before)?, first(&gap.after)?))));
+        sides.enumerate().map(|(index, (owner, sides))| (index, owner, sides)).collect()
+    };
+    for (_, id) in places.between(0, SegmentId::MAX) {
+        let Some(segment) = segment(id) else { continue };
+        let found = spans_within(segment, wanted.iter().copied()).await.map_err(|error| match error {
+            LoadError::Damaged(damage) => OpenError::Damaged(damage),
+            LoadError::Disk(error) => OpenError::Disk(error),
+        })?;
+        found.iter().for_each(|(_, span)| segment.release_span(span.payload_bytes));
     }
     Ok(())
 }

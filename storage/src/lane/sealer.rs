@@ -19,7 +19,7 @@ use crate::{
     owner_map::OWNER_MAP_PARTS,
     segment::{
         Segment,
-        footer::{OwnerRow, POINT_BYTES},
+        footer::{OwnerRow, POINT_BYTES, RowFormat},
         trailer::Trailer,
     },
 };
@@ -56,6 +56,7 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
 async fn seal<E: Env>(core: &Core<E>, segment: &SegmentOf<E>) -> Result<(), DiskError> {
     core.flush(segment, segment.written.get()).await?;
     let rows = write_footer(segment).await?;
+    core.state.borrow_mut().places.insert(segment.place(), segment.id);
     adopt_rows(core, segment, &rows).await;
     drop_contents(segment).await;
     Ok(())
@@ -84,6 +85,7 @@ async fn encode_footer<F: File>(segment: &Segment<F>) -> Footer {
     let owners = sorted_owners(segment).await;
     let mut rows = Vec::with_capacity(owners.len());
     let (mut row_bytes, mut point_bytes) = (Encoded::default(), Encoded::default());
+    let format = format_of(segment);
     let mut first_point = 0;
     for batch in owners.chunks(UPKEEP_BATCH) {
         for owner in batch {
@@ -92,7 +94,7 @@ async fn encode_footer<F: File>(segment: &Segment<F>) -> Footer {
                 encode_some(segment, *owner, encoded, first_point, &mut point_bytes)
             {
                 if encoded == 0 {
-                    row.encode_into(&mut row_bytes.open);
+                    format.encode_into(&row, &mut row_bytes.open);
                     rows.push(row);
                 }
                 encoded += taken;
@@ -117,6 +119,7 @@ async fn encode_footer<F: File>(segment: &Segment<F>) -> Footer {
     let contents = contents.as_ref().expect(KEPT);
     let trailer = Trailer {
         id: segment.id,
+        rows: format,
         entries_end: segment.written.get(),
         footer_position: segment.bytes() - SEGMENT_TRAILER_BYTES - bytes,
         owner_count: u32::try_from(rows.len()).expect("a row takes more than one byte of a segment"),
@@ -129,6 +132,13 @@ async fn encode_footer<F: File>(segment: &Segment<F>) -> Footer {
     };
     assert!(trailer.footer_position >= trailer.entries_end, "room for the footer is kept before each entry");
     Footer { rows, buffers, trailer }
+}
+
+/// How rows are written: where an earlier version filled the segment there is room for plain ones only.
+fn format_of<F: File>(segment: &Segment<F>) -> RowFormat {
+    let footer_bytes = segment.contents.borrow().as_ref().expect(KEPT).footer_bytes(0, 0);
+    let fits = segment.written.get() + footer_bytes <= segment.bytes() - SEGMENT_TRAILER_BYTES;
+    if fits { RowFormat::Checked(segment.id) } else { RowFormat::Plain }
 }
 
 /// Encodes some of an owner's points from number `from` on. Returns its row, and how many.

@@ -1,13 +1,21 @@
 //! In which segments an owner's records are: one span for each, in the order of their numbers.
 //!
-//! Promises 48 bytes a span and hardly any room that is not used: a hundred thousand owners have millions of spans. Spans are handed out by value, in the
-//! plain form that everybody works with. Leaves out the points within a segment: they are in its footer, or with its contents while it has none.
+//! Promises memory that does not grow with the records: the oldest span is here and the newest ones, and those between them are told by the
+//! owner tables of their segments (`lookup`). A hundred thousand owners have millions of spans. Spans are handed out by value, in the plain form that everybody works
+//! with. Leaves out the points within a segment: they are in its footer, or with its contents while it has none.
+//!
+//! Invariant: an owner's numbers have no gap, so spans are missing between two neighbours here exactly where their numbers do not meet. That is
+//! only ever between the first and the second one.
 
-use std::{collections::VecDeque, ops::Range};
+use std::collections::VecDeque;
 
 use tidemill_wire::{SequenceNumber, Timestamp};
 
 use crate::segment::{SegmentId, footer::OwnerRow};
+
+/// Spans of one owner that are kept, more only while segments wait to be sealed: the oldest, the one that grows, and one or two before that, which
+/// those read who are a little behind.
+const SPANS_KEPT: usize = 4;
 
 /// An owner's part of one segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,9 +100,25 @@ impl Packed {
 #[derive(Default)]
 pub(super) struct Spans(VecDeque<Packed>);
 
+/// Where a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Here(Span),
+    /// In one of the spans that are not here.
+    Between(Gap),
+}
+
+/// The neighbours of the spans that are not here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Gap {
+    pub(super) before: Span,
+    pub(super) after: Span,
+}
+
 impl Spans {
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
+    /// Whether there is more than one span.
+    pub(super) fn are_several(&self) -> bool {
+        self.0.len() > 1
     }
 
     pub(super) fn front(&self) -> Option<Span> {
@@ -105,24 +129,41 @@ impl Spans {
         self.0.back().map(Packed::span)
     }
 
+    /// The spans that are here.
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = Span> + ExactSizeIterator {
         self.0.iter().map(Packed::span)
     }
 
-    /// The span with the first record at or after `from`.
-    pub(super) fn at(&self, from: SequenceNumber) -> Option<Span> {
-        self.0.get(self.0.partition_point(|packed| packed.span().next <= from)).map(Packed::span)
+    /// Where spans are missing.
+    pub(super) fn gap(&self) -> Option<Gap> {
+        let (before, after) = (self.front()?, self.0.get(1)?.span());
+        (before.next != after.first).then_some(Gap { before, after })
     }
 
-    /// The span with the first record taken at or after `time`.
-    pub(super) fn at_time(&self, time: Timestamp) -> Option<Span> {
-        self.0.get(self.0.partition_point(|packed| packed.span().last_time < time)).map(Packed::span)
+    /// Where the first record at or after `from` is.
+    pub(super) fn at(&self, from: SequenceNumber) -> Option<Found> {
+        let index = self.0.partition_point(|packed| packed.span().next <= from);
+        let span = self.0.get(index)?.span();
+        match self.gap().filter(|_| index == 1) {
+            Some(gap) if from < span.first => Some(Found::Between(gap)),
+            _ => Some(Found::Here(span)),
+        }
+    }
+
+    /// Where the first record taken at or after `time` is. If there is none such between, it is in the span after the gap.
+    pub(super) fn at_time(&self, time: Timestamp) -> Option<Found> {
+        let index = self.0.partition_point(|packed| packed.span().last_time < time);
+        let span = self.0.get(index)?.span();
+        match self.gap().filter(|_| index == 1) {
+            Some(gap) if time <= span.first_time => Some(Found::Between(gap)),
+            _ => Some(Found::Here(span)),
+        }
     }
 
     pub(super) fn push_back(&mut self, span: &Span) {
+        self.fold();
         if self.0.len() == self.0.capacity() {
-            // Owners with few spans have room for these and no more; where there are many, an eighth saves copies.
-            self.0.reserve_exact(1 + self.0.len() / 8);
+            self.0.reserve_exact(1);
         }
         self.0.push_back(Packed::of(span));
     }
@@ -134,9 +175,19 @@ impl Spans {
         }
     }
 
+    /// Takes the oldest span out, if the one behind it is here.
     pub(super) fn pop_front(&mut self) -> Option<Span> {
+        if self.gap().is_some() {
+            return None;
+        }
         let popped = self.0.pop_front()?;
         self.release();
+        Some(popped.span())
+    }
+
+    /// Puts the one behind it in the place of the oldest span, which it returns.
+    pub(super) fn advance(&mut self, successor: &Span) -> Option<Span> {
+        let popped = std::mem::replace(self.0.front_mut()?, Packed::of(successor));
         Some(popped.span())
     }
 
@@ -148,20 +199,26 @@ impl Spans {
         }
     }
 
-    /// Puts one span in the place of some that follow one another, and returns those.
-    pub(super) fn replace(&mut self, range: Range<usize>, span: &Span) -> Vec<Span> {
-        let start = range.start;
-        let replaced = self.0.drain(range).map(|packed| packed.span()).collect();
+    /// Puts a span in the place of those that are in some segments, which are neighbours.
+    pub(super) fn replace(&mut self, is_replaced: impl Fn(SegmentId) -> bool, span: &Span) {
+        let Some(start) = self.0.iter().position(|packed| is_replaced(packed.segment)) else { return };
+        self.0.retain(|packed| !is_replaced(packed.segment));
         self.0.insert(start, Packed::of(span));
         self.release();
-        replaced
+    }
+
+    /// Leaves sealed spans to their segments, but for the oldest and the newest ones.
+    fn fold(&mut self) {
+        while self.0.len() >= SPANS_KEPT && self.0.iter().skip(1).take(2).all(|packed| packed.point_count > 0)
+        {
+            self.0.remove(1);
+        }
     }
 
     /// Gives back memory that is not used.
     fn release(&mut self) {
-        let used = self.0.len() + self.0.len() / 8;
-        if self.0.capacity() > used + used / 8 {
-            self.0.shrink_to(used);
+        if self.0.capacity() > self.0.len() + SPANS_KEPT {
+            self.0.shrink_to(self.0.len());
         }
     }
 }

@@ -3,7 +3,12 @@
 //! Invariant: a segment goes only after the next sequence number of every owner is stable elsewhere; `retire` writes the watermarks first, and the
 //! simulator checks that numbers go on.
 
-use std::{collections::BTreeMap, rc::Rc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+    rc::Rc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_channel::oneshot;
@@ -12,16 +17,18 @@ use tidemill_wire::{OwnerId, SequenceNumber, Timestamp, entry::EntryKind, messag
 
 use super::{
     core::{Core, SegmentOf, State},
+    lookup::{sides, spans_within, told},
     preparer::{is_unused, staggered},
     reply::Reply,
     reserve,
     signal::{give_way, until},
+    spans::Span,
 };
 use crate::{
     env::{Disk, Env, File},
     limits::{UPKEEP_BATCH, WATERMARK_PARTS_MAX, WATERMARK_RESERVE_PARTS, WATERMARK_ROWS_MAX},
     owner_map::OWNER_MAP_PARTS,
-    segment::{Segment, SegmentId, footer::OWNER_ROW_BYTES, watermarks},
+    segment::{Segment, SegmentId, footer::OWNER_ROW_BYTES, load::LoadError, watermarks},
 };
 
 /// Bytes that one owner's number takes: in a watermarks entry, and in the footer.
@@ -56,36 +63,199 @@ async fn rest<E: Env>(core: &Core<E>, pause: Duration) -> bool {
 
 /// Drops spans that are over their owner's age or bytes: of those owners that the schedule names, and no others are looked at.
 async fn expire<E: Env>(core: &Core<E>) {
+    let _index = core.index.lock().await;
+    release_forgotten(core).await;
     let now = core.now();
-    loop {
+    let mut waiting = BTreeSet::new();
+    let mut looked: Option<(Timestamp, OwnerId)> = None;
+    let mut is_more = true;
+    while is_more {
         for _ in 0..UPKEEP_BATCH {
             let mut state = core.state.borrow_mut();
-            let Some((_, owner)) = state.schedule.first().copied().filter(|(due, _)| *due < now) else {
-                return;
-            };
+            let behind = (looked.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+            let next = state.schedule.range(behind).next().copied().filter(|(due, _)| *due < now);
+            is_more = next.is_some();
+            let Some((due, owner)) = next else { break };
+            looked = Some((due, owner));
             state.stats.expiry_looks += 1;
-            expire_until(&mut state, owner, now);
+            if let Some(front) = expire_until(&mut state, owner, now) {
+                waiting.insert((front, owner));
+            }
+        }
+        give_way().await;
+    }
+    while let Some((front, _)) = waiting.first().copied() {
+        let later = waiting.split_off(&(front + 1, OwnerId(0)));
+        let owners: Vec<OwnerId> =
+            std::mem::replace(&mut waiting, later).into_iter().map(|(_, owner)| owner).collect();
+        // Whoever goes on waits in a segment behind.
+        waiting.extend(pass_gaps(core, front, owners, now).await);
+    }
+}
+
+/// Drops what is over of one owner, as far as that can be told without its segments.
+pub(super) fn expire_owner<E: Env>(core: &Core<E>, state: &mut State<E>, id: OwnerId) {
+    expire_until(state, id, core.now());
+}
+
+/// Drops what is over of one owner. What comes next may have to be looked up: then the place of the segment is returned behind which it is.
+fn expire_until<E: Env>(state: &mut State<E>, id: OwnerId, now: Timestamp) -> Option<SegmentId> {
+    let State { owners, schedule, segments, compacted, .. } = state;
+    let segment = |id| segments.get(&id).or_else(|| compacted.get(&id));
+    let owner = owners.get_mut(&id)?;
+    let mut front = None;
+    while owner.next_due() < now {
+        let Some(span) = owner.pop_span() else {
+            front = owner.spans.front().and_then(|span| segment(span.segment));
+            break;
+        };
+        if let Some(segment) = segment(span.segment) {
+            segment.release_span(span.payload_bytes);
+        }
+    }
+    owner.reschedule(id, schedule);
+    front.map(|segment| segment.place().first)
+}
+
+/// Drops the spans that owners have in the segment at a place, and for which the next ones have to be looked up. The owners come in rising order; those who
+/// have more to drop so are returned, with the places where.
+async fn pass_gaps<E: Env>(
+    core: &Core<E>,
+    front: SegmentId,
+    mut owners: Vec<OwnerId>,
+    now: Timestamp,
+) -> Vec<(SegmentId, OwnerId)> {
+    let (mut place, mut again) = (front, Vec::new());
+    while !owners.is_empty() {
+        let segment = {
+            let state = core.state.borrow();
+            let next = state.places.next(place, SegmentId::MAX);
+            next.and_then(|(first, id)| Some((first, Rc::clone(state.segment(id)?))))
+        };
+        let Some((first, segment)) = segment else { break };
+        place = first;
+        let wanted: Vec<(usize, OwnerId, (SegmentId, SegmentId))> = {
+            let state = core.state.borrow();
+            let gap = |id: &OwnerId| sides(&state, &state.owners.get(id)?.spans.gap()?);
+            let with_gaps = owners.iter().filter_map(|id| Some((*id, gap(id)?)));
+            // Those whose gap ends here have nothing in it, which no sound segments say.
+            let open = with_gaps.filter(|(_, (low, high))| *low == front && first < *high);
+            open.enumerate().map(|(index, (id, sides))| (index, id, sides)).collect()
+        };
+        let found = match spans_within(&segment, wanted.iter().copied()).await {
+            Ok(found) => found,
+            Err(error) => {
+                let error = told(error);
+                tracing::error!(lane = core.config.lane.0, %error, "what is over its retention stays: where the next records are cannot be read");
+                break;
+            }
+        };
+        let mut left: Vec<OwnerId> = Vec::new();
+        let mut found = found.into_iter().peekable();
+        for batch in wanted.chunks(UPKEEP_BATCH) {
+            {
+                let mut state = core.state.borrow_mut();
+                for (index, id, _) in batch {
+                    match found.next_if(|(found, _)| found == index) {
+                        None => left.push(*id),
+                        Some((_, span)) => {
+                            let more = pass_gap(&mut state, *id, &span, now);
+                            again.extend(more.map(|place| (place, *id)));
+                        }
+                    }
+                }
+            }
+            give_way().await;
+        }
+        owners = left;
+    }
+    again
+}
+
+/// Drops an owner's oldest span, with the next one at hand, and what is over behind it.
+fn pass_gap<E: Env>(
+    state: &mut State<E>,
+    id: OwnerId,
+    successor: &Span,
+    now: Timestamp,
+) -> Option<SegmentId> {
+    let owner = state.owners.get_mut(&id)?;
+    let gap = owner.spans.gap()?;
+    if gap.before.next != successor.first || owner.next_due() >= now {
+        return None;
+    }
+    let span = owner.pop_span_for(successor)?;
+    state.stats.expiry_lookups += 1;
+    release(state, &span);
+    expire_until(state, id, now)
+}
+
+/// Takes forgotten owners out of the index. Held: `Core::index`.
+pub(super) async fn release_forgotten<E: Env>(core: &Core<E>) {
+    loop {
+        let batch: Vec<(OwnerId, Option<(SegmentId, SegmentId)>)> = {
+            let state = core.state.borrow();
+            let some = state.forgotten.iter().take(UPKEEP_BATCH);
+            let sides_of = |id: &OwnerId| sides(&state, &state.owners.get(id)?.spans.gap()?);
+            let mut batch: Vec<_> = some.map(|id| (*id, sides_of(id))).collect();
+            batch.sort_unstable_by_key(|(id, _)| *id);
+            batch
+        };
+        if batch.is_empty() {
+            return;
+        }
+        let spans = match spans_in_gaps(core, &batch).await {
+            Ok(spans) => spans,
+            Err(error) => {
+                let error = told(error);
+                tracing::error!(lane = core.config.lane.0, %error, "what a dropped owner has cannot be read, and stays");
+                return;
+            }
+        };
+        {
+            let mut state = core.state.borrow_mut();
+            spans.iter().for_each(|span| release(&state, span));
+            for (id, _) in &batch {
+                let Some(owner) = state.owners.remove(id) else { continue };
+                owner.spans.iter().for_each(|span| release(&state, &span));
+            }
+            state.forgotten.retain(|id| batch.binary_search_by_key(id, |(id, _)| *id).is_err());
         }
         give_way().await;
     }
 }
 
-/// Drops what is over of one owner.
-pub(super) fn expire_owner<E: Env>(core: &Core<E>, state: &mut State<E>, id: OwnerId) {
-    expire_until(state, id, core.now());
+/// The spans in the gaps of some owners, who come in rising order.
+async fn spans_in_gaps<E: Env>(
+    core: &Core<E>,
+    owners: &[(OwnerId, Option<(SegmentId, SegmentId)>)],
+) -> Result<Vec<Span>, LoadError> {
+    let wanted = || {
+        let gaps = owners.iter().enumerate();
+        gaps.filter_map(|(index, (owner, sides))| Some((index, *owner, (*sides)?)))
+    };
+    let (Some(low), Some(high)) =
+        (wanted().map(|(_, _, (low, _))| low).min(), wanted().map(|(_, _, (_, high))| high).max())
+    else {
+        return Ok(Vec::new());
+    };
+    let (mut spans, mut place) = (Vec::new(), low);
+    loop {
+        let segment = {
+            let state = core.state.borrow();
+            let next = state.places.next(place, high);
+            next.and_then(|(first, id)| Some((first, Rc::clone(state.segment(id)?))))
+        };
+        let Some((first, segment)) = segment else { return Ok(spans) };
+        place = first;
+        spans.extend(spans_within(&segment, wanted()).await?.into_iter().map(|(_, span)| span));
+    }
 }
 
-fn expire_until<E: Env>(state: &mut State<E>, id: OwnerId, now: Timestamp) {
-    let State { owners, schedule, segments, compacted, .. } = state;
-    let Some(owner) = owners.get_mut(&id) else { return };
-    while owner.next_due() < now
-        && let Some(span) = owner.pop_span()
-    {
-        if let Some(segment) = segments.get(&span.segment).or_else(|| compacted.get(&span.segment)) {
-            segment.release_span(span.payload_bytes);
-        }
+fn release<E: Env>(state: &State<E>, span: &Span) {
+    if let Some(segment) = state.segment(span.segment) {
+        segment.release_span(span.payload_bytes);
     }
-    owner.reschedule(id, schedule);
 }
 
 /// Retires sealed segments that no reader can reach.
@@ -102,6 +272,7 @@ async fn retire<E: Env>(core: &Core<E>) {
     for id in dead.keys() {
         let removed = state.segments.remove(id);
         if let Some(segment) = removed.or_else(|| state.compacted.remove(id)) {
+            state.places.remove(segment.place(), *id);
             state.stats.retired_segments += 1;
             state.retired.push(segment);
         }

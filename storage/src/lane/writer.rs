@@ -162,7 +162,9 @@ fn show<E: Env>(core: &Core<E>, group: &Group<E>) {
         if header.kind == EntryKind::Watermarks {
             for (owner, next) in watermarks::decode(&entry.payload) {
                 // An owner whose entries came before this one has a newer number elsewhere.
-                let told = |owner: &&mut Owner| owner.next <= next && owner.mention != segment.id;
+                let told = |owner: &&mut Owner| {
+                    owner.next <= next && owner.mention != segment.id && !owner.is_forgotten
+                };
                 if let Some(owner) = owners.get_mut(&owner).filter(told) {
                     owner.mention_in(segment, told_by(owner.mention));
                 }
@@ -172,7 +174,7 @@ fn show<E: Env>(core: &Core<E>, group: &Group<E>) {
         segment.payload_bytes.set(segment.payload_bytes.get() + header.payload_bytes() as u64);
         // An owner that was forgotten meanwhile has no reader, and its entry is garbage from the start.
         let Some(owner) = owners.get_mut(&header.owner) else { continue };
-        if owner.next != header.base_sequence {
+        if owner.is_forgotten || owner.next != header.base_sequence {
             continue;
         }
         let payload_bytes = header.payload_bytes() as u64;

@@ -8,7 +8,7 @@ use tidemill_wire::{
 };
 
 use super::{
-    footer::{OWNER_ROW_BYTES, OwnerRow, POINT_BYTES, Point},
+    footer::{OWNER_ROW_BYTES, OwnerRow, POINT_BYTES, Point, RowFormat},
     watermarks,
 };
 use crate::{limits::POINT_BYTES_MAX, owner_map::OwnerMap};
@@ -146,6 +146,11 @@ impl Contents {
 
     pub(crate) fn owner_count(&self) -> u64 {
         self.owners.len() as u64
+    }
+
+    /// Bytes of a footer whose rows have no checksums.
+    pub(crate) fn plain_footer_bytes(&self) -> u64 {
+        self.owner_count() * RowFormat::Plain.row_bytes() + self.point_count * POINT_BYTES
     }
 
     /// Bytes of the footer if so many owners and points were added.

@@ -2,10 +2,15 @@
 
 use tidemill_wire::{OwnerId, SequenceNumber, Timestamp};
 
-use super::bytes::{Fields, Put};
+use super::{
+    SegmentId,
+    bytes::{Fields, Put},
+};
 
-/// Bytes of one owner's row.
-pub(crate) const OWNER_ROW_BYTES: u64 = 56;
+/// Bytes of the fields of one owner's row.
+const ROW_FIELDS_BYTES: usize = 56;
+/// Bytes of one owner's row as it is written now.
+pub(crate) const OWNER_ROW_BYTES: u64 = ROW_FIELDS_BYTES as u64 + 4;
 /// Bytes of one point.
 pub(crate) const POINT_BYTES: u64 = 16;
 
@@ -22,6 +27,52 @@ pub(crate) struct OwnerRow {
     pub(crate) point_count: u32,
 }
 
+/// How the rows of an owner table are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowFormat {
+    /// The fields alone: only the whole table can be checked.
+    Plain,
+    /// Each with a CRC32 over its fields and the id of its segment, so that a row can be trusted by itself.
+    Checked(SegmentId),
+}
+
+impl RowFormat {
+    /// Bytes of one row.
+    pub(crate) fn row_bytes(self) -> u64 {
+        match self {
+            Self::Plain => ROW_FIELDS_BYTES as u64,
+            Self::Checked(_) => OWNER_ROW_BYTES,
+        }
+    }
+
+    pub(crate) fn encode_into(self, row: &OwnerRow, buffer: &mut Vec<u8>) {
+        let start = buffer.len();
+        row.encode_into(buffer);
+        if let Self::Checked(segment) = self {
+            let crc = row_crc(buffer.get(start..).unwrap_or_default(), segment);
+            buffer.put_u32(crc);
+        }
+    }
+
+    /// Reads a row of `row_bytes`; `None` if it is not one.
+    pub(crate) fn decode(self, bytes: &[u8]) -> Option<OwnerRow> {
+        let (fields, crc) = bytes.split_at_checked(ROW_FIELDS_BYTES)?;
+        if let Self::Checked(segment) = self
+            && Fields(crc).u32()? != row_crc(fields, segment)
+        {
+            return None;
+        }
+        OwnerRow::decode(fields).filter(|row| row.first <= row.next && row.first_time <= row.last_time)
+    }
+}
+
+fn row_crc(fields: &[u8], segment: SegmentId) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(fields);
+    crc.update(&segment.to_le_bytes());
+    crc.finalize()
+}
+
 /// A run of neighbouring entries of one owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Point {
@@ -36,7 +87,12 @@ pub(crate) struct Point {
 }
 
 impl OwnerRow {
-    pub(crate) fn encode_into(&self, buffer: &mut Vec<u8>) {
+    /// Whether the owner has entries in the segment.
+    pub(crate) fn has_entries(&self) -> bool {
+        self.point_count > 0
+    }
+
+    fn encode_into(&self, buffer: &mut Vec<u8>) {
         buffer.put_u64(self.owner.0);
         buffer.put_u64(self.first.0);
         buffer.put_u64(self.next.0);
@@ -47,7 +103,7 @@ impl OwnerRow {
         buffer.put_u32(self.point_count);
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+    fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields(bytes);
         Some(Self {
             owner: OwnerId(fields.u64()?),
@@ -95,17 +151,16 @@ impl Point {
 
 /// The owner table of a footer: rows in strictly rising order of owners whose points follow one another without a gap.
 /// `None` if the bytes are anything else.
-pub(crate) fn decode_owner_table(bytes: &[u8], point_count: u32) -> Option<Vec<OwnerRow>> {
-    if !bytes.len().is_multiple_of(OWNER_ROW_BYTES as usize) {
+pub(crate) fn decode_owner_table(bytes: &[u8], format: RowFormat, point_count: u32) -> Option<Vec<OwnerRow>> {
+    let row_bytes = usize::try_from(format.row_bytes()).ok()?;
+    if !bytes.len().is_multiple_of(row_bytes) {
         return None;
     }
-    let mut rows: Vec<OwnerRow> = Vec::with_capacity(bytes.len() / OWNER_ROW_BYTES as usize);
+    let mut rows: Vec<OwnerRow> = Vec::with_capacity(bytes.len() / row_bytes);
     let mut points = 0_u32;
-    for chunk in bytes.chunks_exact(OWNER_ROW_BYTES as usize) {
-        let row = OwnerRow::decode(chunk)?;
-        let ordered = rows.last().is_none_or(|last| last.owner < row.owner);
-        let sound = row.first <= row.next && row.first_time <= row.last_time && row.first_point == points;
-        if !ordered || !sound {
+    for chunk in bytes.chunks_exact(row_bytes) {
+        let row = format.decode(chunk)?;
+        if rows.last().is_some_and(|last| last.owner >= row.owner) || row.first_point != points {
             return None;
         }
         points = points.checked_add(row.point_count)?;

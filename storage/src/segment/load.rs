@@ -103,7 +103,7 @@ pub(crate) async fn read_rows<F: File>(
     if crc32fast::hash(&table) != trailer.owners_crc {
         return Ok(None);
     }
-    Ok(decode_owner_table(&table, trailer.point_count))
+    Ok(decode_owner_table(&table, trailer.rows, trailer.point_count))
 }
 
 /// What a scan of a segment found.

@@ -8,13 +8,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{env::File, limits::SEGMENT_HEADER_BYTES};
+use ::bytes::Bytes;
+
+use crate::{env::File, error::DiskError, limits::SEGMENT_HEADER_BYTES};
 
 pub(crate) mod bytes;
 pub(crate) mod contents;
 pub(crate) mod footer;
 pub(crate) mod header;
 pub(crate) mod load;
+pub(crate) mod rows;
 pub(crate) mod scan;
 pub(crate) mod trailer;
 pub(crate) mod watermarks;
@@ -164,6 +167,15 @@ impl<F: File> Segment<F> {
     /// Where in the log its entries belong.
     pub(crate) fn place(&self) -> Place {
         self.covers.unwrap_or(Place { first: self.id, last: self.id })
+    }
+
+    /// Some bytes of the footer. They are looked at again and again, and are few beside the entries: they are what the page cache is for.
+    pub(crate) async fn footer(&self, window: std::ops::Range<u64>) -> Result<Bytes, DiskError> {
+        if self.file.is_resident(window.clone()) {
+            return Ok(self.file.view(window));
+        }
+        let bytes = usize::try_from(window.end - window.start).unwrap_or(usize::MAX);
+        self.file.read(window.start, bytes).await
     }
 
     /// A span of it is reachable now.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tidemill_wire::{LaneId, OwnerId, SequenceNumber, Timestamp};
 
 use super::{
-    footer::{OWNER_ROW_BYTES, OwnerRow, POINT_BYTES, Point, decode_owner_table},
+    footer::{OWNER_ROW_BYTES, OwnerRow, POINT_BYTES, Point, RowFormat, decode_owner_table},
     header::{SegmentHeader, StructureError},
     *,
 };
@@ -46,6 +46,7 @@ fn header() -> SegmentHeader {
 fn trailer() -> Trailer {
     Trailer {
         id: 0x0102,
+        rows: RowFormat::Checked(0x0102),
         entries_end: 0x5000,
         footer_position: 0x6000,
         owner_count: 2,
@@ -92,20 +93,24 @@ fn golden_header_of_a_compacted_segment() {
 
 #[test]
 fn golden_trailer() {
-    let page = trailer().encode();
-    assert_eq!(page.len(), 4096);
-    let expected = "544944454d454e44".to_owned()
-        + &hex(&crc32fast::hash(&page[12..96]).to_le_bytes())
-        + "01000000"
-        + "0201000000000000"
-        + "0050000000000000"
-        + "0060000000000000"
-        + "0200000003000000"
-        + "ddccbbaa44332211"
-        + "0900000000000000"
-        + "e803000000000000d007000000000000"
-        + &"00".repeat(16);
-    assert_eq!(hex(&page[..96]), expected);
+    let plain = Trailer { rows: RowFormat::Plain, ..trailer() };
+    for (trailer, version) in [(trailer(), "02000000"), (plain, "01000000")] {
+        let page = trailer.encode();
+        assert_eq!(page.len(), 4096);
+        let expected = "544944454d454e44".to_owned()
+            + &hex(&crc32fast::hash(&page[12..96]).to_le_bytes())
+            + version
+            + "0201000000000000"
+            + "0050000000000000"
+            + "0060000000000000"
+            + "0200000003000000"
+            + "ddccbbaa44332211"
+            + "0900000000000000"
+            + "e803000000000000d007000000000000"
+            + &"00".repeat(16);
+        assert_eq!(hex(&page[..96]), expected);
+        assert_eq!(Trailer::decode(&page, 1 << 20), Ok(trailer));
+    }
 }
 
 #[test]
@@ -149,15 +154,39 @@ proptest! {
             });
             points += count;
         }
-        let mut bytes = Vec::new();
-        rows.iter().for_each(|row| row.encode_into(&mut bytes));
-        prop_assert_eq!(bytes.len() as u64, rows.len() as u64 * OWNER_ROW_BYTES);
-        prop_assert_eq!(decode_owner_table(&bytes, points), Some(rows.clone()));
-        prop_assert_eq!(decode_owner_table(&bytes, points + 1), None);
-        if rows.len() > 1 {
-            bytes.rotate_left(OWNER_ROW_BYTES as usize);
-            prop_assert_eq!(decode_owner_table(&bytes, points), None);
+        for (format, row_bytes) in [(RowFormat::Plain, 56), (RowFormat::Checked(7), OWNER_ROW_BYTES)] {
+            let mut bytes = Vec::new();
+            rows.iter().for_each(|row| format.encode_into(row, &mut bytes));
+            prop_assert_eq!(bytes.len() as u64, rows.len() as u64 * row_bytes);
+            prop_assert_eq!(decode_owner_table(&bytes, format, points), Some(rows.clone()));
+            prop_assert_eq!(decode_owner_table(&bytes, format, points + 1), None);
+            if rows.len() > 1 {
+                bytes.rotate_left(row_bytes as usize);
+                prop_assert_eq!(decode_owner_table(&bytes, format, points), None);
+            }
         }
+    }
+
+    #[test]
+    fn a_checked_row_is_of_its_segment_and_unchanged(fields in any::<[u64; 3]>(), segment in any::<u64>(), bit in 0..480_usize) {
+        let [owner, first, count] = fields;
+        let row = OwnerRow {
+            owner: OwnerId(owner),
+            first: SequenceNumber(first),
+            next: SequenceNumber(first.saturating_add(count)),
+            first_time: Timestamp(count / 2),
+            last_time: Timestamp(count),
+            payload_bytes: owner ^ count,
+            first_point: 3,
+            point_count: 4,
+        };
+        let format = RowFormat::Checked(segment);
+        let mut bytes = Vec::new();
+        format.encode_into(&row, &mut bytes);
+        prop_assert_eq!(format.decode(&bytes), Some(row));
+        prop_assert_eq!(RowFormat::Checked(segment ^ 1).decode(&bytes), None);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        prop_assert_eq!(format.decode(&bytes), None);
     }
 
     #[test]

@@ -8,13 +8,16 @@ use tidemill_wire::Timestamp;
 use super::{
     SegmentId,
     bytes::Put,
-    footer::{OWNER_ROW_BYTES, POINT_BYTES},
+    footer::{POINT_BYTES, RowFormat},
     header::{StructureError, open_structure, seal_structure},
 };
 use crate::limits::{SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES};
 
 const MAGIC: [u8; 8] = *b"TIDEMEND";
-const VERSION: u32 = 1;
+/// Before a footer of plain rows: no build writes it any more.
+const VERSION_PLAIN_ROWS: u32 = 1;
+/// Before one of rows with checksums.
+const VERSION: u32 = 2;
 /// Bytes of the trailer that have a meaning; the rest of its page is zero.
 pub(crate) const TRAILER_BYTES: usize = 96;
 
@@ -22,6 +25,7 @@ pub(crate) const TRAILER_BYTES: usize = 96;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Trailer {
     pub(crate) id: SegmentId,
+    pub(crate) rows: RowFormat,
     pub(crate) entries_end: u64,
     pub(crate) footer_position: u64,
     pub(crate) owner_count: u32,
@@ -37,7 +41,10 @@ impl Trailer {
     /// The whole last page.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut fields = Vec::with_capacity(TRAILER_BYTES);
-        fields.put_u32(VERSION);
+        fields.put_u32(match self.rows {
+            RowFormat::Plain => VERSION_PLAIN_ROWS,
+            RowFormat::Checked(_) => VERSION,
+        });
         fields.put_u64(self.id);
         fields.put_u64(self.entries_end);
         fields.put_u64(self.footer_position);
@@ -56,10 +63,17 @@ impl Trailer {
 
     /// Reads the trailer of a file of `file_bytes` bytes.
     pub(crate) fn decode(bytes: &[u8], file_bytes: u64) -> Result<Self, StructureError> {
-        let mut fields = open_structure(MAGIC, VERSION, bytes, TRAILER_BYTES)?;
+        let (is_checked, mut fields) = match open_structure(MAGIC, VERSION, bytes, TRAILER_BYTES) {
+            Err(StructureError::Version(VERSION_PLAIN_ROWS)) => {
+                (false, open_structure(MAGIC, VERSION_PLAIN_ROWS, bytes, TRAILER_BYTES)?)
+            }
+            opened => (true, opened?),
+        };
         let trailer = (|| {
+            let id = fields.u64()?;
             Some(Self {
-                id: fields.u64()?,
+                id,
+                rows: if is_checked { RowFormat::Checked(id) } else { RowFormat::Plain },
                 entries_end: fields.u64()?,
                 footer_position: fields.u64()?,
                 owner_count: fields.u32()?,
@@ -83,7 +97,12 @@ impl Trailer {
     }
 
     pub(crate) fn owners_bytes(&self) -> u64 {
-        u64::from(self.owner_count) * OWNER_ROW_BYTES
+        u64::from(self.owner_count) * self.rows.row_bytes()
+    }
+
+    /// Where a row of the footer is.
+    pub(crate) fn row_position(&self, index: u32) -> u64 {
+        self.footer_position + u64::from(index) * self.rows.row_bytes()
     }
 
     pub(crate) fn footer_bytes(&self) -> u64 {

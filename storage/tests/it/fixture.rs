@@ -1,7 +1,7 @@
 //! A lane's directory as an earlier version left it: it must open, and hold what it held.
 //!
-//! The image in `tests/fixtures` is of a lane that was killed after it had rolled, recycled and compacted. It is never written anew for a change of the code: a change of
-//! the format gets an image of its own beside it, made by the second test with `TIDEMILL_LANE_IMAGE=FILE`.
+//! Each image in `tests/fixtures` is of a lane that was killed after it had rolled, recycled and compacted. None is written anew for a change of the code: a change of
+//! the format gets an image of its own beside them, made by the last test with `TIDEMILL_LANE_IMAGE=FILE`.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -24,7 +24,7 @@ use crate::{
     record::{payload, read_all},
 };
 
-const IMAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/lane-headers-1-2-3.image");
+const IMAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
 const PLAIN: OwnerId = OwnerId(7);
 const KEYED: OwnerId = OwnerId(8);
 /// What it has goes at once.
@@ -100,16 +100,22 @@ async fn make(env: &LocalEnv, directory: &Path) {
     env.stop();
 }
 
-/// Checks that all is there, with headers of these versions, and that the lane goes on.
-async fn check(env: &LocalEnv, directory: &Path, headers: &[u8]) {
+/// Checks that all is there, with headers and trailers of these versions, and that the lane goes on.
+async fn check(env: &LocalEnv, directory: &Path, headers: &[u8], trailer: u8) {
     let files = directory.join("lane");
     let versions = |path: &Path| fs::read(path).expect("read")[12];
+    let trailer_version = |path: &Path| {
+        let file = fs::read(path).expect("read");
+        file[file.len() - 4096 + 12]
+    };
     let report = verify(env, &files).await.expect("read");
     assert!(report.is_sound(), "{report:?}");
     let segments = report.segments.iter().filter(|segment| segment.id.is_some());
     let found: Vec<u8> = segments.map(|segment| versions(&segment.path)).collect();
     assert!(headers.iter().all(|version| found.contains(version)), "{found:?}");
     assert!(report.segments.iter().any(|segment| segment.state == SegmentState::Open));
+    let mut sealed = report.segments.iter().filter(|segment| segment.state == SegmentState::Sealed);
+    assert!(sealed.all(|segment| trailer_version(&segment.path) == trailer));
     let lane = open(env, config(directory)).await;
     let plain = read_all(&lane, PLAIN, 1000).await;
     assert_eq!(plain.len() as u64, PLAIN_ENTRIES + 1);
@@ -142,14 +148,23 @@ async fn check(env: &LocalEnv, directory: &Path, headers: &[u8]) {
     lane.close().await;
 }
 
-#[test]
-fn a_lane_of_an_earlier_version_opens_and_goes_on() {
-    run(|env, directory| async move {
+fn opens_and_goes_on(image: &'static str, headers: &'static [u8], trailer: u8) {
+    run(move |env, directory| async move {
         let files = directory.path().join("lane");
         fs::create_dir(&files).expect("made");
-        unpack(&fs::read(IMAGE).expect("the image"), &files);
-        check(&env, directory.path(), &[1, 2, 3]).await;
+        unpack(&fs::read(Path::new(IMAGES).join(image)).expect("the image"), &files);
+        check(&env, directory.path(), headers, trailer).await;
     });
+}
+
+#[test]
+fn a_lane_with_plain_owner_tables_opens_and_goes_on() {
+    opens_and_goes_on("lane-headers-1-2-3.image", &[1, 2, 3], 1);
+}
+
+#[test]
+fn a_lane_with_checked_owner_rows_opens_and_goes_on() {
+    opens_and_goes_on("lane-trailers-2.image", &[1, 3], 2);
 }
 
 #[test]
@@ -164,6 +179,6 @@ fn a_lane_that_is_made_now_is_like_the_image() {
         fs::create_dir(copy.path().join("lane")).expect("made");
         unpack(&image, &copy.path().join("lane"));
         // Compaction may have taken its own results in once more.
-        check(&env, copy.path(), &[1, 3]).await;
+        check(&env, copy.path(), &[1, 3], 2).await;
     });
 }

@@ -19,5 +19,6 @@ mod seeds;
 mod sift;
 mod simulate;
 mod sink;
+mod spans;
 mod superseded;
 mod workload;

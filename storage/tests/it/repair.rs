@@ -117,7 +117,7 @@ fn structures(segment: &SegmentReport) -> Vec<(&'static str, u64)> {
         let (footer, owners) = (field(32), field(40) & 0xffff_ffff);
         places.extend([("trailer", end as u64 + 24), ("owner table", footer + 9)]);
         if field(44) & 0xffff_ffff > 0 {
-            places.push(("points", footer + owners * 56 + 5));
+            places.push(("points", footer + owners * 60 + 5));
         }
     }
     places

@@ -271,6 +271,8 @@ pub(crate) struct Reached {
     pub(crate) scanned_entries: u64,
     pub(crate) sealed: u64,
     pub(crate) retired: u64,
+    lookups: u64,
+    expiry_lookups: u64,
     pub(crate) recycled: u64,
     pub(crate) refused: u64,
     pub(crate) poisoned: u64,
@@ -297,6 +299,8 @@ impl Reached {
         let stats = lane.stats();
         self.sealed += stats.segments_sealed;
         self.retired += stats.retired_segments;
+        self.lookups += stats.index_lookups;
+        self.expiry_lookups += stats.expiry_lookups;
         self.recycled += stats.recycled_segments;
         self.compactions += stats.compactions;
         self.given_up += stats.setbacks.total() - stats.setbacks.too_large;
@@ -304,8 +308,9 @@ impl Reached {
         self.poisoned += u64::from(matches!(lane.health(), LaneHealth::Poisoned { .. }));
     }
 
-    pub(crate) fn counts(&self) -> [(&'static str, u64); 13] {
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 15] {
         let Self { torn_tails, dropped_entries, scanned_entries, sealed, retired, recycled, .. } = *self;
+        let Self { lookups, expiry_lookups, .. } = *self;
         let Self { refused, poisoned, compactions, given_up, unfinished, superseded, compacted, .. } = *self;
         [
             ("torn tail cut", torn_tails),
@@ -313,6 +318,8 @@ impl Reached {
             ("entry scanned", scanned_entries),
             ("segment sealed", sealed),
             ("segment retired", retired),
+            ("place of a record looked up", lookups),
+            ("expiry where the index has no span", expiry_lookups),
             ("segment used again", recycled),
             ("life ended with a full disk", refused),
             ("life ended poisoned", poisoned),

@@ -43,6 +43,8 @@ fn lane() -> LaneSnapshot {
         fetched_bytes: 64,
         fetches: 1,
         expiry_looks: 6,
+        index_lookups: 7,
+        expiry_lookups: 8,
         retired_segments: 0,
         created_segments: 3,
         recycled_segments: 0,

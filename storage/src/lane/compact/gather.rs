@@ -1,7 +1,7 @@
 //! Gathering: what is live in some segments, by owner.
 //!
-//! Promises an exact number of bytes, so that the result is made as large as it must be and no larger. Memory is bounded by the owners'
-//! spans: points are looked at in passing.
+//! Promises an exact number of bytes, so that the result is made as large as it must be and no larger. The owner tables of the segments tell what
+//! is in them, and the index what of that is live. Memory is bounded by the rows: points are looked at in passing.
 
 use std::rc::Rc;
 
@@ -10,6 +10,7 @@ use tidemill_wire::{OwnerId, Timestamp};
 use super::{
     super::{
         core::{Core, SegmentOf, State},
+        lookup::told,
         reader::points_between,
         signal::give_way,
         spans::Span,
@@ -23,7 +24,7 @@ use crate::{
     env::{Env, File},
     error::Damage,
     limits::UPKEEP_BATCH,
-    segment::{Segment, load::read_rows},
+    segment::{Segment, footer::OwnerRow, rows::Rows},
 };
 
 /// Points looked at in one step.
@@ -69,18 +70,7 @@ pub(super) async fn gather<E: Env>(
     keys: &Keys,
     victims: &[SegmentOf<E>],
 ) -> Result<Plan, Setback> {
-    let mut owners: Vec<OwnerId> = Vec::new();
-    for victim in victims {
-        let Some(trailer) = victim.trailer.get() else { continue };
-        let rows = read_rows(&victim.file, &trailer).await?.ok_or_else(|| {
-            let (expected, found) = ("the owner table of the footer".to_owned(), "other bytes".to_owned());
-            damaged(victim, trailer.footer_position, expected, found)
-        })?;
-        owners.extend(rows.iter().filter(|row| row.point_count > 0).map(|row| row.owner));
-        give_way().await;
-    }
-    owners.sort_unstable();
-    owners.dedup();
+    let mut tables = Tables::open(victims).await?;
     let mut plan = Plan {
         parts: Vec::new(),
         live_bytes: vec![0; victims.len()],
@@ -88,33 +78,76 @@ pub(super) async fn gather<E: Env>(
         first_time: Timestamp(u64::MAX),
     };
     let bytes_max: u64 = victims.iter().map(|victim| victim.entry_bytes()).sum();
-    for batch in owners.chunks(UPKEEP_BATCH) {
-        for owner in batch {
-            let found = part_of(core, &mut core.state.borrow_mut(), *owner, victims);
-            let Some((mut part, surplus)) = found else { continue };
-            let before: u64 = plan.live_bytes.iter().sum();
-            measure(&mut part, surplus, victims, &mut plan.live_bytes).await?;
-            let bytes = plan.live_bytes.iter().sum::<u64>() - before;
-            part.key_cut = keys.cut(&core.state.borrow(), *owner, core.now());
-            let times = part.spans.iter().map(|(_, span)| span.first_time);
-            plan.first_time = times.fold(plan.first_time, Timestamp::min);
-            plan.parts.push(part);
-            if plan.live_bytes.iter().sum::<u64>() > bytes_max {
-                let Some((index, _)) = plan.parts.last().and_then(|part| part.spans.last()) else { continue };
-                let expected = format!("points of {bytes_max} bytes of entries at most");
-                let victim = &victims[*index];
-                return Err(damaged(victim, victim.written.get(), expected, "points of more".to_owned()));
-            }
-            if let Some(part) = plan.parts.last().filter(|part| part.key_cut.is_some()) {
-                let left = measure_left(keys, part, victims).await?;
-                plan.left_bytes = plan.left_bytes.saturating_add(left);
-            } else {
-                plan.left_bytes = plan.left_bytes.saturating_add(bytes);
-            }
+    let mut looked = 0;
+    while let Some((owner, spans)) = tables.next().await? {
+        looked += 1;
+        if looked % UPKEEP_BATCH == 0 {
+            give_way().await;
         }
-        give_way().await;
+        let found = part_of(core, &mut core.state.borrow_mut(), owner, spans, victims);
+        let Some((mut part, surplus)) = found else { continue };
+        let before: u64 = plan.live_bytes.iter().sum();
+        measure(&mut part, surplus, victims, &mut plan.live_bytes).await?;
+        let bytes = plan.live_bytes.iter().sum::<u64>() - before;
+        part.key_cut = keys.cut(&core.state.borrow(), owner, core.now());
+        let times = part.spans.iter().map(|(_, span)| span.first_time);
+        plan.first_time = times.fold(plan.first_time, Timestamp::min);
+        plan.parts.push(part);
+        if plan.live_bytes.iter().sum::<u64>() > bytes_max {
+            let Some((index, _)) = plan.parts.last().and_then(|part| part.spans.last()) else { continue };
+            let expected = format!("points of {bytes_max} bytes of entries at most");
+            let victim = &victims[*index];
+            return Err(damaged(victim, victim.written.get(), expected, "points of more".to_owned()));
+        }
+        if let Some(part) = plan.parts.last().filter(|part| part.key_cut.is_some()) {
+            let left = measure_left(keys, part, victims).await?;
+            plan.left_bytes = plan.left_bytes.saturating_add(left);
+        } else {
+            plan.left_bytes = plan.left_bytes.saturating_add(bytes);
+        }
     }
     Ok(plan)
+}
+
+/// The owner tables of the victims, read beside each other.
+struct Tables<'a, F: File> {
+    /// By victim, each with its next row.
+    tables: Vec<(Rows<'a, F>, Option<OwnerRow>)>,
+}
+
+impl<'a, F: File> Tables<'a, F> {
+    async fn open(victims: &'a [Rc<Segment<F>>]) -> Result<Self, Setback> {
+        let mut tables = Vec::with_capacity(victims.len());
+        for victim in victims {
+            let failed = |error| Setback::of_read(victim.id, told(error));
+            let Some(mut rows) = Rows::open(victim).await.map_err(failed)? else {
+                unreachable!("only sealed segments are compacted");
+            };
+            let first = rows.next().await.map_err(failed)?;
+            tables.push((rows, first));
+        }
+        Ok(Self { tables })
+    }
+
+    /// The next owner of all that have entries, with its spans and the indexes of their segments.
+    async fn next(&mut self) -> Result<Option<(OwnerId, Vec<(usize, Span)>)>, Setback> {
+        loop {
+            let heads = self.tables.iter().filter_map(|(_, row)| row.as_ref());
+            let Some(owner) = heads.map(|row| row.owner).min() else { return Ok(None) };
+            let mut spans = Vec::new();
+            for (index, (rows, head)) in self.tables.iter_mut().enumerate() {
+                let Some(row) = head.filter(|row| row.owner == owner) else { continue };
+                let segment = rows.segment().id;
+                if row.has_entries() {
+                    spans.push((index, Span::of_row(segment, &row)));
+                }
+                *head = rows.next().await.map_err(|error| Setback::of_read(segment, told(error)))?;
+            }
+            if !spans.is_empty() {
+                return Ok(Some((owner, spans)));
+            }
+        }
+    }
 }
 
 fn damaged<F: File>(segment: &Segment<F>, offset: u64, expected: String, found: String) -> Setback {
@@ -126,15 +159,16 @@ fn part_of<E: Env>(
     core: &Core<E>,
     state: &mut State<E>,
     id: OwnerId,
+    mut spans: Vec<(usize, Span)>,
     victims: &[SegmentOf<E>],
 ) -> Option<(Part, Option<Surplus>)> {
     expire_owner(core, state, id);
-    let owner = state.owners.get(&id)?;
-    let index_of = |span: &Span| victims.iter().position(|victim| victim.id == span.segment);
-    let spans: Vec<(usize, Span)> =
-        owner.spans.iter().filter_map(|span| Some((index_of(&span)?, span))).collect();
-    let first = spans.first()?.1;
-    let oldest = owner.spans.front().is_some_and(|front| front.segment == first.segment);
+    let owner = state.owners.get(&id).filter(|owner| !owner.is_forgotten)?;
+    let front = owner.spans.front()?;
+    // What an owner has behind its oldest span is live.
+    let oldest_place = state.segment(front.segment)?.place().first;
+    spans.retain(|(index, _)| victims[*index].place().first >= oldest_place);
+    let oldest = front.segment == spans.first()?.1.segment;
     let surplus = owner.retention.filter(|_| oldest).map(|retention| Surplus {
         cutoff: retention.cutoff(core.now()),
         bytes: owner.over_bytes(&retention),

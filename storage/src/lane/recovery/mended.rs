@@ -9,10 +9,12 @@ use crate::{config::LaneConfig, error::Damage, limits::SEGMENT_TRAILER_BYTES};
 pub(super) fn tell<F: File>(config: &LaneConfig, pieces: &[Piece<F>]) {
     let last_sealed = pieces.iter().rposition(|piece| piece.scanned.is_none());
     for (index, piece) in pieces.iter().enumerate() {
-        let Some(scanned) = &piece.scanned else { continue };
+        if piece.scanned.is_none() {
+            continue;
+        }
         let trailer_offset = piece.segment.bytes() - SEGMENT_TRAILER_BYTES;
-        let (offset, expected) = if piece.rebuilt {
-            (trailer_offset - scanned.contents.footer_bytes(0, 0), "the owner table of the footer")
+        let (offset, expected) = if let Some(offset) = piece.rebuilt {
+            (offset, "the owner table of the footer")
         } else if last_sealed.is_some_and(|sealed| index < sealed) {
             (trailer_offset, "the trailer of a full segment")
         } else {

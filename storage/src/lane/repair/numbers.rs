@@ -183,7 +183,11 @@ fn fill(
             Some(row) if row.point_count > 0 => Some(row.first),
             Some(_) => None,
             None if told || lost_bytes == 0 || !before.is_live => first,
-            None => Some(before.next),
+            None => match entries.first() {
+                // More than that was lost before: retention took it, and everything before it was over its time.
+                Some(found) if !composed.case.may_miss(before.next, found) => first,
+                _ => Some(before.next),
+            },
         };
         let mut is_exact = true;
         let end = match (row, later.get(&owner)) {
@@ -224,6 +228,13 @@ impl Case {
             owners.entry(found.header.owner).or_default().push(*found);
         }
         owners
+    }
+
+    /// Whether the bytes that are lost before an entry can have held the numbers from `next` up to it.
+    fn may_miss(&self, next: SequenceNumber, entry: &Found) -> bool {
+        let before = self.salvaged.lost.iter().filter(|lost| lost.start < entry.position);
+        let bytes: u64 = before.map(|lost| lost.end - lost.start).sum();
+        entry.header.base_sequence.0.saturating_sub(next.0) <= bytes / RECORD_BYTES_MIN
     }
 
     /// The rows of its watermark entries, and the numbers that only its owner table tells.

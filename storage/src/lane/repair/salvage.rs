@@ -55,7 +55,7 @@ pub(super) async fn salvage<F: File>(
         let table = trailer.footer_position..trailer.point_position(0);
         let table = bytes.get(usize::try_from(table.start).ok()?..usize::try_from(table.end).ok()?)?;
         let whole = crc32fast::hash(table) == trailer.owners_crc;
-        whole.then(|| decode_owner_table(table, trailer.point_count)).flatten()
+        whole.then(|| decode_owner_table(table, trailer.rows, trailer.point_count)).flatten()
     });
     let end = trailer.map_or(trailer_at as u64, |trailer| trailer.entries_end);
     let entries = entries(bytes.get(..usize::try_from(end).unwrap_or(0)).unwrap_or_default(), id);

@@ -1,4 +1,4 @@
-//! Spans come back as they were put in, and take no more memory than they need.
+//! Spans come back as they were put in, those between the oldest and the newest are left to their segments, and no memory is taken for them.
 
 use super::*;
 
@@ -21,56 +21,86 @@ fn spans(count: u64) -> Spans {
     spans
 }
 
+fn kept(spans: &Spans) -> Vec<SegmentId> {
+    spans.iter().map(|span| span.segment).collect()
+}
+
 #[test]
 fn spans_come_back_as_they_were_put_in() {
-    let mut spans = spans(20);
+    let mut spans = spans(3);
+    assert_eq!(spans.iter().collect::<Vec<_>>(), [span(0), span(1), span(2)]);
+    assert_eq!(spans.gap(), None);
     let widest = Span {
-        next: SequenceNumber(200 + u64::from(u32::MAX)),
-        last_time: Timestamp(7_000 + u64::from(u32::MAX)),
-        ..span(20)
+        next: SequenceNumber(30 + u64::from(u32::MAX)),
+        last_time: Timestamp(5_300 + u64::from(u32::MAX)),
+        ..span(3)
     };
     spans.push_back(&widest);
-    assert_eq!((spans.front(), spans.back(), spans.len()), (Some(span(0)), Some(widest), 21));
-    assert!(spans.iter().take(20).eq((0..20).map(span)));
-    spans.set_back(&span(20));
-    assert_eq!(spans.back(), Some(span(20)));
+    assert_eq!((spans.front(), spans.back()), (Some(span(0)), Some(widest)));
+    spans.set_back(&span(3));
+    assert_eq!(spans.back(), Some(span(3)));
+}
+
+#[test]
+fn only_the_oldest_and_the_newest_are_kept() {
+    let mut many = spans(1_000);
+    assert_eq!(kept(&many), [100, 1_097, 1_098, 1_099]);
+    assert_eq!(many.gap(), Some(Gap { before: span(0), after: span(997) }));
+    assert!(many.0.capacity() <= 2 * SPANS_KEPT, "{}", many.0.capacity());
+    // What comes behind the oldest has to be known before it goes.
+    assert_eq!(many.pop_front(), None);
+    assert_eq!(many.advance(&span(1)), Some(span(0)));
+    assert_eq!(kept(&many), [101, 1_097, 1_098, 1_099]);
+    assert_eq!(many.advance(&span(996)), Some(span(1)));
+    assert_eq!((many.gap(), many.pop_front()), (None, Some(span(996))));
+    assert_eq!(kept(&many), [1_097, 1_098, 1_099]);
+}
+
+#[test]
+fn spans_without_a_footer_are_kept() {
+    let mut spans = spans(2);
+    let open = |number| Span { first_point: 0, point_count: 0, ..span(number) };
+    (2..8).for_each(|number| spans.push_back(&open(number)));
+    assert_eq!(kept(&spans), (100..108).collect::<Vec<_>>());
+    (102..107).for_each(|segment| spans.set_points(segment, 8, 9));
+    spans.push_back(&open(8));
+    assert_eq!(kept(&spans), [100, 106, 107, 108]);
+    assert_eq!(spans.gap().map(|gap| (gap.after.first_point, gap.after.point_count)), Some((8, 9)));
 }
 
 #[test]
 fn a_number_or_a_time_leads_to_its_span() {
-    let spans = spans(5);
-    let segment = |span: Option<Span>| span.map(|span| span.segment);
-    assert_eq!(segment(spans.at(SequenceNumber(0))), Some(100));
-    assert_eq!(segment(spans.at(SequenceNumber(19))), Some(101));
-    assert_eq!(segment(spans.at(SequenceNumber(20))), Some(102));
-    assert_eq!(segment(spans.at(SequenceNumber(50))), None);
-    assert_eq!(segment(spans.at_time(Timestamp(0))), Some(100));
-    assert_eq!(segment(spans.at_time(Timestamp(5_051))), Some(101));
-    assert_eq!(segment(spans.at_time(Timestamp(5_451))), None);
+    let few = spans(4);
+    assert_eq!(few.at(SequenceNumber(0)), Some(Found::Here(span(0))));
+    assert_eq!(few.at(SequenceNumber(19)), Some(Found::Here(span(1))));
+    assert_eq!(few.at(SequenceNumber(40)), None);
+    assert_eq!(few.at_time(Timestamp(0)), Some(Found::Here(span(0))));
+    assert_eq!(few.at_time(Timestamp(5_051)), Some(Found::Here(span(1))));
+    assert_eq!(few.at_time(Timestamp(5_351)), None);
+    let many = spans(20);
+    let between = Some(Found::Between(Gap { before: span(0), after: span(17) }));
+    assert_eq!(many.at(SequenceNumber(9)), Some(Found::Here(span(0))));
+    assert_eq!((many.at(SequenceNumber(10)), many.at(SequenceNumber(169))), (between, between));
+    assert_eq!(many.at(SequenceNumber(170)), Some(Found::Here(span(17))));
+    assert_eq!(many.at_time(Timestamp(5_050)), Some(Found::Here(span(0))));
+    assert_eq!((many.at_time(Timestamp(5_051)), many.at_time(Timestamp(6_700))), (between, between));
+    assert_eq!(many.at_time(Timestamp(6_701)), Some(Found::Here(span(17))));
 }
 
 #[test]
 fn one_span_takes_the_place_of_several() {
-    let mut spans = spans(6);
-    spans.set_points(104, 8, 9);
-    let joined = Span { segment: 7, next: SequenceNumber(40), ..span(1) };
-    assert_eq!(spans.replace(1..4, &joined), vec![span(1), span(2), span(3)]);
-    let points = Span { first_point: 8, point_count: 9, ..span(4) };
-    assert_eq!(spans.iter().collect::<Vec<_>>(), vec![span(0), joined, points, span(5)]);
-}
-
-#[test]
-fn memory_that_is_not_used_is_given_back() {
-    let mut few = spans(6);
-    assert_eq!(few.0.capacity(), 6);
-    while few.pop_front().is_some() {
-        assert!(few.0.capacity() <= few.len() + 1);
-    }
-    let mut many = spans(1_000);
-    assert!(many.0.capacity() <= 1_000 + 1_000 / 8 + 1);
-    assert!((0..900).all(|_| many.pop_front().is_some()));
-    assert!(many.0.capacity() <= 130, "{} for 100", many.0.capacity());
-    let joined = Span { next: SequenceNumber(10_000), ..span(900) };
-    many.replace(0..100, &joined);
-    assert_eq!((many.0.capacity(), many.len()), (1, 1));
+    let joined = |from: u64, to: u64| Span { segment: 7, next: SequenceNumber(to * 10), ..span(from) };
+    let within = |segments: std::ops::Range<u64>| move |id| segments.contains(&id);
+    let mut few = spans(4);
+    few.replace(within(101..103), &joined(1, 3));
+    assert_eq!(few.iter().collect::<Vec<_>>(), [span(0), joined(1, 3), span(3)]);
+    let mut many = spans(20);
+    // All of them between.
+    many.replace(within(105..110), &joined(5, 10));
+    assert_eq!(kept(&many), [100, 117, 118, 119]);
+    // With the one behind the gap, and then with the oldest.
+    many.replace(within(110..118), &joined(10, 18));
+    assert_eq!(many.gap(), Some(Gap { before: span(0), after: joined(10, 18) }));
+    many.replace(|id| id == 7 || id == 100, &Span { segment: 8, ..joined(0, 18) });
+    assert_eq!((kept(&many), many.gap()), (vec![8, 118, 119], None));
 }

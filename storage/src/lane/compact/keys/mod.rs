@@ -235,15 +235,25 @@ async fn due<E: Env>(core: &Core<E>) -> VecDeque<OwnerId> {
 /// Payload bytes of an owner in sealed segments, and those of them that were not looked at.
 fn sealed_bytes<E: Env>(state: &State<E>, owner: OwnerId, keyed: &Keyed) -> (u64, u64) {
     let Some(owner) = state.owners.get(&owner) else { return (0, 0) };
-    let (mut total, mut dirty) = (0_u64, 0_u64);
+    let (mut total, mut here, mut dirty) = (owner.payload_bytes, 0_u64, 0_u64);
+    let mut is_end = false;
     for span in owner.spans.iter() {
-        if !state.segment(span.segment).is_some_and(is_readable) {
-            break;
+        is_end |= !state.segment(span.segment).is_some_and(is_readable);
+        if is_end {
+            total = total.saturating_sub(span.payload_bytes);
+            continue;
         }
-        total = total.saturating_add(span.payload_bytes);
+        here = here.saturating_add(span.payload_bytes);
         if span.next > keyed.scanned {
             dirty = dirty.saturating_add(span.payload_bytes);
         }
+    }
+    if let Some(gap) = owner.spans.gap() {
+        // As if its records were all of one size.
+        let (first, next) = (gap.before.next, gap.after.first);
+        let (records, left) = (next.since(first), next.since(keyed.scanned.clamp(first, next)));
+        let share = u128::from(total.saturating_sub(here)) * u128::from(left) / u128::from(records.max(1));
+        dirty = dirty.saturating_add(u64::try_from(share).unwrap_or(u64::MAX));
     }
     (total, dirty)
 }

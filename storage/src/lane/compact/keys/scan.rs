@@ -16,6 +16,7 @@ use super::{
         super::{
             core::{Core, SegmentOf, State},
             keyed::later,
+            lookup::find,
             reader::{Stretch, Target, each_point, entry_at, points_from, points_of_step, stretches},
             signal::give_way,
             spans::Span,
@@ -28,6 +29,7 @@ use super::{
 };
 use crate::{
     env::Env,
+    error::FetchError,
     limits::{CHUNK_BYTES, KEYS_AT_ONCE},
     segment::{Segment, SegmentId, footer::Point},
 };
@@ -119,15 +121,16 @@ impl Scan {
             }
             (self.is_below, self.cursor) = (true, self.oldest);
         }
-        let found = span_of(&core.state.borrow(), self.owner, self.cursor);
-        let Some((span, segment)) = found else { return Ok(Some(self.failed())) };
+        let Some((span, segment)) = span_of(core, self.owner, self.cursor).await? else {
+            return Ok(Some(self.failed()));
+        };
         if span.first > self.cursor {
             // Retention took what was to be looked at, and a crash could bring it back.
             self.knows_all = false;
             self.cursor = span.first;
         }
         let bytes = self.read(core, &segment, &span, table).await?;
-        self.count(&core.state.borrow(), replaced);
+        self.count(core, replaced).await?;
         let rest = time_of(bytes, core.config.compaction_bytes_per_second);
         if core.sleep(rest).await && may_go_on(core).await { Ok(None) } else { Err(Setback::Stopped) }
     }
@@ -242,14 +245,21 @@ impl Scan {
     }
 
     /// Enters the losses where they are now.
-    fn count<E: Env>(&mut self, state: &State<E>, replaced: &mut BTreeMap<(SegmentId, OwnerId), u64>) {
-        for (sequence, bytes) in self.losses.drain(..) {
-            if let Some((span, _)) = span_of(state, self.owner, sequence)
+    async fn count<E: Env>(
+        &mut self,
+        core: &Core<E>,
+        replaced: &mut BTreeMap<(SegmentId, OwnerId), u64>,
+    ) -> Result<(), Setback> {
+        // Neighbours are in one span, which is looked up once.
+        self.losses.sort_unstable();
+        for (sequence, bytes) in std::mem::take(&mut self.losses) {
+            if let Some((span, _)) = span_of(core, self.owner, sequence).await?
                 && span.first <= sequence
             {
                 *replaced.entry((span.segment, self.owner)).or_default() += u64::from(bytes);
             }
         }
+        Ok(())
     }
 
     fn finished<E: Env>(&self, state: &State<E>) -> Seen {
@@ -279,12 +289,14 @@ impl Scan {
 }
 
 /// The sealed span with the first record at or after a number.
-fn span_of<E: Env>(
-    state: &State<E>,
+async fn span_of<E: Env>(
+    core: &Core<E>,
     owner: OwnerId,
     sequence: SequenceNumber,
-) -> Option<(Span, SegmentOf<E>)> {
-    let span = state.owners.get(&owner)?.span_at(sequence)?;
-    let segment = state.segment(span.segment).filter(|segment| is_readable(segment))?;
-    Some((span, SegmentOf::<E>::clone(segment)))
+) -> Result<Option<(Span, SegmentOf<E>)>, Setback> {
+    match find(core, owner, Target::Sequence(sequence)).await {
+        Ok(found) => Ok(found.filter(|(_, segment)| is_readable(segment))),
+        Err(FetchError::UnknownOwner(_)) => Ok(None),
+        Err(error) => Err(Setback::of_lookup(error)),
+    }
 }
