@@ -42,6 +42,8 @@ pub struct LaneConfig {
     pub key_table_bytes_max: u64,
     /// The room on the disk, shared with the lanes that have their files on the same one.
     pub room: Room,
+    /// Rows of owner tables that a start reads at most for which there is no checkpoint of the index, or twice as many as there are owners, if that is more.
+    pub checkpoint_rows_min: u64,
     /// From this age on a segment is rewritten only for having many owners' entries interleaved; `Duration::MAX` for never.
     pub grouping_age: Duration,
 }
@@ -62,6 +64,7 @@ impl LaneConfig {
             upkeep_interval: Duration::from_secs(10),
             space_retry_interval: Duration::from_secs(1),
             recycled_segments_max: 4,
+            checkpoint_rows_min: 1 << 16,
             key_compaction_lag: Duration::from_secs(24 * 3600),
             key_table_bytes_max: 32 << 20,
             compaction_bytes_per_second: 64 << 20,
@@ -85,6 +88,7 @@ impl LaneConfig {
             upkeep_interval: Duration::from_millis(200),
             space_retry_interval: Duration::from_millis(100),
             recycled_segments_max: 2,
+            checkpoint_rows_min: 8,
             compaction_bytes_per_second: 8 << 20,
             key_compaction_lag: Duration::from_secs(1),
             key_table_bytes_max: 8 << 10,

@@ -16,9 +16,12 @@ mod segment;
 pub use listing::{EntryLine, entries};
 
 use crate::{
-    env::{Disk, Env},
+    env::{Access, Disk, Env, File},
     error::DiskError,
-    segment::{COMPACTING_SUFFIX, PREPARING_SUFFIX, RESERVE_SUFFIX, segment_id_of, segment_path},
+    lane::is_whole_checkpoint,
+    segment::{
+        CHECKPOINT_NAME, COMPACTING_SUFFIX, PREPARING_SUFFIX, RESERVE_SUFFIX, segment_id_of, segment_path,
+    },
 };
 use segment::Examined;
 
@@ -37,6 +40,8 @@ pub enum SegmentState {
     Preparing,
     /// Room kept for compaction on a full disk: nothing in it counts.
     Reserve,
+    /// No segment: what the index has of the sealed ones, for a quick start.
+    Checkpoint,
     /// Not to be read as a segment.
     Unreadable,
 }
@@ -153,6 +158,12 @@ async fn report<E: Env>(env: &E, directory: &Path, whole: bool) -> Result<LaneRe
         let (state, found) = if let Some(id) = segment_id_of(&name) {
             examined.push(segment::examine(env, segment_path(directory, id), id, whole).await);
             continue;
+        } else if name == CHECKPOINT_NAME {
+            let file = env.disk().open(path.clone(), Access::Read).await?;
+            let bytes = usize::try_from(file.bytes()).unwrap_or(0);
+            let is_whole = file.read(0, bytes).await.is_ok_and(|bytes| is_whole_checkpoint(&bytes));
+            let found = "other bytes: the next start reads all owner tables instead";
+            (SegmentState::Checkpoint, if is_whole { "" } else { found })
         } else if name.ends_with(PREPARING_SUFFIX) {
             (SegmentState::Preparing, "a file that was being prepared")
         } else if name.ends_with(COMPACTING_SUFFIX) {
@@ -164,7 +175,11 @@ async fn report<E: Env>(env: &E, directory: &Path, whole: bool) -> Result<LaneRe
         };
         let mut report = empty_report(path, None, state);
         if !found.is_empty() {
-            report.findings.push(note(0, "a finished segment", found));
+            let expected = match state {
+                SegmentState::Checkpoint => "a checkpoint of the index",
+                _ => "a finished segment",
+            };
+            report.findings.push(note(0, expected, found));
         }
         others.push(report);
     }

@@ -52,6 +52,8 @@ pub const COLD_TURN_WINDOWS: usize = 16;
 pub const COLD_TURNS: usize = 2;
 /// Owners or spans that are looked at before others get their turn: some hundred nanoseconds each.
 pub const UPKEEP_BATCH: usize = 256;
+/// A checkpoint of the index is written only when so many times its bytes were written to the lane since the one before.
+pub const CHECKPOINT_PARTS: u64 = 8;
 /// Segments that one compaction takes at most.
 pub const VICTIMS_MAX: usize = 16;
 /// Compaction looks for dead bytes when one part in this many of the sealed files could be freed.

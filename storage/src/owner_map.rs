@@ -68,6 +68,11 @@ impl<V> OwnerMap<V> {
         self.parts.iter().flatten().map(|(owner, value)| (*owner, value))
     }
 
+    /// The same, to be changed.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (OwnerId, &mut V)> {
+        self.parts.iter_mut().flatten().map(|(owner, value)| (*owner, value))
+    }
+
     /// Takes a part out, for as long as there are any: so a map is dropped bit by bit.
     pub(crate) fn take_part(&mut self) -> Option<Part<V>> {
         let part = self.parts.pop()?;

@@ -130,6 +130,10 @@ pub struct LaneStats {
     pub setbacks: Setbacks,
     /// An operator has paused compaction.
     pub compaction_paused: bool,
+    /// Times that the index was written down for the next start.
+    pub checkpoints: u64,
+    /// Bytes of that.
+    pub checkpoint_bytes: u64,
     /// Times that key compaction looked through what was due.
     pub key_rounds: u64,
     /// Records that key compaction took out: those that a later one of their key replaced, and tombstones over their time.
@@ -199,6 +203,8 @@ impl LaneStats {
                 stopped: 0,
             },
             compaction_paused: false,
+            checkpoints: 0,
+            checkpoint_bytes: 0,
             key_rounds: 0,
             dropped_records: 0,
             flush_time_us: Histogram::new(&TIME_US_BOUNDS),

@@ -57,6 +57,8 @@ pub(super) const COUNTERS: &[Family] = &[
         "Bytes that compaction wrote; (appended + rewritten) / appended is the write amplification.",
         |lane| lane.rewritten_bytes,
     ),
+    ("checkpoints", "Times that the index was written down for the next start.", |lane| lane.checkpoints),
+    ("checkpoint_bytes", "Bytes written for that.", |lane| lane.checkpoint_bytes),
     ("key_rounds", "Times that key compaction looked through what was due.", |lane| lane.key_rounds),
     (
         "dropped_records",

@@ -101,6 +101,8 @@ pub struct RecoveryReport {
     pub footers_rebuilt: u64,
     /// Entries found by scanning.
     pub entries_scanned: u64,
+    /// Owners that the checkpoint of the index told, so that the owner tables of older segments were not read.
+    pub owners_listed: u64,
     /// Owners found.
     pub owners: u64,
     /// Bytes of live entries.

@@ -19,6 +19,7 @@ use tidemill_wire::{OwnerId, Timestamp, entry::EntryKind, message::Ack};
 
 use super::{
     answer::Stop,
+    checkpoint::Taken,
     clock::Clock,
     keyed::Keyed,
     lookup::Recent,
@@ -64,6 +65,11 @@ pub(super) struct State<E: Env> {
     /// Those of both that are sealed and hold their stretch of the log.
     pub(super) places: Places,
     pub(super) recent: Recent,
+    pub(super) checkpoint: Option<Taken>,
+    /// Bytes of the last checkpoint, and what had been written to the lane by then.
+    pub(super) last_checkpoint: Option<(u64, u64)>,
+    /// There may be owners of whom no segment is known that tells their numbers.
+    pub(super) has_unmentioned: bool,
     /// Owners whose spans are to be found and let go.
     pub(super) forgotten: Vec<OwnerId>,
     pub(super) spare: Option<SegmentOf<E>>,

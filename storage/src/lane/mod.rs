@@ -24,6 +24,7 @@ use crate::{
 
 mod answer;
 mod blame;
+mod checkpoint;
 mod clock;
 mod compact;
 mod core;
@@ -46,6 +47,7 @@ mod upkeep;
 mod writer;
 
 pub use answer::{Appended, Bounds, Fetched, KeyCompaction, RecoveryReport, Retention, TornTail};
+pub(crate) use checkpoint::is_whole as is_whole_checkpoint;
 pub use reply::{AppendSink, Settled};
 
 use answer::Stop;
@@ -92,6 +94,9 @@ impl<E: Env> Lane<E> {
             segments: recovered.segments,
             compacted: recovered.compacted,
             places: recovered.places,
+            checkpoint: recovered.checkpoint,
+            last_checkpoint: None,
+            has_unmentioned: recovered.has_unmentioned,
             recent: lookup::Recent::default(),
             forgotten: Vec::new(),
             spare: recovered.spare,
@@ -329,7 +334,9 @@ impl<E: Env> Lane<E> {
         stats.dead_bytes = entry_bytes - stats.live_bytes;
         let files = segments().chain(&state.spare).chain(&state.retired);
         stats.reserve_bytes = state.reserve.bytes();
-        stats.disk_bytes = files.map(|segment| segment.bytes()).sum::<u64>() + stats.reserve_bytes;
+        let checkpoint_bytes = state.checkpoint.as_ref().map_or(0, checkpoint::Taken::bytes);
+        stats.disk_bytes =
+            files.map(|segment| segment.bytes()).sum::<u64>() + stats.reserve_bytes + checkpoint_bytes;
         stats.queued_bytes = state.queued_bytes;
         stats.owners = (state.owners.len() - state.forgotten.len()) as u64;
         stats

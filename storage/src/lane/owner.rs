@@ -66,6 +66,17 @@ impl Default for Owner {
 }
 
 impl Owner {
+    /// An owner as a checkpoint tells it.
+    pub(super) fn of_checkpoint(
+        next: SequenceNumber,
+        mention: SegmentId,
+        payload_bytes: u64,
+        is_cut: bool,
+        spans: Spans,
+    ) -> Self {
+        Self { next, planned: next, spans, payload_bytes, mention, is_cut, ..Self::default() }
+    }
+
     /// Enters the owner into the schedule where it belongs now.
     pub(super) fn reschedule(&mut self, id: OwnerId, schedule: &mut Schedule) {
         let due = self.next_due();

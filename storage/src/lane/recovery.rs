@@ -15,6 +15,7 @@ use tidemill_wire::{
 
 use super::{
     answer::{RecoveryReport, TornTail},
+    checkpoint::{Checkpoint, Listed, Taken},
     core::{FileOf, SegmentOf},
     lookup::spans_within,
     owner::Owner,
@@ -32,14 +33,15 @@ use crate::{
     limits::{CHUNK_BYTES, RECOVERED_TOGETHER_MAX, SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES},
     owner_map::OwnerMap,
     segment::{
-        COMPACTING_SUFFIX, PREPARING_SUFFIX, Place, RESERVE_SUFFIX, Segment, SegmentId,
+        CHECKPOINT_NAME, COMPACTING_SUFFIX, PREPARING_SUFFIX, Place, RESERVE_SUFFIX, Segment, SegmentId,
         footer::OwnerRow,
-        load::{LoadError, Loaded, Scanned, load, scan},
+        load::{LoadError, Loaded, Scanned, load, load_without_rows, scan},
         scan::WalkEnd,
         segment_id_of, segment_path,
     },
 };
 
+mod listed;
 mod mended;
 mod superseded;
 
@@ -48,6 +50,10 @@ pub(super) struct Recovered<E: Env> {
     pub(super) segments: BTreeMap<SegmentId, SegmentOf<E>>,
     pub(super) compacted: BTreeMap<SegmentId, SegmentOf<E>>,
     pub(super) places: Places,
+    /// The checkpoint that this was made of.
+    pub(super) checkpoint: Option<Taken>,
+    /// Of some owners no segment is known that tells their numbers.
+    pub(super) has_unmentioned: bool,
     pub(super) spare: Option<SegmentOf<E>>,
     pub(super) owners: OwnerMap<Owner>,
     pub(super) next_segment: SegmentId,
@@ -65,6 +71,8 @@ struct Piece<F> {
     scanned: Option<Scanned>,
     /// Where its footer was, if that was broken behind a whole trailer.
     rebuilt: Option<u64>,
+    /// What the checkpoint knows of it: then its rows were not read.
+    listed: Option<Listed>,
 }
 
 /// All files, read and judged.
@@ -83,13 +91,31 @@ struct Survey<F> {
 pub(super) async fn recover<E: Env>(env: &E, config: &LaneConfig) -> Result<Recovered<E>, OpenError> {
     let start = env.monotonic();
     env.disk().create_directory(&config.directory)?;
-    let survey = survey(env, config).await?;
-    let mut recovered = settle(env, config, survey).await?;
+    let mut checkpoint = None;
+    let mut surveyed = None;
+    if env.disk().list(&config.directory)?.iter().any(|name| name == CHECKPOINT_NAME) {
+        (checkpoint, surveyed) = match listed::survey_by_checkpoint(env, config).await {
+            Some((checkpoint, survey)) => (Some(checkpoint), Some(survey)),
+            None => (None, None),
+        };
+        if surveyed.is_none() {
+            env.disk().remove(config.directory.join(CHECKPOINT_NAME)).await?;
+        }
+    }
+    let survey = match surveyed {
+        Some(survey) => survey,
+        None => survey(env, config, None).await?,
+    };
+    let mut recovered = settle(env, config, survey, checkpoint).await?;
     recovered.report.elapsed = env.monotonic().saturating_sub(start);
     Ok(recovered)
 }
 
-async fn survey<E: Env>(env: &E, config: &LaneConfig) -> Result<Survey<FileOf<E>>, OpenError> {
+async fn survey<E: Env>(
+    env: &E,
+    config: &LaneConfig,
+    checkpoint: Option<&Checkpoint>,
+) -> Result<Survey<FileOf<E>>, OpenError> {
     let (mut ids, mut pieces, mut compacted) = (Vec::new(), Vec::new(), Vec::new());
     let mut leftovers = Vec::new();
     let mut report = RecoveryReport::default();
@@ -100,13 +126,18 @@ async fn survey<E: Env>(env: &E, config: &LaneConfig) -> Result<Survey<FileOf<E>
             leftovers.push(name);
             continue;
         }
+        if name == CHECKPOINT_NAME {
+            continue;
+        }
         let Some(id) = segment_id_of(&name) else {
             tracing::warn!(lane = config.lane.0, name, "a file in the lane's directory is not a segment");
             continue;
         };
         ids.push(id);
     }
-    let read = stream::iter(ids).map(|id| read_segment(env, config, id)).buffered(RECOVERED_TOGETHER_MAX);
+    let listed = |id| checkpoint.and_then(|checkpoint| checkpoint.listed.get(&id)).copied();
+    let read = stream::iter(ids).map(|id| read_segment(env, config, id, listed(id)));
+    let read = read.buffered(RECOVERED_TOGETHER_MAX);
     let mut read = std::pin::pin!(read);
     let mut damaged = Vec::new();
     while let Some(piece) = read.next().await {
@@ -136,15 +167,25 @@ async fn read_segment<E: Env>(
     env: &E,
     config: &LaneConfig,
     id: SegmentId,
+    listed: Option<Listed>,
 ) -> Result<Piece<FileOf<E>>, OpenError> {
     let path = segment_path(&config.directory, id);
-    let loaded = load(env.disk(), &path, id, Access::Write).await.map_err(|error| match error {
+    let loaded = match listed {
+        Some(_) => load_without_rows(env.disk(), &path, id, Access::Write).await,
+        None => load(env.disk(), &path, id, Access::Write).await,
+    };
+    let loaded = loaded.map_err(|error| match error {
         LoadError::Damaged(damage) => OpenError::Damaged(damage),
         LoadError::Disk(error) => OpenError::Disk(error),
     })?;
     let (expected, found) = (config.lane.0, loaded.header.lane.0);
     if expected != found {
         return Err(OpenError::ForeignLane { path, expected, found });
+    }
+    if let (Some(listed), Some(trailer)) = (listed, loaded.trailer) {
+        let Loaded { file, header, .. } = loaded;
+        let segment = Segment { covers: header.covers, ..Segment::sealed(id, path, file, trailer) };
+        return Ok(Piece { segment, rows: Vec::new(), scanned: None, rebuilt: None, listed: Some(listed) });
     }
     read_piece(id, path, loaded).await
 }
@@ -158,7 +199,7 @@ async fn read_piece<F: File>(
     let covers = header.covers;
     if let (Some(trailer), Some(rows)) = (trailer, rows) {
         let segment = Segment { covers, ..Segment::sealed(id, path, file, trailer) };
-        return Ok(Piece { segment, rows, scanned: None, rebuilt: None });
+        return Ok(Piece { segment, rows, scanned: None, rebuilt: None, listed: None });
     }
     if covers.is_some() && trailer.is_none() {
         let offset = file.bytes() - SEGMENT_TRAILER_BYTES;
@@ -188,7 +229,7 @@ async fn read_piece<F: File>(
     let rows = rows_of(&scanned);
     // A broken owner table behind a valid trailer: the entries are all there, so the segment is as good as closed.
     let why = if rebuilt.is_some() { WalkEnd::Closed } else { scanned.why };
-    Ok(Piece { segment, rows, scanned: Some(Scanned { why, ..scanned }), rebuilt })
+    Ok(Piece { segment, rows, scanned: Some(Scanned { why, ..scanned }), rebuilt, listed: None })
 }
 
 fn rows_of(scanned: &Scanned) -> Vec<OwnerRow> {
@@ -240,6 +281,7 @@ async fn settle<E: Env>(
     env: &E,
     config: &LaneConfig,
     survey: Survey<FileOf<E>>,
+    checkpoint: Option<Checkpoint>,
 ) -> Result<Recovered<E>, OpenError> {
     let Survey { mut pieces, compacted, end, torn_tail, leftovers, mut report } = survey;
     // The process before may have been killed between naming a file and making the name stable: a power cut must not take it back later.
@@ -265,6 +307,8 @@ async fn settle<E: Env>(
         segments: BTreeMap::new(),
         compacted: BTreeMap::new(),
         places: Places::default(),
+        checkpoint: None,
+        has_unmentioned: false,
         spare: None,
         owners: OwnerMap::default(),
         next_segment: highest.map_or(1, |id| id + 1),
@@ -274,6 +318,10 @@ async fn settle<E: Env>(
         reserve: reserve::recover(env, config, leftovers).await?,
         report: RecoveryReport::default(),
     };
+    if let Some(checkpoint) = checkpoint {
+        listed::take(&mut recovered, checkpoint, pieces.iter().chain(&compacted));
+        report.owners_listed = recovered.owners.len() as u64;
+    }
     let ended = end.and_then(|end| pieces.get_mut(end));
     let mut active_id = ended.as_ref().filter(|_| torn_tail.is_none()).map(|piece| piece.segment.id);
     let mut spares = later.into_iter();
@@ -295,7 +343,7 @@ async fn settle<E: Env>(
         remove(env, config, piece).await?;
         report.files_removed += 1;
     }
-    count_mentions(&recovered);
+    count_mentions(&mut recovered);
     report.torn_tail = torn_tail;
     report.owners = recovered.owners.len() as u64;
     let segments = recovered.segments.values().chain(recovered.compacted.values());
@@ -305,11 +353,15 @@ async fn settle<E: Env>(
 }
 
 /// Counts for each segment the owners whose numbers only it tells.
-fn count_mentions<E: Env>(recovered: &Recovered<E>) {
-    let Recovered { segments, compacted, owners, .. } = recovered;
-    for (_, owner) in owners.iter() {
+fn count_mentions<E: Env>(recovered: &mut Recovered<E>) {
+    let Recovered { segments, compacted, owners, has_unmentioned, .. } = recovered;
+    for (_, owner) in owners.iter_mut() {
         if let Some(segment) = segments.get(&owner.mention).or_else(|| compacted.get(&owner.mention)) {
             segment.mentions.set(segment.mentions.get() + 1);
+        } else {
+            // The checkpoint named one that went since.
+            owner.mention = 0;
+            *has_unmentioned |= owner.next > SequenceNumber(0);
         }
     }
 }
@@ -412,7 +464,7 @@ async fn take_piece<E: Env>(
     lost: &mut Vec<(OwnerId, Gap)>,
 ) -> Result<(), OpenError> {
     let keep_open = matches!(fate, Fate::Active);
-    let Piece { segment, mut rows, scanned, .. } = piece;
+    let Piece { segment, mut rows, scanned, listed, .. } = piece;
     if let Some(scanned) = scanned {
         rewrite(&segment.file, scanned.stable, scanned.end).await?;
         segment.written.set(scanned.end);
@@ -440,6 +492,12 @@ async fn take_piece<E: Env>(
     }
     let others = if segment.covers.is_some() { &mut *compacted } else { &mut *segments };
     others.insert(segment.id, Rc::clone(&segment));
+    if let Some(listed) = listed {
+        segment.spans.set(listed.spans);
+        segment.live_payload_bytes.set(listed.live_payload_bytes);
+        segment.payload_bytes.set(listed.payload_bytes);
+        return Ok(());
+    }
     segment.payload_bytes.set(rows.iter().map(|row| row.payload_bytes).fold(0, u64::saturating_add));
     for row in &mut rows {
         if superseded {

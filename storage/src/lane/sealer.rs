@@ -56,6 +56,7 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
 async fn seal<E: Env>(core: &Core<E>, segment: &SegmentOf<E>) -> Result<(), DiskError> {
     core.flush(segment, segment.written.get()).await?;
     let rows = write_footer(segment).await?;
+    let _index = core.index.lock().await;
     core.state.borrow_mut().places.insert(segment.place(), segment.id);
     adopt_rows(core, segment, &rows).await;
     drop_contents(segment).await;

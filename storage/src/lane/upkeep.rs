@@ -16,6 +16,7 @@ use futures_util::future::select;
 use tidemill_wire::{OwnerId, SequenceNumber, Timestamp, entry::EntryKind, message::Ack};
 
 use super::{
+    checkpoint,
     core::{Core, SegmentOf, State},
     lookup::{sides, spans_within, told},
     preparer::{is_unused, staggered},
@@ -40,6 +41,7 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
         pause = core.config.upkeep_interval.max(Duration::from_millis(1));
         expire(&core).await;
         retire(&core).await;
+        checkpoint::keep(&core).await;
         reserve::keep(&core).await;
         remove_surplus(&core).await;
         let mut state = core.state.borrow_mut();
@@ -95,7 +97,12 @@ async fn expire<E: Env>(core: &Core<E>) {
 
 /// Drops what is over of one owner, as far as that can be told without its segments.
 pub(super) fn expire_owner<E: Env>(core: &Core<E>, state: &mut State<E>, id: OwnerId) {
-    expire_until(state, id, core.now());
+    // Who counts spans in steps does so without those that go in between.
+    if let Some(_index) = core.index.try_lock() {
+        expire_until(state, id, core.now());
+    } else if let Some(owner) = state.owners.get_mut(&id) {
+        owner.reschedule(id, &mut state.schedule);
+    }
 }
 
 /// Drops what is over of one owner. What comes next may have to be looked up: then the place of the segment is returned behind which it is.
@@ -268,6 +275,7 @@ async fn retire<E: Env>(core: &Core<E>) {
     if core.flush_below(u64::MAX).await.is_err() {
         return;
     }
+    checkpoint::release(core, dead.keys().copied()).await;
     let mut state = core.state.borrow_mut();
     for id in dead.keys() {
         let removed = state.segments.remove(id);
@@ -314,15 +322,19 @@ fn frees_enough<F: File>(segment: &Segment<F>) -> bool {
 /// Writes down the next numbers of owners that only these segments tell. Returns whether they are stable.
 async fn keep_numbers<E: Env>(core: &Core<E>, dead: &BTreeMap<SegmentId, u64>) -> bool {
     let expected: u64 = dead.values().sum();
+    let has_unmentioned = core.state.borrow().has_unmentioned;
     let mut rows: Vec<(OwnerId, SequenceNumber)> = Vec::new();
     let mut parts = 0..OWNER_MAP_PARTS;
     // Nobody's number comes to a dead segment, so that once all are found the others need not be looked at.
-    while (rows.len() as u64) < expected
+    while (has_unmentioned || (rows.len() as u64) < expected)
         && let Some(part) = parts.next()
     {
         {
             let state = core.state.borrow();
-            let told = state.owners.part(part).filter(|(_, owner)| dead.contains_key(&owner.mention));
+            let told = state.owners.part(part).filter(|(_, owner)| {
+                let is_unmentioned = owner.mention == 0 && owner.next > SequenceNumber(0);
+                dead.contains_key(&owner.mention) || is_unmentioned && !owner.is_forgotten
+            });
             rows.extend(told.map(|(id, owner)| (id, owner.next)));
         }
         give_way().await;
@@ -337,6 +349,9 @@ async fn keep_numbers<E: Env>(core: &Core<E>, dead: &BTreeMap<SegmentId, u64>) -
         if !matches!(answer.await, Ok(Ok(_))) {
             return false;
         }
+    }
+    if has_unmentioned {
+        core.state.borrow_mut().has_unmentioned = false;
     }
     true
 }

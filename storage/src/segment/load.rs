@@ -50,6 +50,21 @@ pub(crate) async fn load<D: Disk>(
     id: SegmentId,
     access: Access,
 ) -> Result<Loaded<D::File>, LoadError> {
+    let loaded = load_without_rows(disk, path, id, access).await?;
+    let rows = match &loaded.trailer {
+        Some(trailer) => read_rows(&loaded.file, trailer).await?,
+        None => None,
+    };
+    Ok(Loaded { rows, ..loaded })
+}
+
+/// The same without the owner table.
+pub(crate) async fn load_without_rows<D: Disk>(
+    disk: &D,
+    path: &Path,
+    id: SegmentId,
+    access: Access,
+) -> Result<Loaded<D::File>, LoadError> {
     let file = disk.open(path.to_owned(), access).await?;
     let damaged = |offset, expected: String, found: String| {
         LoadError::Damaged(Damage { path: path.to_owned(), offset, expected, found })
@@ -69,11 +84,7 @@ pub(crate) async fn load<D: Disk>(
     }
     let page = file.read(file_bytes - SEGMENT_TRAILER_BYTES, TRAILER_BYTES).await?;
     let trailer = Trailer::decode(&page, file_bytes - SEGMENT_TRAILER_BYTES).ok().filter(|t| t.id == id);
-    let rows = match &trailer {
-        Some(trailer) => read_rows(&file, trailer).await?,
-        None => None,
-    };
-    Ok(Loaded { file, header, trailer, rows })
+    Ok(Loaded { file, header, trailer, rows: None })
 }
 
 /// Opens a segment whose header may be anything, and reads its footer; `None` if that is not whole.

@@ -38,6 +38,11 @@ pub(crate) const RESERVE_SUFFIX: &str = ".reserve";
 /// Name of that file.
 pub(crate) const RESERVE_NAME: &str = "room.reserve";
 
+/// Name of the file that says what the index has of the sealed segments.
+pub(crate) const CHECKPOINT_NAME: &str = "index.checkpoint";
+/// Name of one that is being made.
+pub(crate) const CHECKPOINT_PREPARING_NAME: &str = "index.preparing";
+
 /// Number of a segment within its lane: rising, never used twice, and the epoch of its entries.
 pub(crate) type SegmentId = u64;
 

@@ -3,6 +3,8 @@
 //! Promises that each row handed out was checked at that moment: by its own checksum, or in a table of plain rows by that of the whole table. A table
 //! that no longer is what was written is made anew from the segment's entries, if these prove to be the same. Leaves out what rows mean for an owner.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use tidemill_wire::OwnerId;
 
@@ -61,12 +63,17 @@ impl<'a, F: File> Rows<'a, F> {
         self.segment
     }
 
+    /// Some bytes of the table. A copy: a table that is made anew must not be written under a view.
+    async fn bytes(&self, window: Range<u64>) -> Result<Bytes, DiskError> {
+        Ok(Bytes::copy_from_slice(&self.segment.footer(window).await?))
+    }
+
     /// Brings in a table that can only be checked as a whole.
     async fn load(&mut self) -> Result<(), LoadError> {
         if self.trailer.rows != RowFormat::Plain {
             return Ok(());
         }
-        let table = self.segment.footer(self.trailer.row_position(0)..self.trailer.point_position(0)).await?;
+        let table = self.bytes(self.trailer.row_position(0)..self.trailer.point_position(0)).await?;
         if crc32fast::hash(&table) != self.trailer.owners_crc {
             return Err(self.damaged(0, "the owner table of the footer"));
         }
@@ -145,7 +152,7 @@ impl<'a, F: File> Rows<'a, F> {
         }
         let end = from.saturating_add(count).min(self.trailer.owner_count);
         let window = self.trailer.row_position(from)..self.trailer.row_position(end);
-        self.block = (from, self.segment.footer(window).await?);
+        self.block = (from, self.bytes(window).await?);
         self.decode(index).flatten().ok_or_else(|| self.damaged(index, "a row of the owner table"))
     }
 

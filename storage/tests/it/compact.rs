@@ -24,6 +24,7 @@ fn larger(directory: &Path) -> LaneConfig {
         upkeep_interval: Duration::from_millis(20),
         compaction_bytes_per_second: 256 << 20,
         grouping_age: Duration::MAX,
+        checkpoint_rows_min: 1000,
         ..config(directory)
     }
 }

@@ -33,11 +33,11 @@ fn a_lane_is_inspected_and_verified_without_a_trace() {
         assert!(whole.is_sound());
         let states: Vec<SegmentState> = whole.segments.iter().map(|segment| segment.state).collect();
         assert!(states.starts_with(&[SegmentState::Sealed, SegmentState::Sealed]), "{states:?}");
-        assert!(
-            states.ends_with(&[SegmentState::Open, SegmentState::Spare, SegmentState::Reserve]),
-            "{states:?}"
-        );
-        let last = &whole.segments[states.len() - 3];
+        let others = states.iter().filter(|state| **state != SegmentState::Sealed).copied();
+        // Whether upkeep has had time for one is left open.
+        let others: Vec<_> = others.filter(|state| *state != SegmentState::Checkpoint).collect();
+        assert_eq!(others, [SegmentState::Open, SegmentState::Spare, SegmentState::Reserve]);
+        let last = whole.segments.iter().find(|segment| segment.state == SegmentState::Open).expect("one");
         assert_eq!(last.owners[0].next, SequenceNumber(120));
         assert!(whole.segments.iter().all(|segment| segment.findings.is_empty()), "{whole:?}");
         assert_eq!(files(&directory), before);

@@ -1,5 +1,6 @@
 //! The lane log from outside: on the real disk, and in the simulator under a reference model.
 
+mod checkpoint;
 mod clock;
 mod compact;
 mod damage;

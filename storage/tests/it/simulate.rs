@@ -21,13 +21,15 @@ fn all_faults() -> Vec<Fault> {
 }
 
 /// Situations that a run with everything must reach.
-const ALL_REACHED: [&str; 15] = [
+const ALL_REACHED: [&str; 17] = [
     "torn tail cut",
     "entry behind a cut dropped",
     "entry scanned",
     "segment sealed",
     "segment retired",
     "place of a record looked up",
+    "checkpoint of the index written",
+    "start from a checkpoint of the index",
     "expiry where the index has no span",
     "segment used again",
     "life ended with a full disk",
@@ -119,6 +121,8 @@ fn caught(seeds: u64, lie: Lie) -> usize {
                 scenario.retention = Retention { age: Duration::from_millis(200), bytes: None };
                 scenario.owners = 6;
             }
+            // A checkpoint tells numbers as well.
+            scenario.checkpoint_rows_min = u64::MAX;
             scenario.faults = Faults { lie: Some(lie), ..Faults::default() };
             scenario.crashes = Crashes::Power;
         };
@@ -186,6 +190,7 @@ pub(crate) fn plain() -> Scenario {
         retention: Retention::FOREVER,
         mixed: false,
         compaction_bytes_per_second: 1 << 20,
+        checkpoint_rows_min: 8,
         grouping_age: Duration::MAX,
         owners: 1,
         payload_bytes_max: 64,

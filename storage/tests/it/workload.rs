@@ -25,6 +25,8 @@ pub(crate) struct Scenario {
     pub(crate) mixed: bool,
     pub(crate) compaction_bytes_per_second: u64,
     pub(crate) grouping_age: Duration,
+    /// `u64::MAX` for a lane without checkpoints.
+    pub(crate) checkpoint_rows_min: u64,
     pub(crate) owners: u64,
     pub(crate) payload_bytes_max: u64,
     /// All payloads have the same size: new entries end where old ones did, so that old bytes behind them could come back.
@@ -99,6 +101,7 @@ pub(crate) fn scenario(sim: &Sim) -> Scenario {
         mixed: sim.draw(2) == 0,
         compaction_bytes_per_second: 100_000 << sim.draw(8),
         grouping_age: Duration::from_millis(sim.draw(3) * 1000),
+        checkpoint_rows_min: if sim.draw(3) == 0 { u64::MAX } else { 1 + sim.draw(20) },
         owners: 1 + sim.draw(5),
         payload_bytes_max: 64 << sim.draw(6),
         one_size: sim.draw(2) == 0,
@@ -113,6 +116,7 @@ pub(crate) fn config(scenario: &Scenario) -> LaneConfig {
     LaneConfig {
         compaction_bytes_per_second: scenario.compaction_bytes_per_second,
         grouping_age: scenario.grouping_age,
+        checkpoint_rows_min: scenario.checkpoint_rows_min,
         ..LaneConfig::test_min(PathBuf::from("/lane"), LaneId(1))
     }
 }
@@ -272,6 +276,8 @@ pub(crate) struct Reached {
     pub(crate) sealed: u64,
     pub(crate) retired: u64,
     lookups: u64,
+    checkpoints: u64,
+    listed: u64,
     expiry_lookups: u64,
     pub(crate) recycled: u64,
     pub(crate) refused: u64,
@@ -293,6 +299,7 @@ impl Reached {
         self.unfinished += report.compactions_unfinished;
         self.superseded += report.segments_superseded;
         self.compacted += report.segments_compacted;
+        self.listed += u64::from(report.owners_listed > 0);
     }
 
     pub(crate) fn end(&mut self, lane: &Lane<SimEnv>) {
@@ -300,6 +307,7 @@ impl Reached {
         self.sealed += stats.segments_sealed;
         self.retired += stats.retired_segments;
         self.lookups += stats.index_lookups;
+        self.checkpoints += stats.checkpoints;
         self.expiry_lookups += stats.expiry_lookups;
         self.recycled += stats.recycled_segments;
         self.compactions += stats.compactions;
@@ -308,9 +316,9 @@ impl Reached {
         self.poisoned += u64::from(matches!(lane.health(), LaneHealth::Poisoned { .. }));
     }
 
-    pub(crate) fn counts(&self) -> [(&'static str, u64); 15] {
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 17] {
         let Self { torn_tails, dropped_entries, scanned_entries, sealed, retired, recycled, .. } = *self;
-        let Self { lookups, expiry_lookups, .. } = *self;
+        let Self { lookups, expiry_lookups, checkpoints, listed, .. } = *self;
         let Self { refused, poisoned, compactions, given_up, unfinished, superseded, compacted, .. } = *self;
         [
             ("torn tail cut", torn_tails),
@@ -319,6 +327,8 @@ impl Reached {
             ("segment sealed", sealed),
             ("segment retired", retired),
             ("place of a record looked up", lookups),
+            ("checkpoint of the index written", checkpoints),
+            ("start from a checkpoint of the index", listed),
             ("expiry where the index has no span", expiry_lookups),
             ("segment used again", recycled),
             ("life ended with a full disk", refused),

@@ -53,6 +53,8 @@ fn lane() -> LaneSnapshot {
         rewritten_bytes: 1_024,
         setbacks: Setbacks { futile: 2, ..Setbacks::default() },
         compaction_paused: true,
+        checkpoints: 2,
+        checkpoint_bytes: 512,
         key_rounds: 0,
         dropped_records: 0,
         flush_time_us,

@@ -163,7 +163,7 @@ fn part_of<E: Env>(
     victims: &[SegmentOf<E>],
 ) -> Option<(Part, Option<Surplus>)> {
     expire_owner(core, state, id);
-    let owner = state.owners.get(&id).filter(|owner| !owner.is_forgotten)?;
+    let owner = state.owners.get(&id)?;
     let front = owner.spans.front()?;
     // What an owner has behind its oldest span is live.
     let oldest_place = state.segment(front.segment)?.place().first;

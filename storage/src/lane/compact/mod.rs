@@ -20,7 +20,7 @@ use super::{
     reserve,
     sealer::{drop_contents, write_footer},
     signal::{give_way, until},
-    upkeep::is_dead,
+    upkeep::{is_dead, release_forgotten},
 };
 use crate::{
     env::{Disk, Env, File},
@@ -352,6 +352,11 @@ async fn compact<E: Env>(
     victims: &[SegmentOf<E>],
     motive: Motive,
 ) -> Result<Room, Setback> {
+    {
+        // Those whose spans cannot be found are copied like others.
+        let _index = core.index.lock().await;
+        release_forgotten(core).await;
+    }
     let plan = gather::gather(core, &memory.keys, victims).await?;
     let known = measure(memory, victims, &plan);
     if plan.parts.is_empty() {

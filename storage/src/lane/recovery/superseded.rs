@@ -31,7 +31,7 @@ pub(super) async fn read_footers<E: Env>(
         let Some((file, trailer, rows)) = footer else { return Err(OpenError::Damaged(damage)) };
         tracing::warn!(lane = config.lane.0, error = %damage, "a damaged segment is removed: another one has taken its place");
         let segment = Segment::sealed(id, damage.path, file, trailer);
-        pieces.push(Piece { segment, rows, scanned: None, rebuilt: None });
+        pieces.push(Piece { segment, rows, scanned: None, rebuilt: None, listed: None });
     }
     pieces.sort_by_key(|piece| piece.segment.id);
     Ok(())

@@ -210,6 +210,7 @@ impl From<&SegmentReport> for Segment {
                 SegmentState::Superseded => "superseded",
                 SegmentState::Preparing => "preparing",
                 SegmentState::Reserve => "reserve",
+                SegmentState::Checkpoint => "checkpoint",
                 SegmentState::Unreadable => "unreadable",
             },
             covers: segment.covers,

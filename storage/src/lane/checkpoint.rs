@@ -1,0 +1,193 @@
+//! The checkpoint: what the index has of the sealed segments, written down, so that a start need not read all of their owner tables.
+//!
+//! Owns when it is written. Promises that what it says is right as long as the segments are there that it needs, and no others than those behind them: that is what a
+//! start asks (`recovery/listed.rs`), and without it, or where anything is not as it should be, it reads the tables. So none is ever dangerous, however old.
+//! `docs/decisions/0009-bounded-index.md` has the argument.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use super::{
+    core::{Core, State},
+    owner::Owner,
+    signal::give_way,
+};
+use crate::{
+    config::LaneConfig,
+    env::{Access, Disk, Env, File, WriteMode},
+    error::DiskError,
+    limits::{CHECKPOINT_PARTS, CHUNK_BYTES},
+    owner_map::OWNER_MAP_PARTS,
+    segment::{CHECKPOINT_NAME, CHECKPOINT_PREPARING_NAME, SegmentId},
+};
+
+mod format;
+
+pub(crate) use format::is_whole;
+pub(super) use format::{Checkpoint, Listed};
+use format::{Encoder, decode};
+
+/// The checkpoint on the disk, as the lane remembers it.
+pub(super) struct Taken {
+    /// Segments without which it is of no use.
+    needed: BTreeSet<SegmentId>,
+    /// Rows of the owner tables that it stands for.
+    rows: u64,
+    bytes: u64,
+}
+
+impl Taken {
+    pub(super) fn of(checkpoint: &Checkpoint, rows: u64) -> Self {
+        let needed = checkpoint.listed.iter().filter(|(_, listed)| listed.spans > 0);
+        Self { needed: needed.map(|(id, _)| *id).collect(), rows, bytes: checkpoint.bytes }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// Reads the checkpoint of a lane. There is none where it is not whole.
+pub(super) async fn read<E: Env>(env: &E, config: &LaneConfig) -> Result<Option<Checkpoint>, DiskError> {
+    let file = env.disk().open(config.directory.join(CHECKPOINT_NAME), Access::Read).await?;
+    let Ok(bytes) = usize::try_from(file.bytes()) else { return Ok(None) };
+    Ok(decode(&file.read(0, bytes).await?, config.lane))
+}
+
+/// Writes another checkpoint if a start would read many rows that this one does not stand for.
+pub(super) async fn keep<E: Env>(core: &Core<E>) {
+    let rows = rows(&core.state.borrow());
+    let covered = core.state.borrow().checkpoint.as_ref().map_or(0, |taken| taken.rows);
+    if is_worth(core, rows.saturating_sub(covered)) {
+        renew(core, rows).await;
+    }
+}
+
+/// Writes another checkpoint before segments go that this one needs, or lets it be of no use.
+pub(super) async fn release<E: Env>(core: &Core<E>, mut segments: impl Iterator<Item = SegmentId>) {
+    let rows = {
+        let state = core.state.borrow();
+        let Some(taken) = &state.checkpoint else { return };
+        if !segments.any(|id| taken.needed.contains(&id)) {
+            return;
+        }
+        rows(&state)
+    };
+    core.state.borrow_mut().checkpoint = None;
+    if is_worth(core, rows) {
+        renew(core, rows).await;
+    }
+}
+
+async fn renew<E: Env>(core: &Core<E>, rows: u64) {
+    if let Err(error) = write(core, rows).await {
+        tracing::warn!(lane = core.config.lane.0, %error, "no checkpoint of the index: the next start may take longer");
+    }
+}
+
+/// Rows of all owner tables.
+fn rows<E: Env>(state: &State<E>) -> u64 {
+    let trailers = state.all_segments().filter_map(|segment| segment.trailer.get());
+    trailers.map(|trailer| u64::from(trailer.owner_count)).sum()
+}
+
+/// Whether a checkpoint that spares a start so many rows is worth to be written: it takes about as much as two rows for each owner, and not more than a share
+/// of what is written to the lane.
+fn is_worth<E: Env>(core: &Core<E>, rows: u64) -> bool {
+    let state = core.state.borrow();
+    let owners = state.owners.len() as u64;
+    let (bytes, before) =
+        state.last_checkpoint.map_or((0, 0), |(bytes, written_bytes)| (bytes, written_bytes));
+    let since = written_bytes(&state).saturating_sub(before);
+    state.stop.is_none()
+        && rows >= core.config.checkpoint_rows_min.max(2 * owners)
+        && since >= bytes.saturating_mul(CHECKPOINT_PARTS)
+}
+
+fn written_bytes<E: Env>(state: &State<E>) -> u64 {
+    state.stats.appended_bytes + state.stats.rewritten_bytes
+}
+
+/// Writes a checkpoint in the place of the one before.
+async fn write<E: Env>(core: &Core<E>, rows: u64) -> Result<(), DiskError> {
+    // Nobody counts or moves spans in steps meanwhile, and no segment becomes one that owners know by its footer.
+    let _index = core.index.lock().await;
+    let listed = listed(&core.state.borrow());
+    let mut encoder = Encoder::new(core.config.lane, &listed);
+    for part in 0..OWNER_MAP_PARTS {
+        {
+            let state = core.state.borrow();
+            for (id, owner) in state.owners.part(part) {
+                encoder.add(id, owner, &listed);
+            }
+        }
+        encoder.close_part();
+        give_way().await;
+    }
+    let chunks = encoder.finish();
+    let bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+    let path = core.config.directory.join(CHECKPOINT_PREPARING_NAME);
+    // What an earlier attempt may have left.
+    let _ = core.env.disk().remove(path.clone()).await;
+    let written = async {
+        let file = core.env.disk().create(path.clone(), bytes).await?;
+        let mut position = 0;
+        for batch in batches(chunks) {
+            let bytes: u64 = batch.iter().map(|chunk| chunk.len() as u64).sum();
+            file.write(position, batch, WriteMode::Cached).await?;
+            position += bytes;
+        }
+        file.flush().await?;
+        core.env.disk().rename(&file, core.config.directory.join(CHECKPOINT_NAME)).await?;
+        core.env.disk().sync_directory(core.config.directory.clone()).await
+    };
+    if let Err(error) = written.await {
+        let _ = core.env.disk().remove(path).await;
+        return Err(error);
+    }
+    let needed = listed.iter().filter(|(_, listed)| listed.spans > 0).map(|(id, _)| *id).collect();
+    let mut state = core.state.borrow_mut();
+    let written_bytes = written_bytes(&state);
+    state.stats.checkpoints += 1;
+    state.stats.checkpoint_bytes += bytes;
+    state.last_checkpoint = Some((bytes, written_bytes));
+    state.checkpoint = Some(Taken { needed, rows, bytes });
+    Ok(())
+}
+
+/// Chunks that are written together.
+fn batches(chunks: Vec<Bytes>) -> Vec<Vec<Bytes>> {
+    let mut batches: Vec<Vec<Bytes>> = Vec::new();
+    let mut room = 0;
+    for chunk in chunks {
+        if room < chunk.len() as u64 || batches.is_empty() {
+            room = CHUNK_BYTES;
+            batches.push(Vec::new());
+        }
+        room = room.saturating_sub(chunk.len() as u64);
+        if let Some(batch) = batches.last_mut() {
+            batch.push(chunk);
+        }
+    }
+    batches
+}
+
+/// The sealed segments that the checkpoint will stand for.
+fn listed<E: Env>(state: &State<E>) -> BTreeMap<SegmentId, Listed> {
+    let sealed = state.all_segments().filter(|segment| {
+        // One whose owners are being told where their points are still has its contents.
+        segment.is_sealed() && segment.contents.borrow().is_none()
+    });
+    sealed
+        .map(|segment| {
+            let listed = Listed {
+                place: segment.place(),
+                spans: segment.spans.get(),
+                live_payload_bytes: segment.live_payload_bytes.get(),
+                payload_bytes: segment.payload_bytes.get(),
+            };
+            (segment.id, listed)
+        })
+        .collect()
+}
