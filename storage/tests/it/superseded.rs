@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     fs,
+    ops::Range,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -10,7 +11,7 @@ use std::{
 
 use tidemill_storage::{
     Env, Lane, LaneConfig, Retention,
-    inspect::{SegmentReport, SegmentState, inspect, verify},
+    inspect::{LaneReport, SegmentReport, SegmentState, inspect, verify},
     lane::repair::RepairReport,
     local::LocalEnv,
 };
@@ -40,6 +41,30 @@ fn owners(path: &Path) -> u64 {
     u64::from_le_bytes(position)
 }
 
+/// Appends so many entries, mostly of the owner that keeps little.
+async fn append(lane: &Lane<LocalEnv>, numbers: Range<u64>) {
+    for n in numbers {
+        let owner = if n % 3 == 0 { KEPT[(n % 2) as usize] } else { PASSING };
+        let bytes = 500 + n as usize % 90 * 20;
+        lane.append(owner, payload(n, bytes), 2, Ack::Durable).await.expect("appended");
+    }
+}
+
+/// Waits until all is done that compaction finds to do: nothing changes for a while. So many compactions and retired segments must be enough.
+async fn until_quiet(env: &LocalEnv, lane: &Lane<LocalEnv>, is_enough: impl Fn((u64, u64)) -> bool) {
+    let work = || (lane.stats().compactions, lane.stats().retired_segments);
+    let (mut quiet, mut done) = (0, work());
+    for _ in 0..1000 {
+        env.sleep(Duration::from_millis(10)).await;
+        quiet = if work() == done { quiet + 1 } else { 0 };
+        done = work();
+        if quiet > 20 && is_enough(done) {
+            return;
+        }
+    }
+    panic!("{done:?} compactions and retired segments");
+}
+
 /// A lane in the folder `lane` as a process leaves it that ends before it retires what it compacted: each segment that was replaced is there as well.
 /// Returns these segments' names.
 async fn fill(env: &LocalEnv, directory: &Path) -> Vec<OsString> {
@@ -49,27 +74,13 @@ async fn fill(env: &LocalEnv, directory: &Path) -> Vec<OsString> {
     lane.pause_compaction(true);
     KEPT.iter().for_each(|owner| lane.adopt(*owner, Retention::FOREVER));
     lane.adopt(PASSING, Retention { bytes: Some(4 << 10), ..Retention::FOREVER });
-    for n in 0..90_u64 {
-        let owner = if n % 3 == 0 { KEPT[(n % 2) as usize] } else { PASSING };
-        lane.append(owner, payload(n, 500 + n as usize * 20), 2, Ack::Durable).await.expect("appended");
-    }
+    append(&lane, 0..90).await;
     env.sleep(Duration::from_millis(100)).await;
     copy(&directory.join("lane"), &before);
     // What is over goes by itself, copy or no copy.
     let gone = lane.stats().retired_segments;
     lane.pause_compaction(false);
-    // All that compaction finds to do is done when nothing has changed for a while.
-    let work = || (lane.stats().compactions, lane.stats().retired_segments);
-    let (mut quiet, mut done) = (0, work());
-    for _ in 0..1000 {
-        env.sleep(Duration::from_millis(10)).await;
-        quiet = if work() == done { quiet + 1 } else { 0 };
-        done = work();
-        if quiet > 20 && done.0 > 0 && done.1 > gone {
-            break;
-        }
-    }
-    assert!(lane.stats().compactions > 0 && lane.stats().retired_segments > gone);
+    until_quiet(env, &lane, |done| done.0 > 0 && done.1 > gone).await;
     lane.close().await;
     drop(lane);
     for entry in fs::read_dir(&before).expect("the directory") {
@@ -246,5 +257,58 @@ fn what_a_damaged_segment_has_lost_is_taken_from_those_that_it_replaced() {
             }
         }
         assert!(borrowed > 100 && lost > 50, "{borrowed} borrowed, {lost} lost");
+    });
+}
+
+/// Compacted segments whose number lies within the place of another one.
+fn surrounded(report: &LaneReport) -> Vec<&SegmentReport> {
+    let compacted = || report.segments.iter().filter(|segment| segment.state == SegmentState::Sealed);
+    let is_around =
+        |id, places: Option<(u64, u64)>| places.is_some_and(|(first, last)| first <= id && id <= last);
+    let is_surrounded = |segment: &&SegmentReport| {
+        let id = segment.id.unwrap_or(0);
+        segment.covers.is_some() && compacted().any(|other| is_around(id, other.covers))
+    };
+    compacted().filter(is_surrounded).collect()
+}
+
+#[test]
+fn a_compacted_segment_is_not_taken_for_replaced_because_another_ones_place_goes_around_its_number() {
+    run(|env, directory| async move {
+        let directory = directory.path();
+        let original = directory.join("original");
+        fs::create_dir(&original).expect("made");
+        let quick = LaneConfig { upkeep_interval: Duration::from_millis(5), ..config(&original) };
+        let (lane, _) = Lane::open(env.clone(), quick).await.expect("opened");
+        KEPT.iter().for_each(|owner| lane.adopt(*owner, Retention::FOREVER));
+        lane.adopt(PASSING, Retention { bytes: Some(4 << 10), ..Retention::FOREVER });
+        // The outputs have numbers between those of segments that are compacted later.
+        for round in 0..30 {
+            lane.pause_compaction(true);
+            append(&lane, round * 90..(round + 1) * 90).await;
+            lane.pause_compaction(false);
+            until_quiet(&env, &lane, |done| done.0 > 0).await;
+            let report = inspect(&env, &original.join("lane")).await.expect("inspected");
+            if !surrounded(&report).is_empty() {
+                break;
+            }
+        }
+        lane.close().await;
+        drop(lane);
+        let lane = directory.join("lane");
+        copy(&original.join("lane"), &lane);
+        let whole = read(&env, directory).await.expect("sound");
+        let report = verify(&env, &lane).await.expect("verified");
+        let surrounded = surrounded(&report);
+        assert!(!surrounded.is_empty(), "{report:?}");
+        for segment in surrounded {
+            copy(&original.join("lane"), &lane);
+            _ = fs::remove_dir_all(directory.join("aside"));
+            zero(&segment.path, 0, 512);
+            let refused = read(&env, directory).await.expect_err("nothing else has its entries");
+            assert!(refused.contains(&*segment.path.to_string_lossy()), "{refused}");
+            let done = check(&env, directory, &whole, &refused).await;
+            assert_eq!(done.segments[0].losses, []);
+        }
     });
 }
