@@ -53,6 +53,7 @@ pub(super) struct Extent {
 
 impl Rest {
     pub(super) fn extent(mut self) -> Extent {
+        self.drop_stale();
         let (before, lost_bytes) = (self.before, self.lost_bytes(u64::MAX));
         let goes_on = before.is_live && !self.jumps();
         let has_index = self.row.is_some();
@@ -86,6 +87,14 @@ impl Rest {
         let end = start.map_or(end, |start| end.max(last.unwrap_or(start)).max(start));
         let time = row.map_or(before.last_time, |row| row.first_time);
         Extent { entries, start, end, is_exact, time }
+    }
+
+    /// Drops entries whose numbers were given out again behind: they lay behind a torn end of the log that was cut, and what said so is lost.
+    fn drop_stale(&mut self) {
+        if let Some(later) = self.later.filter(|_| self.row.is_none()) {
+            self.entries.retain(|found| found.header.next_sequence() <= later);
+            self.borrowed.retain(|found| found.header.next_sequence() <= later);
+        }
     }
 
     /// Bytes in which entries before a position are lost.
