@@ -205,11 +205,10 @@ async fn cases<E: Env>(
     }
     let end = end_of_log(report, &cases);
     for case in &mut cases {
-        // Behind the last entry of the segment in which the log ends nothing is missed.
-        if case.id < end || case.salvaged.kind() == Kind::Compacted {
-            let tail = case.salvaged.tail.take();
-            case.salvaged.lost.extend(tail);
-        }
+        // Behind the last entry of the segment in which the log ends only a broken one is missed.
+        let is_end = case.id >= end && case.salvaged.kind() != Kind::Compacted;
+        let Salvaged { lost, tail, broken, .. } = &mut case.salvaged;
+        lost.extend(if is_end { broken.take() } else { tail.take() });
     }
     let places = places::find(report, &cases)?;
     for case in &mut cases {

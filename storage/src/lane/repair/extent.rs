@@ -143,3 +143,6 @@ impl Rest {
         entries.split_off(from)
     }
 }
+
+#[cfg(test)]
+mod tests;

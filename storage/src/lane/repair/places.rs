@@ -154,3 +154,6 @@ impl Bearing {
 fn fits(before: &[Bearing], behind: &[Bearing]) -> bool {
     before.iter().all(|other| other.may_be_before) && behind.iter().all(|other| other.may_be_behind)
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ use crate::{
         contents::Contents,
         footer::{OwnerRow, decode_owner_table},
         header::{HEADER_BYTES, SegmentHeader},
-        scan::{Found, is_closing, search},
+        scan::{Found, WalkEnd, first_entry, is_closing, search},
         trailer::Trailer,
     },
 };
@@ -40,6 +40,8 @@ pub(super) struct Salvaged {
     pub(super) lost: Vec<Range<u64>>,
     /// Behind the last entry, where nothing tells whether there were more.
     pub(super) tail: Option<Range<u64>>,
+    /// The part of it that is not zero, if a broken entry begins there.
+    pub(super) broken: Option<Range<u64>>,
     /// The owner table, if it is whole, and with the entries else, if they prove to be all that there were.
     pub(super) rows: Option<Vec<OwnerRow>>,
     /// The segment of a sound header that is not the one in the file's name.
@@ -88,8 +90,10 @@ pub(super) async fn salvage<F: File>(file: &F, id: SegmentId, lane: LaneId) -> R
     if trailer.is_some() {
         lost.extend(rest.take());
     }
+    let broken = rest.clone().and_then(|rest| broken_in(&bytes, rest, id));
     let borrowed = Vec::new();
-    let mut salvaged = Salvaged { bytes, entries, borrowed, lost, tail: rest, rows, foreign_id, header };
+    let mut salvaged =
+        Salvaged { bytes, entries, borrowed, lost, tail: rest, broken, rows, foreign_id, header };
     if trailer.is_none() && salvaged.lost.is_empty() {
         salvaged.prove_whole(position, trailer_at);
     }
@@ -131,6 +135,14 @@ fn entries(bytes: &[u8], id: SegmentId) -> Vec<Found> {
         }
     }
     entries
+}
+
+/// Where entries may be from a broken one on that bytes begin with: behind it there may be zeroes.
+fn broken_in(bytes: &[u8], range: Range<u64>, id: SegmentId) -> Option<Range<u64>> {
+    let rest = bytes.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)?;
+    let WalkEnd::Broken(_) = first_entry(rest, id).err()? else { return None };
+    let written = rest.iter().rposition(|byte| *byte != 0)? as u64 + 1;
+    Some(range.start..(range.start + written).next_multiple_of(8).min(range.end))
 }
 
 /// The header that one flipped bit away has a right checksum, and says what the file's name and size say.
