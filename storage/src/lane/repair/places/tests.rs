@@ -5,18 +5,16 @@ use super::*;
 /// Owners with their numbers.
 type Has<'a> = &'a [(u64, Range<u64>)];
 
+/// A stretch of the log, by its first and its last segment.
+type Stretch = (SegmentId, SegmentId);
+
 fn numbers(has: Has) -> Numbers {
     let range = |range: &Range<u64>| SequenceNumber(range.start)..SequenceNumber(range.end);
     has.iter().map(|(owner, numbers)| (OwnerId(*owner), range(numbers))).collect()
 }
 
 /// Among segments that are each a number, the place of a compacted one, and what it has.
-fn check(
-    placed: &[(SegmentId, Option<(SegmentId, SegmentId)>, Has)],
-    id: SegmentId,
-    has: Has,
-    expected: Option<(SegmentId, SegmentId)>,
-) {
+fn check(placed: &[(SegmentId, Option<Stretch>, Has)], id: SegmentId, has: Has, expected: Option<Stretch>) {
     let mut places = Places::default();
     for (id, covers, has) in placed {
         let (first, last) = covers.unwrap_or((*id, *id));
