@@ -206,7 +206,7 @@ async fn cases<E: Env>(
     let end = end_of_log(report, &cases);
     for case in &mut cases {
         // Behind the last entry of the segment in which the log ends only a broken one is missed.
-        let is_end = case.id >= end && case.salvaged.kind() != Kind::Compacted;
+        let is_end = case.id >= end && case.salvaged.kind != Kind::Compacted;
         let Salvaged { lost, tail, broken, .. } = &mut case.salvaged;
         lost.extend(if is_end { broken.take() } else { tail.take() });
     }
@@ -223,7 +223,7 @@ fn end_of_log(report: &LaneReport, cases: &[Case]) -> SegmentId {
     let sound = report.segments.iter().filter(|segment| !is_damaged(segment));
     let sound = sound.filter(|segment| segment.covers.is_none() && segment.entries > 0);
     // In one of which nothing is left there may have been something.
-    let damaged = cases.iter().filter(|case| case.salvaged.kind() != Kind::Compacted).map(|case| case.id);
+    let damaged = cases.iter().filter(|case| case.salvaged.kind != Kind::Compacted).map(|case| case.id);
     sound.filter_map(|segment| segment.id).chain(damaged).max().unwrap_or(0)
 }
 

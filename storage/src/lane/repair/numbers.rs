@@ -242,7 +242,7 @@ impl Case {
     /// Where entries of an owner can be lost. In a compacted segment they are between those of the owners before and behind.
     fn lost_of(&self, owner: OwnerId, windows: &Windows) -> Vec<Range<u64>> {
         let (mut from, mut to) = (0, u64::MAX);
-        if self.salvaged.kind() == Kind::Compacted {
+        if self.salvaged.kind == Kind::Compacted {
             from = windows.range(..owner).next_back().map_or(0, |(_, before)| before.end);
             let behind = windows.range((Bound::Excluded(owner), Bound::Unbounded)).next();
             to = behind.map_or(u64::MAX, |(_, behind)| behind.start);

@@ -47,14 +47,14 @@ pub(super) fn find(report: &LaneReport, cases: &[Case]) -> Result<Places, Repair
             unknown.push(case);
             continue;
         };
-        let is_compacted = case.salvaged.kind() == Kind::Compacted;
+        let is_compacted = case.salvaged.kind == Kind::Compacted;
         places.placed.insert(case.id, Placed { place, is_compacted, numbers: case.salvaged.numbers() });
     }
     // In the order in which they were written first, so that each of several between two others finds room behind those before it.
     unknown.sort_by_key(|case| (case.salvaged.first_time(), case.id));
     for case in unknown {
         let numbers = case.salvaged.numbers();
-        let may_be_log = case.salvaged.kind() == Kind::Unclear;
+        let may_be_log = case.salvaged.kind == Kind::Unclear;
         let place = places.locate(case.id, &numbers, may_be_log);
         let place = place.ok_or_else(|| RepairError::Unplaced { path: case.report.path.clone() })?;
         let is_compacted = place != Place { first: case.id, last: case.id };

@@ -46,6 +46,8 @@ pub(super) struct Salvaged {
     pub(super) rows: Option<Vec<OwnerRow>>,
     /// The segment of a sound header that is not the one in the file's name.
     pub(super) foreign_id: Option<SegmentId>,
+    /// How it was written.
+    pub(super) kind: Kind,
     header: Option<SegmentHeader>,
 }
 
@@ -91,9 +93,9 @@ pub(super) async fn salvage<F: File>(file: &F, id: SegmentId, lane: LaneId) -> R
         lost.extend(rest.take());
     }
     let broken = rest.clone().and_then(|rest| broken_in(&bytes, rest, id));
-    let borrowed = Vec::new();
+    let (borrowed, kind) = (Vec::new(), kind_of(header.as_ref(), &entries));
     let mut salvaged =
-        Salvaged { bytes, entries, borrowed, lost, tail: rest, broken, rows, foreign_id, header };
+        Salvaged { bytes, entries, borrowed, lost, tail: rest, broken, rows, foreign_id, kind, header };
     if trailer.is_none() && salvaged.lost.is_empty() {
         salvaged.prove_whole(position, trailer_at);
     }
@@ -160,6 +162,30 @@ fn mend_header(bytes: &[u8], id: SegmentId, lane: LaneId) -> Option<SegmentHeade
     None
 }
 
+/// How a segment was written, as its header tells, or what its entries have that others never have.
+fn kind_of(header: Option<&SegmentHeader>, entries: &[Found]) -> Kind {
+    if let Some(header) = header {
+        return if header.covers.is_some() { Kind::Compacted } else { Kind::Log };
+    }
+    // A copy begins with a mark, knows no stable position, is closed by no mark, and has each owner's entries in one piece.
+    let is_first = |found: &Found| found.position == SEGMENT_HEADER_BYTES;
+    let is_mark =
+        |found: &Found| found.header.kind == EntryKind::Watermarks && found.header.base_sequence.0 == 0;
+    let first = entries.first().filter(|found| is_first(found));
+    let knows_stable = entries.iter().any(|found| found.header.durable_before > 0);
+    let is_closed = entries.last().is_some_and(|found| is_closing(&found.header));
+    let records = || entries.iter().filter(|found| found.header.kind != EntryKind::Watermarks);
+    let neighbours = || records().zip(records().skip(1));
+    let falls = neighbours().any(|(one, next)| next.header.owner < one.header.owner);
+    if first.is_some_and(|found| !is_mark(found)) || knows_stable || is_closed || falls {
+        return Kind::Log;
+    }
+    // The log's times never fall, and it has no sparse entries.
+    let is_older = neighbours().any(|(one, next)| next.header.append_time < one.header.append_time);
+    let is_sparse = records().any(|found| found.header.kind == EntryKind::Sparse);
+    if first.is_some() || is_older || is_sparse { Kind::Compacted } else { Kind::Unclear }
+}
+
 impl Salvaged {
     /// Without a trailer, looks for the footer that a segment with these entries and no others has.
     fn prove_whole(&mut self, entries_end: u64, footer_end: usize) {
@@ -182,30 +208,7 @@ impl Salvaged {
 
     /// Whether it may have had sparse entries.
     pub(super) fn may_be_sparse(&self) -> bool {
-        self.header.map_or(self.kind() != Kind::Log, |header| header.is_sparse)
-    }
-
-    /// How it was written, as its header tells, or what its entries have that others never have.
-    pub(super) fn kind(&self) -> Kind {
-        if let Some(header) = self.header {
-            return if header.covers.is_some() { Kind::Compacted } else { Kind::Log };
-        }
-        // A copy begins with a mark, knows no stable position, is closed by no mark, and has each owner's entries in one piece.
-        let is_first = |found: &Found| found.position == SEGMENT_HEADER_BYTES;
-        let is_mark =
-            |found: &Found| found.header.kind == EntryKind::Watermarks && found.header.base_sequence.0 == 0;
-        let first = self.entries.first().filter(|found| is_first(found));
-        let knows_stable = self.entries.iter().any(|found| found.header.durable_before > 0);
-        let is_closed = self.entries.last().is_some_and(|found| is_closing(&found.header));
-        let neighbours = || self.records().zip(self.records().skip(1));
-        let falls = neighbours().any(|(one, next)| next.header.owner < one.header.owner);
-        if first.is_some_and(|found| !is_mark(found)) || knows_stable || is_closed || falls {
-            return Kind::Log;
-        }
-        // The log's times never fall, and it has no sparse entries.
-        let is_older = neighbours().any(|(one, next)| next.header.append_time < one.header.append_time);
-        let is_sparse = self.records().any(|found| found.header.kind == EntryKind::Sparse);
-        if first.is_some() || is_older || is_sparse { Kind::Compacted } else { Kind::Unclear }
+        self.header.map_or(self.kind != Kind::Log, |header| header.is_sparse)
     }
 
     /// Its place in the log, if its header tells it, or its entries tell that it is its own.
@@ -213,7 +216,7 @@ impl Salvaged {
         let own = Place { first: id, last: id };
         match self.header {
             Some(header) => Some(header.covers.unwrap_or(own)),
-            None => (self.kind() == Kind::Log).then_some(own),
+            None => (self.kind == Kind::Log).then_some(own),
         }
     }
 
