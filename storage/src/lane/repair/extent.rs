@@ -54,7 +54,9 @@ pub(super) struct Extent {
 impl Rest {
     pub(super) fn extent(mut self) -> Extent {
         self.drop_stale();
-        let (before, lost_bytes) = (self.before, self.lost_bytes(u64::MAX));
+        let (before, lost_bytes) = (self.before, self.lost_bytes(0..u64::MAX));
+        let behind = self.entries.last().map_or(0, |found| found.position);
+        let behind = self.lost_bytes(behind..u64::MAX);
         let goes_on = before.is_live && !self.jumps();
         let has_index = self.row.is_some();
         let row = self.row.flatten();
@@ -77,11 +79,15 @@ impl Rest {
             (Some(row), _) => row.next,
             (None, _) if has_index || lost_bytes == 0 => last.unwrap_or_default(),
             (None, Some(_)) if start.is_none() => before.next,
-            (None, Some(later)) => later,
+            (None, Some(later)) => {
+                // Retention may have taken what was between this segment and the one behind.
+                let known = last.unwrap_or(before.next);
+                if self.can_miss(known, later, behind) { later } else { known }
+            }
             (None, None) => {
-                is_exact = false;
+                is_exact = behind == 0;
                 let end = last.unwrap_or(before.next).max(before.next).max(self.told);
-                SequenceNumber(end.0.saturating_add(lost_bytes / RECORD_BYTES_MIN))
+                SequenceNumber(end.0.saturating_add(behind / RECORD_BYTES_MIN))
             }
         };
         let end = start.map_or(end, |start| end.max(last.unwrap_or(start)).max(start));
@@ -95,12 +101,21 @@ impl Rest {
             self.entries.retain(|found| found.header.next_sequence() <= later);
             self.borrowed.retain(|found| found.header.next_sequence() <= later);
         }
+        if self.before.is_live {
+            self.borrowed.retain(|found| found.header.base_sequence >= self.before.next);
+        }
     }
 
-    /// Bytes in which entries before a position are lost.
-    fn lost_bytes(&self, position: u64) -> u64 {
-        let before = self.lost.iter().take_while(|range| range.start < position);
-        before.map(|range| range.end - range.start).sum()
+    /// Bytes in a part of the segment in which entries are lost.
+    fn lost_bytes(&self, part: Range<u64>) -> u64 {
+        let within = self.lost.iter().filter(|range| part.contains(&range.start));
+        within.map(|range| range.end - range.start).sum()
+    }
+
+    /// Whether so many lost bytes can have held these numbers.
+    fn can_miss(&self, from: SequenceNumber, to: SequenceNumber, bytes: u64) -> bool {
+        let missing = to.0.saturating_sub(from.0);
+        missing <= bytes / RECORD_BYTES_MIN || (self.may_be_sparse && bytes > 0)
     }
 
     /// Whether more numbers are missing behind the segments before than can be lost here: then retention took what was between, and they are over as well.
@@ -109,9 +124,8 @@ impl Rest {
         let position = first.map_or(u64::MAX, |found| found.position);
         let borrowed = self.borrowed.first().map(|found| found.header.base_sequence);
         let first = first.map(|found| found.header.base_sequence);
-        let Some(next) = first.into_iter().chain(borrowed).min().or(self.later) else { return false };
-        let missing = next.0.saturating_sub(self.before.next.0);
-        !self.may_be_sparse && missing > self.lost_bytes(position) / RECORD_BYTES_MIN
+        let next = first.into_iter().chain(borrowed).min().or(self.later);
+        next.is_some_and(|next| !self.can_miss(self.before.next, next, self.lost_bytes(0..position)))
     }
 
     fn with_borrowed(&mut self) -> Vec<Found> {
@@ -127,7 +141,7 @@ impl Rest {
         let own_first = self.entries.first().map(|found| found.header.base_sequence);
         let mut entries = self.with_borrowed();
         let mut next = own_first.or(self.later);
-        let mut room = self.lost_bytes(u64::MAX);
+        let mut room = self.lost_bytes(0..u64::MAX);
         let mut from = entries.len();
         while let Some(found) = from.checked_sub(1).and_then(|index| entries.get(index)) {
             let header = &found.header;

@@ -52,7 +52,7 @@ fn numbers_that_lost_bytes_can_have_held_are_missed() {
     check(Rest { later, ..rest(&[146, 148], LOST) }, (Some(100), 150, &[146, 148]));
     check(Rest { later, ..rest(&[], LOST) }, (Some(100), 150, &[]));
     // Without an end as many as the lost bytes can have held.
-    check(rest(&[146, 148], LOST), (Some(100), 200, &[146, 148]));
+    check(rest(&[], LOST), (Some(100), 150, &[]));
 }
 
 #[test]
@@ -68,6 +68,22 @@ fn numbers_that_they_cannot_have_held_are_gone_with_what_was_before() {
 }
 
 #[test]
+fn numbers_behind_the_last_entry_are_missed_only_if_bytes_behind_it_are_lost() {
+    let later = Some(SequenceNumber(110));
+    let behind = 4096 + 102 * 52 + 104..20_000;
+    check(Rest { later, ..rest(&[100, 102], behind.clone()) }, (Some(100), 110, &[100, 102]));
+    check(Rest { later, ..rest(&[100, 102], LOST) }, (Some(100), 104, &[100, 102]));
+    check(rest(&[100, 102], LOST), (Some(100), 104, &[100, 102]));
+    check(rest(&[100, 102], behind.start..behind.start + 80), (Some(100), 124, &[100, 102]));
+    // More than there was room for: retention has taken what was between.
+    let later = Some(SequenceNumber(200));
+    check(
+        Rest { later, ..rest(&[100, 102], behind.start..behind.start + 80) },
+        (Some(100), 104, &[100, 102]),
+    );
+}
+
+#[test]
 fn entries_whose_numbers_were_given_out_again_are_none() {
     let later = Some(SequenceNumber(102));
     check(Rest { later, ..rest(&[100, 102, 104], LOST) }, (Some(100), 102, &[100]));
@@ -77,13 +93,13 @@ fn entries_whose_numbers_were_given_out_again_are_none() {
 #[test]
 fn what_is_borrowed_fills_gaps_and_goes_no_further_back_than_lost_bytes_can() {
     let borrowed = |firsts: &[u64]| firsts.iter().map(|first| entry(*first)).collect();
-    check(Rest { borrowed: borrowed(&[102]), ..rest(&[100, 104], LOST) }, (Some(100), 156, &[100, 102, 104]));
+    check(Rest { borrowed: borrowed(&[102]), ..rest(&[100, 104], LOST) }, (Some(100), 106, &[100, 102, 104]));
     let before = Known::default();
     let gone = |firsts: &[u64]| Rest { before, borrowed: borrowed(firsts), ..rest(&[104], LOST) };
-    check(gone(&[102]), (Some(102), 156, &[102, 104]));
+    check(gone(&[102]), (Some(102), 106, &[102, 104]));
     // Each takes 104 bytes.
-    check(gone(&[100, 102]), (Some(102), 156, &[102, 104]));
-    check(gone(&[20]), (Some(104), 156, &[104]));
+    check(gone(&[100, 102]), (Some(102), 106, &[102, 104]));
+    check(gone(&[20]), (Some(104), 106, &[104]));
     // An index tells what there was.
     let row = OwnerRow {
         owner: OwnerId(1),
