@@ -14,6 +14,7 @@ mod relation;
 mod segment;
 
 pub use listing::{EntryLine, entries};
+pub(crate) use segment::expected_footer;
 
 use crate::{
     env::{Access, Disk, Env, File},

@@ -173,7 +173,7 @@ fn fill_from_scan<F: File>(examined: &mut Examined, loaded: &Loaded<F>, scanned:
 }
 
 /// The rows and points that a segment with these contents must have.
-fn expected_footer(contents: &Contents) -> (Vec<OwnerRow>, Vec<Point>) {
+pub(crate) fn expected_footer(contents: &Contents) -> (Vec<OwnerRow>, Vec<Point>) {
     let (mut rows, mut points) = (Vec::new(), Vec::new());
     for id in contents.sorted_owners() {
         if let Some(part) = contents.owner(id) {

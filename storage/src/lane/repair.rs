@@ -17,16 +17,20 @@ use crate::{
     config::LaneConfig,
     env::{Access, Disk, Env},
     error::{Cause, DiskError},
-    inspect::{Finding, LaneReport, SegmentReport, SegmentState, Severity, verify},
+    inspect::{Finding, LaneReport, SegmentReport, Severity, verify},
     segment::{Place, SegmentId, segment_path},
 };
 
+mod borrow;
+mod extent;
 mod numbers;
+mod places;
 mod rebuild;
 mod salvage;
 
 use numbers::{Composed, compose};
-use salvage::{Salvaged, salvage};
+use places::Places;
+use salvage::{Kind, Salvaged, salvage};
 
 /// What a repair may do.
 #[derive(Clone, Debug)]
@@ -67,6 +71,8 @@ pub struct SegmentRepair {
     pub findings: Vec<Finding>,
     /// Entries of all kinds that were salvaged.
     pub entries: u64,
+    /// Entries that it has lost, and that were taken from segments which it had replaced.
+    pub borrowed: u64,
     /// Parts of the file in which there should be entries and are none. Nothing is lost where only a header or a footer is damaged.
     pub lost_bytes: Vec<Range<u64>>,
     /// Sequence numbers whose records are gone.
@@ -131,6 +137,7 @@ pub enum RepairError {
 
 /// A damaged file on its way.
 struct Case {
+    id: SegmentId,
     report: SegmentReport,
     salvaged: Salvaged,
     /// Where its replacement goes; `None` if none is needed.
@@ -143,13 +150,13 @@ pub async fn repair<E: Env>(env: &E, options: &RepairOptions) -> Result<RepairRe
     refuse_disorder(&report)?;
     let highest = env.disk().list(&options.directory)?.iter().filter_map(|name| number_of(name)).max();
     let mut next_id = highest.unwrap_or(0) + 1;
-    let cases = cases(env, options, &report).await?;
+    let (cases, places) = cases(env, options, &report).await?;
     let mut done = RepairReport {
         directory: options.directory.clone(),
         is_applied: options.apply,
         segments: Vec::new(),
     };
-    for mut composed in compose(&report, cases, &options.owners)? {
+    for mut composed in compose(&report, &places, cases, &options.owners)? {
         if composed.place.is_none() && !composed.watermarks.is_empty() {
             // Numbers that only a superseded file told: they go on from anywhere.
             composed.place = Some(Place { first: next_id, last: next_id });
@@ -180,67 +187,44 @@ fn is_damaged(segment: &SegmentReport) -> bool {
     segment.findings.iter().any(|found| found.severity >= Severity::Damage)
 }
 
-/// Reads what is left of the damaged files, and finds their places.
+/// Reads what is left of the damaged files, finds their places, and what else is left of what was in them.
 async fn cases<E: Env>(
     env: &E,
     options: &RepairOptions,
     report: &LaneReport,
-) -> Result<Vec<Case>, RepairError> {
+) -> Result<(Vec<Case>, Places), RepairError> {
     let mut cases = Vec::new();
     for segment in report.segments.iter().filter(|segment| is_damaged(segment)) {
         let Some(id) = segment.id else { continue };
         let file = env.disk().open(segment.path.clone(), Access::Read).await?;
-        // Behind the last entry of the segment in which the log ends nothing is missed.
-        let goes_on = |other: &SegmentReport| {
-            let holds = other.entries > 0 || other.state == SegmentState::Unreadable;
-            other.covers.is_none() && other.id > Some(id) && holds
-        };
-        let is_last = !report.segments.iter().any(goes_on);
-        let salvaged = salvage(&file, id, options.lane, is_last).await?;
+        let salvaged = salvage(&file, id, options.lane).await?;
         if let Some(found) = salvaged.foreign_id {
             return Err(RepairError::Misnamed { path: segment.path.clone(), found });
         }
-        let place = place_of(report, segment, id, &salvaged)?;
-        cases.push(Case { report: segment.clone(), salvaged, place });
+        cases.push(Case { id, report: segment.clone(), salvaged, place: None });
     }
-    Ok(cases)
+    let end = end_of_log(report, &cases);
+    for case in &mut cases {
+        // Behind the last entry of the segment in which the log ends only a broken one is missed.
+        let is_end = case.id >= end && case.salvaged.kind != Kind::Compacted;
+        let Salvaged { lost, tail, broken, .. } = &mut case.salvaged;
+        lost.extend(if is_end { broken.take() } else { tail.take() });
+    }
+    let places = places::find(report, &cases)?;
+    for case in &mut cases {
+        case.place = places.of(case.id).filter(|_| !places.is_taken(case.id));
+    }
+    borrow::borrow(env, options, report, &places, &mut cases).await?;
+    Ok((cases, places))
 }
 
-/// Where the replacement of a damaged segment goes, or `None` if readers find its entries elsewhere.
-fn place_of(
-    report: &LaneReport,
-    segment: &SegmentReport,
-    id: SegmentId,
-    salvaged: &Salvaged,
-) -> Result<Option<Place>, RepairError> {
-    if salvaged.is_empty() {
-        return Ok(None);
-    }
-    let sound = || report.segments.iter().filter(|other| !is_damaged(other));
-    let taken = |place: &Place| {
-        // One that is damaged itself is rebuilt in its place.
-        let takers = report.segments.iter().filter_map(|other| Some((other.covers?, other.id?)));
-        let mut takers = takers.filter(|(_, by)| Some(*by) != segment.id);
-        takers.any(|((first, last), by)| {
-            let taker = Place { first, last };
-            taker.contains(place) && (taker != *place || by > id)
-        })
-    };
-    if let Some(place) = salvaged.place(id) {
-        return Ok((!taken(&place)).then_some(place));
-    }
-    let in_place: Vec<(Place, &SegmentReport)> = {
-        let placed = sound().filter(|other| other.state != SegmentState::Superseded);
-        let mut placed: Vec<_> = placed.filter_map(|other| Some((report_place(other)?, other))).collect();
-        placed.sort_unstable_by_key(|(place, _)| place.first);
-        placed
-    };
-    let others: Vec<&SegmentReport> = in_place.iter().map(|(_, other)| *other).collect();
-    if salvaged.is_told_by(&others) {
-        return Ok(None);
-    }
-    let place = salvaged.slot_between(&in_place, id);
-    place.map(Some).ok_or_else(|| RepairError::Unplaced { path: segment.path.clone() })
+/// The newest segment of the log in which there is anything.
+fn end_of_log(report: &LaneReport, cases: &[Case]) -> SegmentId {
+    let sound = report.segments.iter().filter(|segment| !is_damaged(segment));
+    let sound = sound.filter(|segment| segment.covers.is_none() && segment.entries > 0);
+    // In one of which nothing is left there may have been something.
+    let damaged = cases.iter().filter(|case| case.salvaged.kind != Kind::Compacted).map(|case| case.id);
+    sound.filter_map(|segment| segment.id).chain(damaged).max().unwrap_or(0)
 }
 
 fn report_place(segment: &SegmentReport) -> Option<Place> {
@@ -277,6 +261,7 @@ async fn mend<E: Env>(
         replacement,
         findings: case.report.findings.clone(),
         entries: case.salvaged.entries.len() as u64,
+        borrowed: composed.borrowed(),
         lost_bytes: case.salvaged.lost.clone(),
         losses: composed.losses.clone(),
     })

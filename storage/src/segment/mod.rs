@@ -202,6 +202,8 @@ impl<F: File> Segment<F> {
         }
         let whole = Measured { payload_bytes: self.payload_bytes.get(), entry_bytes: self.entry_bytes() };
         let Measured { payload_bytes, entry_bytes } = self.measured.get().unwrap_or(whole);
+        // What was measured goes by points that may be damaged.
+        let entry_bytes = entry_bytes.min(whole.entry_bytes);
         if payload_bytes == 0 {
             return entry_bytes;
         }

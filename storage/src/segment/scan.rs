@@ -35,9 +35,8 @@ pub(crate) fn walk(bytes: &[u8], id: SegmentId, mut visit: impl FnMut(Found, &[u
     let mut position = SEGMENT_HEADER_BYTES as usize;
     loop {
         let rest = bytes.get(position..).unwrap_or_default();
-        let header = match entry_at(rest, id) {
+        let header = match first_entry(rest, id) {
             Ok(header) => header,
-            Err(WalkEnd::Nothing) => return (position as u64, lost_epoch(rest, id)),
             Err(end) => return (position as u64, end),
         };
         let payload = rest.get(ENTRY_HEADER_BYTES..header.length as usize).unwrap_or_default();
@@ -47,6 +46,11 @@ pub(crate) fn walk(bytes: &[u8], id: SegmentId, mut visit: impl FnMut(Found, &[u
             return (position as u64, WalkEnd::Closed);
         }
     }
+}
+
+/// The entry that some bytes begin with, or why there is none.
+pub(crate) fn first_entry(rest: &[u8], id: SegmentId) -> Result<EntryHeader, WalkEnd> {
+    entry_at(rest, id).map_err(|end| if end == WalkEnd::Nothing { lost_epoch(rest, id) } else { end })
 }
 
 /// The first valid entry of a segment at or after a position.

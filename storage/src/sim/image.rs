@@ -186,10 +186,13 @@ impl Inode {
         let before = self.absent.len();
         for page in pages {
             let range = page * PAGE_BYTES..((page + 1) * PAGE_BYTES).min(self.cached.len());
+            // What was written over rotten bytes is not forgotten before it is on the device.
+            let sectors = range.start / SECTOR_BYTES..range.end.div_ceil(SECTOR_BYTES);
+            let is_dirty = self.dirty.range(sectors).next().is_some();
             let same = |at: usize| self.stable[at] == self.cached[at] || self.rotten.contains(&at);
             if self.stable[range.clone()] == self.cached[range.clone()] {
                 self.absent.insert(page);
-            } else if self.is_rotten(range.clone()) && range.clone().all(same) {
+            } else if !is_dirty && self.is_rotten(range.clone()) && range.clone().all(same) {
                 self.cached[range.clone()].copy_from_slice(&self.stable[range]);
                 self.snapshot = None;
                 self.absent.insert(page);

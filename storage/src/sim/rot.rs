@@ -86,6 +86,8 @@ impl SimEnv {
     /// Whether a bit rotted in the structure of a file that begins at a position. What was written there since may have healed it.
     #[must_use]
     pub fn is_rotten(&self, path: &Path, position: u64) -> bool {
+        // A file that rotted may have another name by now, as what compaction writes has.
+        self.world.note_rot();
         let window =
             (path.to_owned(), position)..(path.to_owned(), position.saturating_add(STRUCTURE_BYTES_MAX));
         self.world.rotted.borrow().range(window).next().is_some()

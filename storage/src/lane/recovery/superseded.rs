@@ -1,15 +1,25 @@
 //! Damaged segments that nothing needs any more: compaction has put another one in their place, and was interrupted before it retired them.
 //!
-//! Promises that such a segment does not keep a lane from being opened as long as its footer still tells how far its owners' numbers had come, which may be told
-//! nowhere else. Leaves out all others: they are damage, and a repair's.
+//! Promises that such a segment of the log does not keep a lane from being opened as long as its footer still tells how far its owners' numbers had come, which may be told
+//! nowhere else. A compacted one that has lost its header is no such: its number says nothing of its place, and nobody else may have its entries. Leaves out all others: they are damage, and a repair's.
+
+use tidemill_wire::entry::{ENTRY_HEADER_BYTES, EntryHeader};
 
 use super::{FileOf, Piece};
 use crate::{
     config::LaneConfig,
-    env::{Access, Env},
-    error::{Damage, OpenError},
-    segment::{Place, Segment, load::load_footer, segment_id_of},
+    env::{Access, Env, File},
+    error::{Damage, DiskError, OpenError},
+    segment::{Place, Segment, load::load_footer, scan::is_closing, segment_id_of, trailer::Trailer},
 };
+
+/// Whether the last entry is the mark that closes a segment of the log. Without a header nothing else tells it from a compacted one, whose place may be anywhere.
+async fn is_closed<F: File>(file: &F, trailer: &Trailer) -> Result<bool, DiskError> {
+    let position = trailer.entries_end.saturating_sub(ENTRY_HEADER_BYTES as u64);
+    let bytes = file.read(position, ENTRY_HEADER_BYTES).await?;
+    let header = EntryHeader::verify(&bytes).ok().filter(|header| header.segment_epoch == trailer.id);
+    Ok(header.is_some_and(|header| is_closing(&header)))
+}
 
 /// Adds what the footers tell of damaged segments whose place a sound compacted one has taken. Any other damaged segment is an error.
 pub(super) async fn read_footers<E: Env>(
@@ -29,6 +39,9 @@ pub(super) async fn read_footers<E: Env>(
         let footer =
             if is_taken { load_footer(env.disk(), &damage.path, id, Access::Write).await? } else { None };
         let Some((file, trailer, rows)) = footer else { return Err(OpenError::Damaged(damage)) };
+        if !is_closed(&file, &trailer).await? {
+            return Err(OpenError::Damaged(damage));
+        }
         tracing::warn!(lane = config.lane.0, error = %damage, "a damaged segment is removed: another one has taken its place");
         let segment = Segment::sealed(id, damage.path, file, trailer);
         pieces.push(Piece { segment, rows, scanned: None, rebuilt: None, listed: None });

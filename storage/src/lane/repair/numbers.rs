@@ -3,20 +3,31 @@
 //! Invariant: after a repair an owner's numbers are dense wherever they were before it, and no number that may have been given out is free;
 //! `tests/it/repair.rs` damages lanes everywhere and holds it against a reader and further appends.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    ops::{Bound, Range},
+};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use tidemill_wire::{OwnerId, SequenceNumber, Timestamp, entry::EntryKind};
-
-use super::{Case, Loss, RepairError, is_damaged, report_place, too_wide};
-use crate::{
-    inspect::{LaneReport, SegmentReport, SegmentState},
-    segment::{Place, footer::OwnerRow, scan::Found, watermarks},
+use tidemill_wire::{
+    OwnerId, SequenceNumber, Timestamp,
+    entry::{ENTRY_HEADER_BYTES, EntryKind},
 };
 
-/// Each record takes this many bytes of its batch at least: the end of its data. So lost bytes bound the numbers that are lost with them.
-const RECORD_BYTES_MIN: u64 = 4;
+use super::{
+    Case, Loss, RepairError,
+    extent::{Extent, Known, Rest},
+    is_damaged,
+    places::Places,
+    report_place,
+    salvage::Kind,
+    too_wide,
+};
+use crate::{
+    inspect::{LaneReport, SegmentReport},
+    segment::{Place, footer::OwnerRow, scan::Found, watermarks},
+};
 
 /// A piece of a replacement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,15 +49,6 @@ pub(super) struct Composed {
     pub(super) losses: Vec<Loss>,
 }
 
-/// What the segments before tell of an owner.
-#[derive(Clone, Copy, Default)]
-struct Known {
-    next: SequenceNumber,
-    /// Readers reach records before `next`.
-    is_live: bool,
-    last_time: Timestamp,
-}
-
 type KnownOwners = HashMap<OwnerId, Known, FixedState>;
 
 /// A segment in its place.
@@ -55,9 +57,13 @@ enum Slot<'a> {
     Damaged(Box<Case>),
 }
 
+/// An owner's number in each segment, or in some.
+type Told = HashMap<OwnerId, SequenceNumber, FixedState>;
+
 /// Composes what takes the places of the damaged segments, in the order of their places.
 pub(super) fn compose(
     report: &LaneReport,
+    places: &Places,
     cases: Vec<Case>,
     others: &[OwnerId],
 ) -> Result<Vec<Composed>, RepairError> {
@@ -65,36 +71,44 @@ pub(super) fn compose(
     for owner in others {
         known.insert(*owner, Known::default());
     }
-    let (mut slots, mut composed) = (Vec::new(), Vec::new());
+    let (mut slots, mut replaced, mut composed) = (Vec::new(), Vec::new(), Vec::new());
     for segment in report.segments.iter().filter(|segment| !is_damaged(segment)) {
-        if segment.state == SegmentState::Superseded {
-            // It tells numbers only, and whenever it does, they stand.
-            tell(&mut known, segment.owners.iter().map(|row| (row.owner, row.next)));
-        } else if let Some(place) = report_place(segment) {
-            slots.push((place.first, Slot::Sound(segment)));
+        let (Some(id), Some(place)) = (segment.id, report_place(segment)) else { continue };
+        if places.is_taken(id) {
+            replaced.push((place, segment));
+        } else {
+            slots.push((place, Slot::Sound(segment)));
         }
     }
     for case in cases {
         if let Some(place) = case.place {
-            slots.push((place.first, Slot::Damaged(Box::new(case))));
+            slots.push((place, Slot::Damaged(Box::new(case))));
         } else {
             composed.push(Composed::aside(case));
         }
     }
-    slots.sort_by_key(|(first, _)| *first);
-    let mut slots: Vec<Slot> = slots.into_iter().map(|(_, slot)| slot).collect();
-    let mut later: Vec<HashMap<OwnerId, SequenceNumber, FixedState>> = Vec::new();
-    let mut firsts = HashMap::default();
-    for slot in slots.iter().rev() {
+    slots.sort_by_key(|(place, _)| place.first);
+    let mut later: Vec<Told> = Vec::new();
+    let mut firsts = Told::default();
+    for (_, slot) in slots.iter().rev() {
         // Only damaged slots ask what is behind them.
-        later.push(if matches!(slot, Slot::Damaged(_)) { firsts.clone() } else { HashMap::default() });
+        later.push(if matches!(slot, Slot::Damaged(_)) { firsts.clone() } else { Told::default() });
         firsts.extend(firsts_of(slot));
     }
-    for (slot, later) in slots.drain(..).zip(later.into_iter().rev()) {
+    for ((place, slot), later) in slots.into_iter().zip(later.into_iter().rev()) {
+        // What was replaced tells numbers only, behind what has replaced it.
+        let mut told = Told::default();
+        for (_, segment) in replaced.iter().filter(|(inner, _)| place.contains(inner)) {
+            for row in &segment.owners {
+                let told = told.entry(row.owner).or_default();
+                *told = row.next.max(*told);
+            }
+        }
         match slot {
             Slot::Sound(segment) => pass(&mut known, segment),
-            Slot::Damaged(case) => composed.push(fill(&mut known, *case, &later)?),
+            Slot::Damaged(case) => composed.push(fill(&mut known, *case, &later, &told)?),
         }
+        tell(&mut known, told.into_iter());
     }
     for one in composed.iter_mut().filter(|one| one.place.is_none()) {
         let news = |(owner, next): &(OwnerId, SequenceNumber)| {
@@ -147,19 +161,16 @@ fn firsts_of(slot: &Slot) -> Vec<(OwnerId, SequenceNumber)> {
 }
 
 /// Composes a replacement: what was salvaged, with gaps where an owner's numbers are missing.
-fn fill(
-    known: &mut KnownOwners,
-    case: Case,
-    later: &HashMap<OwnerId, SequenceNumber, FixedState>,
-) -> Result<Composed, RepairError> {
+fn fill(known: &mut KnownOwners, case: Case, later: &Told, told: &Told) -> Result<Composed, RepairError> {
     let mut by_owner = case.by_owner();
+    let windows: Windows = by_owner.iter().filter_map(|(owner, entries)| window(*owner, entries)).collect();
+    let mut borrowed = by_number(&case.salvaged.borrowed);
     let rows: Option<BTreeMap<OwnerId, OwnerRow>> =
         case.salvaged.rows.as_ref().map(|rows| rows.iter().map(|row| (row.owner, *row)).collect());
-    let lost_bytes = case.salvaged.lost_bytes();
-    let mut owners: Vec<OwnerId> = by_owner.keys().copied().collect();
+    let mut owners: Vec<OwnerId> = by_owner.keys().chain(borrowed.keys()).copied().collect();
     match &rows {
         Some(rows) => owners.extend(rows.keys()),
-        None if lost_bytes > 0 => owners.extend(known.keys()),
+        None if !case.salvaged.lost.is_empty() => owners.extend(known.keys()),
         None => {}
     }
     owners.sort_unstable();
@@ -173,79 +184,78 @@ fn fill(
     };
     tell(known, composed.watermarks.iter().copied());
     for owner in owners {
-        let before = known.get(&owner).copied().unwrap_or_default();
-        let entries = by_owner.remove(&owner).unwrap_or_default();
-        let row = rows.as_ref().and_then(|rows| rows.get(&owner));
-        let told = rows.is_some();
-        let first = entries.first().map(|found| found.header.base_sequence);
-        let last = entries.last().map(|found| found.header.next_sequence());
-        let start = match row {
-            Some(row) if row.point_count > 0 => Some(row.first),
-            Some(_) => None,
-            None if told || lost_bytes == 0 || !before.is_live => first,
-            None => match entries.first() {
-                // More than that was lost before: retention took it, and everything before it was over its time.
-                Some(found) if !composed.case.may_miss(before.next, found) => first,
-                _ => Some(before.next),
-            },
+        let lost = composed.case.lost_of(owner, &windows);
+        let rest = Rest {
+            entries: by_owner.remove(&owner).unwrap_or_default(),
+            borrowed: borrowed.remove(&owner).unwrap_or_default(),
+            row: rows.as_ref().map(|rows| rows.get(&owner).copied()),
+            lost,
+            may_be_sparse: composed.case.salvaged.may_be_sparse(),
+            before: known.get(&owner).copied().unwrap_or_default(),
+            later: later.get(&owner).copied(),
+            told: told.get(&owner).copied().unwrap_or_default(),
         };
-        let mut is_exact = true;
-        let end = match (row, later.get(&owner)) {
-            (Some(row), _) => row.next,
-            (None, _) if told || lost_bytes == 0 => last.unwrap_or_default(),
-            (None, Some(later)) => *later,
-            (None, None) => {
-                is_exact = false;
-                let end = last.unwrap_or(before.next).max(before.next);
-                SequenceNumber(end.0.saturating_add(lost_bytes / RECORD_BYTES_MIN))
-            }
-        };
+        let row = rest.row.flatten();
+        let next = rest.before.next;
+        let Extent { entries, start, end, is_exact, time } = rest.extent();
         let Some(start) = start else {
             // No record of it is left, here or before: its numbers go on all the same.
-            if end > before.next || row.is_some() {
-                composed.watermarks.push((owner, end.max(before.next)));
+            if end > next || row.is_some() {
+                composed.watermarks.push((owner, end.max(next)));
                 tell(known, std::iter::once((owner, end)));
             }
             continue;
         };
-        let end = end.max(last.unwrap_or(start)).max(start);
         if end.since(start) >= u64::from(u32::MAX) {
             return Err(too_wide(&composed.case, owner, start, end));
         }
-        let time = row.map_or(before.last_time, |row| row.first_time);
         let last_time = composed.add(owner, start..end, &entries, time, is_exact);
         known.insert(owner, Known { next: end, is_live: true, last_time });
     }
     Ok(composed)
 }
 
+/// From where to where an owner's entries are.
+type Windows = BTreeMap<OwnerId, Range<u64>>;
+
+fn window(owner: OwnerId, entries: &[Found]) -> Option<(OwnerId, Range<u64>)> {
+    let last = entries.last()?;
+    Some((owner, entries.first()?.position..last.position + last.header.stride() as u64))
+}
+
+/// Entries by owner, each owner's in the order of their numbers.
+fn by_number<'a>(entries: impl IntoIterator<Item = &'a Found>) -> BTreeMap<OwnerId, Vec<Found>> {
+    let mut owners: BTreeMap<OwnerId, Vec<Found>> = BTreeMap::new();
+    for found in entries {
+        owners.entry(found.header.owner).or_default().push(*found);
+    }
+    owners.values_mut().for_each(|entries| entries.sort_by_key(|found| found.header.base_sequence));
+    owners
+}
+
 impl Case {
-    /// Its entries with records, by owner, each owner's with rising numbers.
+    /// Its entries with records, by owner.
     fn by_owner(&self) -> BTreeMap<OwnerId, Vec<Found>> {
-        let mut owners: BTreeMap<OwnerId, Vec<Found>> = BTreeMap::new();
-        let records = self.salvaged.entries.iter().filter(|found| found.header.kind != EntryKind::Watermarks);
-        for found in records {
-            owners.entry(found.header.owner).or_default().push(*found);
-        }
-        owners
+        by_number(self.salvaged.records())
     }
 
-    /// Whether the bytes that are lost before an entry can have held the numbers from `next` up to it.
-    fn may_miss(&self, next: SequenceNumber, entry: &Found) -> bool {
-        let before = self.salvaged.lost.iter().filter(|lost| lost.start < entry.position);
-        let bytes: u64 = before.map(|lost| lost.end - lost.start).sum();
-        entry.header.base_sequence.0.saturating_sub(next.0) <= bytes / RECORD_BYTES_MIN
+    /// Where entries of an owner can be lost. In a compacted segment they are between those of the owners before and behind.
+    fn lost_of(&self, owner: OwnerId, windows: &Windows) -> Vec<Range<u64>> {
+        let (mut from, mut to) = (0, u64::MAX);
+        if self.salvaged.kind == Kind::Compacted {
+            from = windows.range(..owner).next_back().map_or(0, |(_, before)| before.end);
+            let behind = windows.range((Bound::Excluded(owner), Bound::Unbounded)).next();
+            to = behind.map_or(u64::MAX, |(_, behind)| behind.start);
+        }
+        let lost = self.salvaged.lost.iter().filter(|range| from <= range.start && range.end <= to);
+        lost.cloned().collect()
     }
 
     /// The rows of its watermark entries, and the numbers that only its owner table tells.
     fn watermarks(&self) -> Vec<(OwnerId, SequenceNumber)> {
         let mut told: BTreeMap<OwnerId, SequenceNumber> = BTreeMap::new();
         for found in self.salvaged.entries.iter().filter(|found| found.header.kind == EntryKind::Watermarks) {
-            let start = usize::try_from(found.position).unwrap_or(usize::MAX);
-            let entry = self.salvaged.bytes.get(start..).unwrap_or_default();
-            let payload = entry
-                .get(tidemill_wire::entry::ENTRY_HEADER_BYTES..found.header.length as usize)
-                .unwrap_or_default();
+            let payload = self.salvaged.entry(found).get(ENTRY_HEADER_BYTES..).unwrap_or_default();
             for (owner, next) in watermarks::decode(payload) {
                 let told = told.entry(owner).or_default();
                 *told = next.max(*told);
@@ -275,11 +285,18 @@ impl Composed {
         told.into_iter().collect()
     }
 
+    /// How many of its entries other segments have given.
+    pub(super) fn borrowed(&self) -> u64 {
+        let first = self.case.salvaged.borrowed.first().map_or(u64::MAX, |found| found.position);
+        let is_borrowed = |piece: &&Piece| matches!(piece, Piece::Entry(found) if found.position >= first);
+        self.pieces.iter().filter(is_borrowed).count() as u64
+    }
+
     /// Adds an owner's numbers: its entries, and gaps between them. Returns the time of its last piece.
     fn add(
         &mut self,
         owner: OwnerId,
-        numbers: std::ops::Range<SequenceNumber>,
+        numbers: Range<SequenceNumber>,
         entries: &[Found],
         before: Timestamp,
         is_exact: bool,
@@ -299,13 +316,7 @@ impl Composed {
         time
     }
 
-    fn gap(
-        &mut self,
-        owner: OwnerId,
-        numbers: std::ops::Range<SequenceNumber>,
-        time: Timestamp,
-        is_exact: bool,
-    ) {
+    fn gap(&mut self, owner: OwnerId, numbers: Range<SequenceNumber>, time: Timestamp, is_exact: bool) {
         let (from, to) = (numbers.start, numbers.end);
         if from < to {
             self.pieces.push(Piece::Gap { owner, from, to, time });

@@ -111,9 +111,7 @@ fn for_each_entry(composed: &Composed, id: SegmentId, mut visit: impl FnMut(&Ent
                 visit(&header(EntryKind::Sparse, *owner, *from..*to, *time, &no_records), &no_records);
             }
             Piece::Entry(found) => {
-                let start = usize::try_from(found.position).unwrap_or(usize::MAX);
-                let entry = composed.case.salvaged.bytes.get(start..).unwrap_or_default();
-                let payload = entry.get(ENTRY_HEADER_BYTES..found.header.length as usize);
+                let payload = composed.case.salvaged.entry(found).get(ENTRY_HEADER_BYTES..);
                 let payload = payload.expect("the entry was found there");
                 visit(&EntryHeader { segment_epoch: id, durable_before: 0, ..found.header }, payload);
             }

@@ -4,18 +4,24 @@
 
 use std::ops::Range;
 
-use tidemill_wire::{LaneId, entry::EntryKind};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use tidemill_wire::{
+    LaneId, OwnerId, SequenceNumber, Timestamp,
+    entry::{ENTRY_HEADER_BYTES, EntryKind},
+};
 
 use crate::{
     env::File,
     error::DiskError,
-    inspect::SegmentReport,
+    inspect::expected_footer,
     limits::{CHUNK_BYTES, SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES},
     segment::{
         Place, SegmentId,
-        footer::{OwnerRow, decode_owner_table},
+        contents::Contents,
+        footer::{OwnerRow, RowFormat, decode_owner_table},
         header::{HEADER_BYTES, SegmentHeader},
-        scan::{Found, is_closing, search},
+        scan::{Found, WalkEnd, first_entry, is_closing, search},
         trailer::Trailer,
     },
 };
@@ -24,26 +30,40 @@ const PAGE_BYTES: usize = 4096;
 
 /// The rest of a segment.
 pub(super) struct Salvaged {
-    /// The whole file, with zeroes where the disk gave nothing.
+    /// The whole file, with zeroes where the disk gave nothing. Behind it are the bytes of what is borrowed.
     pub(super) bytes: Vec<u8>,
     /// All valid entries of the segment in the order of their positions.
     pub(super) entries: Vec<Found>,
+    /// Entries of it that other segments still hold.
+    pub(super) borrowed: Vec<Found>,
     /// Where there should be entries and are none.
     pub(super) lost: Vec<Range<u64>>,
-    /// The owner table, if it is whole.
+    /// Behind the last entry, where nothing tells whether there were more.
+    pub(super) tail: Option<Range<u64>>,
+    /// The part of it that is not zero, if a broken entry begins there.
+    pub(super) broken: Option<Range<u64>>,
+    /// The owner table, if it is whole, and with the entries else, if they prove to be all that there were.
     pub(super) rows: Option<Vec<OwnerRow>>,
     /// The segment of a sound header that is not the one in the file's name.
     pub(super) foreign_id: Option<SegmentId>,
+    /// How it was written.
+    pub(super) kind: Kind,
     header: Option<SegmentHeader>,
 }
 
-/// Reads a file of the lane. Behind the last entry of the segment in which the log ends nothing is missed.
-pub(super) async fn salvage<F: File>(
-    file: &F,
-    id: SegmentId,
-    lane: LaneId,
-    is_last: bool,
-) -> Result<Salvaged, DiskError> {
+/// How a segment was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// As a part of the log.
+    Log,
+    /// By compaction, or a repair.
+    Compacted,
+    /// Nothing of what is left tells.
+    Unclear,
+}
+
+/// Reads a file of the lane.
+pub(super) async fn salvage<F: File>(file: &F, id: SegmentId, lane: LaneId) -> Result<Salvaged, DiskError> {
     let bytes = read_whole(file).await;
     let header = SegmentHeader::decode(&bytes).ok();
     let foreign_id = header.map(|header| header.id).filter(|found| *found != id);
@@ -61,18 +81,25 @@ pub(super) async fn salvage<F: File>(
     let entries = entries(bytes.get(..usize::try_from(end).unwrap_or(0)).unwrap_or_default(), id);
     let mut lost = Vec::new();
     let mut position = SEGMENT_HEADER_BYTES;
-    let mut closed = false;
     for found in &entries {
         if found.position > position {
             lost.push(position..found.position);
         }
         position = found.position + found.header.stride() as u64;
-        closed = is_closing(&found.header);
     }
-    if position < end && !closed && (trailer.is_some() || !is_last) {
-        lost.push(position..end);
+    let closed = entries.last().is_some_and(|found| is_closing(&found.header));
+    let mut rest = (position < end && !closed).then_some(position..end);
+    if trailer.is_some() {
+        lost.extend(rest.take());
     }
-    Ok(Salvaged { bytes, entries, lost, rows, foreign_id, header })
+    let broken = rest.clone().and_then(|rest| broken_in(&bytes, rest, id));
+    let (borrowed, kind) = (Vec::new(), kind_of(header.as_ref(), &entries));
+    let mut salvaged =
+        Salvaged { bytes, entries, borrowed, lost, tail: rest, broken, rows, foreign_id, kind, header };
+    if trailer.is_none() && salvaged.lost.is_empty() {
+        salvaged.prove_whole(position, trailer_at);
+    }
+    Ok(salvaged)
 }
 
 async fn read_whole<F: File>(file: &F) -> Vec<u8> {
@@ -112,6 +139,14 @@ fn entries(bytes: &[u8], id: SegmentId) -> Vec<Found> {
     entries
 }
 
+/// Where entries may be from a broken one on that bytes begin with: behind it there may be zeroes.
+fn broken_in(bytes: &[u8], range: Range<u64>, id: SegmentId) -> Option<Range<u64>> {
+    let rest = bytes.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)?;
+    let WalkEnd::Broken(_) = first_entry(rest, id).err()? else { return None };
+    let written = rest.iter().rposition(|byte| *byte != 0)? as u64 + 1;
+    Some(range.start..(range.start + written).next_multiple_of(8).min(range.end))
+}
+
 /// The header that one flipped bit away has a right checksum, and says what the file's name and size say.
 fn mend_header(bytes: &[u8], id: SegmentId, lane: LaneId) -> Option<SegmentHeader> {
     let mut page = bytes.get(..HEADER_BYTES)?.to_vec();
@@ -127,25 +162,65 @@ fn mend_header(bytes: &[u8], id: SegmentId, lane: LaneId) -> Option<SegmentHeade
     None
 }
 
+/// How a segment was written, as its header tells, or what its entries have that others never have.
+fn kind_of(header: Option<&SegmentHeader>, entries: &[Found]) -> Kind {
+    if let Some(header) = header {
+        return if header.covers.is_some() { Kind::Compacted } else { Kind::Log };
+    }
+    // A copy begins with a mark, knows no stable position, is closed by no mark, and has each owner's entries in one piece.
+    let is_first = |found: &Found| found.position == SEGMENT_HEADER_BYTES;
+    let is_mark =
+        |found: &Found| found.header.kind == EntryKind::Watermarks && found.header.base_sequence.0 == 0;
+    let first = entries.first().filter(|found| is_first(found));
+    let knows_stable = entries.iter().any(|found| found.header.durable_before > 0);
+    let is_closed = entries.last().is_some_and(|found| is_closing(&found.header));
+    let records = || entries.iter().filter(|found| found.header.kind != EntryKind::Watermarks);
+    let neighbours = || records().zip(records().skip(1));
+    let falls = neighbours().any(|(one, next)| next.header.owner < one.header.owner);
+    if first.is_some_and(|found| !is_mark(found)) || knows_stable || is_closed || falls {
+        return Kind::Log;
+    }
+    // The log's times never fall, and it has no sparse entries.
+    let is_older = neighbours().any(|(one, next)| next.header.append_time < one.header.append_time);
+    let is_sparse = records().any(|found| found.header.kind == EntryKind::Sparse);
+    if first.is_some() || is_older || is_sparse { Kind::Compacted } else { Kind::Unclear }
+}
+
 impl Salvaged {
-    /// Bytes in which entries are lost.
-    pub(super) fn lost_bytes(&self) -> u64 {
-        self.lost.iter().map(|range| range.end - range.start).sum()
+    /// Without a trailer, looks for the footer that a segment with these entries and no others has.
+    fn prove_whole(&mut self, entries_end: u64, footer_end: usize) {
+        let mut contents = Contents::new();
+        for found in &self.entries {
+            let payload = self.entry(found).get(ENTRY_HEADER_BYTES..).unwrap_or_default();
+            contents.add(found.position, &found.header, payload);
+        }
+        let (rows, points) = expected_footer(&contents);
+        let Some(id) = self.entries.first().map(|found| found.header.segment_epoch) else { return };
+        let is_stored = [RowFormat::Checked(id), RowFormat::Plain].iter().any(|format| {
+            let mut expected = Vec::new();
+            rows.iter().for_each(|row| format.encode_into(row, &mut expected));
+            points.iter().for_each(|point| point.encode_into(&mut expected));
+            let start = footer_end.checked_sub(expected.len()).filter(|start| *start as u64 >= entries_end);
+            start.and_then(|start| self.bytes.get(start..footer_end)) == Some(&*expected)
+        });
+        if !rows.is_empty() && is_stored {
+            self.rows = Some(rows);
+            self.tail = None;
+        }
     }
 
-    /// Its place in the log, as its header tells it, or as its entries do for a segment of the log.
+    /// Whether it may have had sparse entries.
+    pub(super) fn may_be_sparse(&self) -> bool {
+        self.header.map_or(self.kind != Kind::Log, |header| header.is_sparse)
+    }
+
+    /// Its place in the log, if its header tells it, or its entries tell that it is its own.
     pub(super) fn place(&self, id: SegmentId) -> Option<Place> {
         let own = Place { first: id, last: id };
-        if let Some(header) = self.header {
-            return Some(header.covers.unwrap_or(own));
+        match self.header {
+            Some(header) => Some(header.covers.unwrap_or(own)),
+            None => (self.kind == Kind::Log).then_some(own),
         }
-        // A copy begins with a mark, knows no stable position, and is closed by none.
-        let begins =
-            |found: &Found| found.header.kind == EntryKind::Watermarks && found.header.base_sequence.0 == 0;
-        let is_copy = self.entries.first().is_some_and(begins)
-            && self.entries.iter().all(|found| found.header.durable_before == 0)
-            && !self.entries.last().is_some_and(|found| is_closing(&found.header));
-        (!is_copy).then_some(own)
     }
 
     /// Whether it holds nothing that could be missed.
@@ -153,40 +228,37 @@ impl Salvaged {
         self.entries.is_empty() && self.lost.is_empty() && self.rows.is_none()
     }
 
-    /// Whether each of its records is in one of these segments too.
-    pub(super) fn is_told_by(&self, others: &[&SegmentReport]) -> bool {
-        self.records().all(|found| {
-            let mut rows = others.iter().flat_map(|other| &other.owners);
-            rows.any(|row| {
-                row.owner == found.header.owner
-                    && row.first <= found.header.base_sequence
-                    && found.header.next_sequence() <= row.next
-            })
-        })
+    /// The numbers of each owner that it has, or had.
+    pub(super) fn numbers(&self) -> HashMap<OwnerId, Range<SequenceNumber>, FixedState> {
+        let mut numbers = HashMap::default();
+        if let Some(rows) = &self.rows {
+            let rows = rows.iter().filter(|row| row.point_count > 0);
+            numbers.extend(rows.map(|row| (row.owner, row.first..row.next)));
+            return numbers;
+        }
+        for Found { header, .. } in self.records() {
+            let found = header.base_sequence..header.next_sequence();
+            let numbers = numbers.entry(header.owner).or_insert(found.clone());
+            *numbers = found.start.min(numbers.start)..found.end.max(numbers.end);
+        }
+        numbers
     }
 
-    /// A place between segments, which are in the order of theirs, where every owner's numbers fit.
-    pub(super) fn slot_between(&self, in_place: &[(Place, &SegmentReport)], id: SegmentId) -> Option<Place> {
-        (0..=in_place.len()).find_map(|slot| {
-            let (before, after) = in_place.split_at_checked(slot)?;
-            let first = before.last().map_or(0, |(place, _)| place.last + 1);
-            let last = after.first().map_or(id, |(place, _)| place.first).min(id);
-            let fits = self.records().all(|found| {
-                let rows = |others: &[(Place, &SegmentReport)], wrong: fn(&_, &Found) -> bool| {
-                    let mut rows = others.iter().flat_map(|(_, other)| &other.owners);
-                    rows.any(|row| {
-                        row.owner == found.header.owner && !row.watermark_only && wrong(row, found)
-                    })
-                };
-                !rows(before, |row, found| row.next > found.header.base_sequence)
-                    && !rows(after, |row, found| row.first < found.header.next_sequence())
-            });
-            (first < last && fits).then_some(Place { first, last: first })
-        })
+    /// When its oldest record was taken.
+    pub(super) fn first_time(&self) -> Timestamp {
+        let rows = self.rows.iter().flatten().filter(|row| row.point_count > 0).map(|row| row.first_time);
+        rows.chain(self.records().map(|found| found.header.append_time)).min().unwrap_or_default()
     }
 
     /// Its entries with records of owners.
-    fn records(&self) -> impl Iterator<Item = &Found> {
+    pub(super) fn records(&self) -> impl Iterator<Item = &Found> {
         self.entries.iter().filter(|found| found.header.kind != EntryKind::Watermarks)
+    }
+
+    /// The bytes of an entry, without those that fill it up to its stride.
+    pub(super) fn entry(&self, found: &Found) -> &[u8] {
+        let start = usize::try_from(found.position).unwrap_or(usize::MAX);
+        let entry = self.bytes.get(start..).unwrap_or_default();
+        entry.get(..found.header.length as usize).unwrap_or_default()
     }
 }

@@ -33,6 +33,8 @@ struct Segment {
     replaced_by: Option<String>,
     findings: Vec<Finding>,
     entries_kept: u64,
+    /// Entries that it has lost and files had that it had replaced.
+    entries_taken: u64,
     lost_bytes: Vec<(u64, u64)>,
     lost_records: Vec<Lost>,
 }
@@ -140,6 +142,7 @@ impl From<&SegmentRepair> for Segment {
             replaced_by: segment.replacement.as_ref().map(|path| path.display().to_string()),
             findings: findings.map(finding).collect(),
             entries_kept: segment.entries,
+            entries_taken: segment.borrowed,
             lost_bytes: segment.lost_bytes.iter().map(|range| (range.start, range.end)).collect(),
             lost_records: segment.losses.iter().map(lost).collect(),
         }
@@ -171,6 +174,10 @@ impl Segment {
         match &self.replaced_by {
             Some(path) => text += &format!("  {} entries {will}kept in {path}\n", self.entries_kept),
             None => text += "  its entries are in other files already\n",
+        }
+        if self.entries_taken > 0 {
+            text +=
+                &format!("  {} entries {will}taken from files that it had replaced\n", self.entries_taken);
         }
         for (from, to) in &self.lost_bytes {
             text += &format!("  no entry in bytes {from} to {to}\n");
