@@ -24,15 +24,17 @@ pub use self::redb::RedbCatalog;
 pub use encoding::DecodeError;
 pub use entity::{Node, NodeId, Shard, Stream};
 pub use error::{
-    CreateStreamError, DeleteStreamError, SettingsError, StoreError, TagStreamError, TagsError,
-    UpdateStreamError,
+    CreateStreamError, DeleteStreamError, DeregisterConsumerError, RegisterConsumerError, SettingsError,
+    StoreError, TagConsumerError, TagStreamError, TagsError, UpdateStreamError,
 };
 pub use memory::MemoryCatalog;
 pub use rules::{
     Limits, RATE_MAX, RETENTION_AGE_MAX, RETENTION_AGE_MIN, RETENTION_BYTES_MIN, StreamDefaults,
     TAG_BYTES_MAX, TAGS_MAX,
 };
-pub use state::{Change, NewStream, Page, State, TagChange};
+pub use state::{Change, NewConsumer, NewStream, OnConsumers, Page, State, TagChange};
+
+use crate::service::consumer::{Consumer, ConsumerName};
 
 /// The catalog of a node.
 pub trait Catalog: Send {
@@ -109,12 +111,59 @@ pub trait Catalog: Send {
         self.commit(Change::Skip(up_to))
     }
 
-    /// Removes a stream and returns what it was, so that its owners can be forgotten.
+    /// Registers a consumer of a stream.
     ///
     /// # Errors
-    /// When there is no such stream, or the change could not be made durable.
-    fn delete_stream(&mut self, name: &StreamName) -> Result<Stream, DeleteStreamError> {
-        let stream = self.state().plan_delete(name)?;
+    /// When there is no such stream, the name is taken, there are too many, or the change could not be made durable.
+    fn register_consumer(
+        &mut self,
+        new: NewConsumer,
+        now: Timestamp,
+    ) -> Result<Consumer, RegisterConsumerError> {
+        let consumer = self.state().plan_register(new, now)?;
+        self.commit(Change::Register(consumer.clone()))?;
+        Ok(consumer)
+    }
+
+    /// Changes a consumer's tags.
+    ///
+    /// # Errors
+    /// When there is no such consumer, the tags cannot be kept, or the change could not be made durable.
+    fn tag_consumer(
+        &mut self,
+        stream: StreamId,
+        name: &ConsumerName,
+        change: TagChange,
+    ) -> Result<Consumer, TagConsumerError> {
+        let consumer = self.state().plan_consumer_tags(stream, name, change)?;
+        self.commit(Change::Register(consumer.clone()))?;
+        Ok(consumer)
+    }
+
+    /// Removes a consumer and returns what it was.
+    ///
+    /// # Errors
+    /// When there is no such consumer, or the change could not be made durable.
+    fn deregister_consumer(
+        &mut self,
+        stream: StreamId,
+        name: &ConsumerName,
+    ) -> Result<Consumer, DeregisterConsumerError> {
+        let consumer = self.state().plan_deregister(stream, name)?;
+        self.commit(Change::Deregister(consumer.clone()))?;
+        Ok(consumer)
+    }
+
+    /// Removes a stream, and its consumers if they may go, and returns what it was, so that its owners can be forgotten.
+    ///
+    /// # Errors
+    /// When there is no such stream, its consumers keep it, or the change could not be made durable.
+    fn delete_stream(
+        &mut self,
+        name: &StreamName,
+        on_consumers: OnConsumers,
+    ) -> Result<Stream, DeleteStreamError> {
+        let stream = self.state().plan_delete(name, on_consumers)?;
         self.commit(Change::Delete(stream.clone()))?;
         Ok(stream)
     }

@@ -11,19 +11,24 @@ use std::path::{Path, PathBuf};
 
 use redb::{
     Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    TableError, WriteTransaction,
 };
 
 use super::Catalog;
 use super::encoding::{
-    DecodeError, decode_counters, decode_node, decode_stream, encode_counters, encode_node, encode_stream,
+    DecodeError, decode_consumer, decode_counters, decode_node, decode_stream, encode_consumer,
+    encode_counters, encode_node, encode_stream,
 };
-use super::entity::{Node, Stream};
+use super::entity::{Counters, Node, Stream};
 use super::error::{Inconsistency, StoreError};
 use super::rules::{Limits, StreamDefaults};
-use super::state::{Change, Counters, State};
+use super::state::{Change, State};
+use crate::service::consumer::Consumer;
 
 const NODE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("node");
 const STREAMS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("streams");
+/// By stream and name. A catalog of before there were any has no such table.
+const CONSUMERS: TableDefinition<'_, (u64, &str), &[u8]> = TableDefinition::new("consumers");
 const NODE_KEY: &str = "node";
 const COUNTERS_KEY: &str = "counters";
 
@@ -103,7 +108,8 @@ impl RedbCatalog {
         let stored = read(&database, path)?;
         let inconsistent = |reason| StoreError::Inconsistent { path: path.to_owned(), reason };
         let state = State::new(stored.node, limits, defaults);
-        let state = state.restore(stored.counters, stored.streams).map_err(inconsistent)?;
+        let state = state.restore(stored.counters, stored.streams);
+        let state = state.and_then(|state| state.with_consumers(stored.consumers)).map_err(inconsistent)?;
         Ok(Self { database, path: path.to_owned(), state, poisoned: false })
     }
 
@@ -120,11 +126,30 @@ impl RedbCatalog {
                 }
                 Change::Delete(stream) => {
                     streams.remove(stream.id.get())?;
+                    self.remove_consumers(&transaction, stream)?;
                 }
                 Change::Skip(_) => {}
+                Change::Register(consumer) => {
+                    let key = (consumer.stream.get(), consumer.name.as_str());
+                    transaction.open_table(CONSUMERS)?.insert(key, encode_consumer(consumer).as_slice())?;
+                }
+                Change::Deregister(consumer) => {
+                    let key = (consumer.stream.get(), consumer.name.as_str());
+                    transaction.open_table(CONSUMERS)?.remove(key)?;
+                }
             }
         }
         transaction.commit()?;
+        Ok(())
+    }
+
+    /// Removes the consumers of a stream that is deleted. A catalog whose streams have none does not get their table.
+    fn remove_consumers(&self, transaction: &WriteTransaction, stream: &Stream) -> Result<(), redb::Error> {
+        let Some(consumers) = self.state.consumers(stream.id) else { return Ok(()) };
+        let mut table = transaction.open_table(CONSUMERS)?;
+        for name in consumers.keys() {
+            table.remove((stream.id.get(), name.as_str()))?;
+        }
         Ok(())
     }
 }
@@ -152,6 +177,7 @@ struct Stored {
     node: Node,
     counters: Counters,
     streams: Vec<Stream>,
+    consumers: Vec<Consumer>,
 }
 
 fn write_new(database: &Database, node: Node, counters: Counters) -> Result<(), redb::Error> {
@@ -184,7 +210,31 @@ fn read(database: &Database, path: &Path) -> Result<Stored, StoreError> {
         }
         streams.push(stream);
     }
-    Ok(Stored { node, counters, streams })
+    let consumers = read_consumers(&transaction, path)?;
+    Ok(Stored { node, counters, streams, consumers })
+}
+
+fn read_consumers(transaction: &ReadTransaction, path: &Path) -> Result<Vec<Consumer>, StoreError> {
+    let table = match transaction.open_table(CONSUMERS) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        table => table.map_err(failed(path))?,
+    };
+    let mut consumers = Vec::new();
+    for row in table.iter().map_err(failed(path))? {
+        let (key, value) = row.map_err(failed(path))?;
+        let (stream, name) = key.value();
+        let consumer = decode_consumer(value.value())
+            .map_err(|source| damaged(path, format!("consumers/{stream}/{name}"), source))?;
+        if (consumer.stream.get(), consumer.name.as_str()) != (stream, name) {
+            let reason = Inconsistency(format!(
+                "consumer {} of stream {} has the key {stream}/{name}",
+                consumer.name, consumer.stream
+            ));
+            return Err(StoreError::Inconsistent { path: path.to_owned(), reason });
+        }
+        consumers.push(consumer);
+    }
+    Ok(consumers)
 }
 
 fn single<T>(

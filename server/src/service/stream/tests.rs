@@ -164,6 +164,7 @@ async fn streams(env: &SimEnv, retention: Retention, quota: Quota) -> Streams<Si
         key_compaction: None,
         map_version: 0,
         tags: std::collections::BTreeMap::new(),
+        consumers: std::collections::BTreeMap::new(),
     };
     let shard = Shard {
         index: SHARD,

@@ -35,7 +35,8 @@ pub(super) async fn summary(call: Call<'_>, input: Value) -> Result<Option<Value
     let mut members = common(call, &stream);
     members.push(("StreamId", Value::Text(stream_id(call.seal(), stream.id))));
     members.push(("OpenShardCount", Value::Integer(i64::try_from(open).unwrap_or(i64::MAX))));
-    members.push(("ConsumerCount", Value::Integer(0)));
+    let consumers = i64::try_from(stream.consumers.len()).unwrap_or(i64::MAX);
+    members.push(("ConsumerCount", Value::Integer(consumers)));
     members.push(("MaxRecordSizeInKiB", Value::Integer(RECORD_KIB_MAX)));
     members.push(("RecordDistributionStrategy", Value::Text("USER_PARTITION_KEY".to_owned())));
     Ok(Some(Value::structure([("StreamDescriptionSummary", Some(Value::Structure(members)))])))

@@ -142,12 +142,18 @@ pub(super) fn tag_fault(error: &TagError, name: &str, account: &str) -> Fault {
 pub(super) fn delete_fault(error: &DeleteError, name: &str, account: &str) -> Fault {
     catalog_fault(error, |error| match error {
         DeleteStreamError::Unknown { .. } => Some(no_stream(name, account)),
+        DeleteStreamError::HasConsumers { consumers, .. } => Some(Fault::of_caller(
+            "ResourceInUseException",
+            format!(
+                "Stream {name} under account {account} has {consumers} registered consumers. Deregister them or set EnforceConsumerDeletion."
+            ),
+        )),
         DeleteStreamError::Store(_) => None,
     })
 }
 
 /// What the catalog refuses is named by `refused`; what it could not do is the server's fault.
-fn catalog_fault<E: std::error::Error>(
+pub(super) fn catalog_fault<E: std::error::Error>(
     error: &CatalogError<E>,
     refused: impl Fn(&E) -> Option<Fault>,
 ) -> Fault {

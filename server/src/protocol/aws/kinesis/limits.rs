@@ -24,6 +24,8 @@ pub(super) const DESCRIBE_SHARDS_DEFAULT: usize = 100;
 pub(super) const LIST_SHARDS_DEFAULT: usize = 1_000;
 /// Streams in a page if the caller says nothing.
 pub(super) const LIST_STREAMS_DEFAULT: usize = 100;
+/// Consumers in a page if the caller says nothing.
+pub(super) const LIST_CONSUMERS_DEFAULT: usize = 100;
 /// Tags in a page: as many as a stream may have.
 pub(super) const LIST_TAGS_DEFAULT: usize = 50;
 /// Hours of retention of a new stream, and the least.

@@ -1,25 +1,30 @@
 //! Amazon Kinesis Data Streams: its operations over the streams of this server.
 //!
 //! One line in [`HANDLERS`] for each operation that is served; every other one of the model is refused as unsupported. Inputs are checked against
-//! the model before a handler sees them. Leaves out what the stream service does not do: resharding, on-demand capacity, registered consumers.
+//! the model before a handler sees them. Leaves out what the stream service does not do: resharding, on-demand capacity.
 
 mod account;
 mod call;
+mod consumers;
 mod create_stream;
 mod delete_stream;
+mod deregister_stream_consumer;
 mod describe_limits;
 mod describe_stream;
+mod describe_stream_consumer;
 mod error;
 mod get_records;
 mod get_shard_iterator;
 mod limits;
 mod list_shards;
+mod list_stream_consumers;
 mod list_streams;
 mod model;
 mod names;
 mod put_input;
 mod put_record;
 mod put_records;
+mod register_stream_consumer;
 mod retention;
 mod sequence;
 mod tags;
@@ -64,19 +69,32 @@ const HANDLERS: &[(&str, Handler)] = &[
     ("CreateStream", Checked(|call, input| Box::pin(create_stream::answer(call, input)))),
     ("DecreaseStreamRetentionPeriod", Checked(|call, input| Box::pin(retention::decrease(call, input)))),
     ("DeleteStream", Checked(|call, input| Box::pin(delete_stream::answer(call, input)))),
+    (
+        "DeregisterStreamConsumer",
+        Checked(|call, input| Box::pin(deregister_stream_consumer::answer(call, input))),
+    ),
     ("DescribeAccountSettings", Checked(|_, _| Box::pin(account::describe()))),
     ("DescribeLimits", Checked(|call, _| Box::pin(describe_limits::answer(call)))),
     ("DescribeStream", Checked(|call, input| Box::pin(describe_stream::answer(call, input)))),
+    (
+        "DescribeStreamConsumer",
+        Checked(|call, input| Box::pin(describe_stream_consumer::answer(call, input))),
+    ),
     ("DescribeStreamSummary", Checked(|call, input| Box::pin(describe_stream::summary(call, input)))),
     ("GetRecords", Direct(|call| Box::pin(get_records::answer(call)))),
     ("GetShardIterator", Checked(|call, input| Box::pin(get_shard_iterator::answer(call, input)))),
     ("IncreaseStreamRetentionPeriod", Checked(|call, input| Box::pin(retention::increase(call, input)))),
     ("ListShards", Checked(|call, input| Box::pin(list_shards::answer(call, input)))),
+    ("ListStreamConsumers", Checked(|call, input| Box::pin(list_stream_consumers::answer(call, input)))),
     ("ListStreams", Checked(|call, input| Box::pin(list_streams::answer(call, input)))),
     ("ListTagsForResource", Checked(|call, input| Box::pin(tags::list_resource(call, input)))),
     ("ListTagsForStream", Checked(|call, input| Box::pin(tags::list(call, input)))),
     ("PutRecord", Direct(|call| Box::pin(put_record::answer(call)))),
     ("PutRecords", Direct(|call| Box::pin(put_records::answer(call)))),
+    (
+        "RegisterStreamConsumer",
+        Checked(|call, input| Box::pin(register_stream_consumer::answer(call, input))),
+    ),
     ("RemoveTagsFromStream", Checked(|call, input| Box::pin(tags::remove(call, input)))),
     ("TagResource", Checked(|call, input| Box::pin(tags::add_resource(call, input)))),
     ("UntagResource", Checked(|call, input| Box::pin(tags::remove_resource(call, input)))),
