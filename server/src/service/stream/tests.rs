@@ -1,5 +1,7 @@
 //! Tests of `service::stream`: what is decided without a lane, and waits and refusals over one in the simulator.
 
+mod seats;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;

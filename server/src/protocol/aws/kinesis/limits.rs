@@ -16,6 +16,9 @@ pub(super) const KEY_CHARS_MAX: usize = 256;
 pub(super) const GET_RECORDS_MAX: usize = 10_000;
 /// Bytes of keys and data of one GetRecords.
 pub(super) const GET_BYTES_MAX: usize = 10 << 20;
+/// Bytes of keys and data of one event of SubscribeToShard, and of the entries that are fetched for it: a sixteenth of what a consumer may read in
+/// a second at AWS's rate, for every subscription may have as much in memory. A larger record comes alone.
+pub(super) const EVENT_BYTES_MAX: usize = 128 << 10;
 /// How long shard iterators and page tokens are good for.
 pub(super) const TOKEN_AGE_MS_MAX: u64 = 300_000;
 /// Shards in a page of DescribeStream if the caller says nothing.

@@ -21,12 +21,16 @@ mod list_stream_consumers;
 mod list_streams;
 mod model;
 mod names;
+mod page;
+mod position;
 mod put_input;
 mod put_record;
 mod put_records;
 mod register_stream_consumer;
 mod retention;
 mod sequence;
+mod subscribe_to_shard;
+mod subscription;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -39,10 +43,11 @@ use self::call::Call;
 use super::cbor::{self, CborOutput};
 use super::check::{check, fits};
 use super::json::{self, JsonOutput};
+use super::message::Pieces;
 use super::output::{AnyOutput, Output};
 use super::shape::Operation;
 use super::value::Value;
-use super::{Answer, Answering, Aws, Encoding, Fault, Request};
+use super::{Answer, Answering, Aws, Encoding, Fault, Request, eventstream};
 
 /// What the service's targets begin with.
 pub(super) const TARGET: &str = model::TARGET;
@@ -59,9 +64,19 @@ enum Handler {
     Checked(for<'a> fn(Call<'a>, Value) -> Promise<'a, Option<Value>>),
     /// From the bytes of its input, with those of its output: operations that carry records.
     Direct(for<'a> fn(Call<'a>) -> Promise<'a, Vec<u8>>),
+    /// From a checked input, with events one after the other.
+    Streaming(for<'a> fn(Call<'a>, Value) -> Promise<'a, Pieces>),
 }
 
-use Handler::{Checked, Direct};
+/// What an operation gave.
+enum Served {
+    /// An output, written.
+    Body(Vec<u8>),
+    /// Events, framed.
+    Events(Pieces),
+}
+
+use Handler::{Checked, Direct, Streaming};
 
 /// The operations that are served, by name.
 const HANDLERS: &[(&str, Handler)] = &[
@@ -96,6 +111,7 @@ const HANDLERS: &[(&str, Handler)] = &[
         Checked(|call, input| Box::pin(register_stream_consumer::answer(call, input))),
     ),
     ("RemoveTagsFromStream", Checked(|call, input| Box::pin(tags::remove(call, input)))),
+    ("SubscribeToShard", Streaming(|call, input| Box::pin(subscribe_to_shard::answer(call, input)))),
     ("TagResource", Checked(|call, input| Box::pin(tags::add_resource(call, input)))),
     ("UntagResource", Checked(|call, input| Box::pin(tags::remove_resource(call, input)))),
 ];
@@ -105,13 +121,14 @@ pub(super) fn answer<'a>(aws: &'a Aws, operation: &'a str, request: &'a Request<
     Box::pin(async move {
         let _work = aws.core.busy().begin();
         match serve(Call { aws, request }, operation).await {
-            Ok(body) => Answer::success(request.encoding, body),
+            Ok(Served::Body(body)) => Answer::success(request.encoding, body),
+            Ok(Served::Events(events)) => Answer::pieces(eventstream::MEDIA_TYPE, events),
             Err(fault) => Answer::refusal(request.encoding, &fault),
         }
     })
 }
 
-async fn serve(call: Call<'_>, name: &str) -> Result<Vec<u8>, Fault> {
+async fn serve(call: Call<'_>, name: &str) -> Result<Served, Fault> {
     let operation = Operation::find(model::OPERATIONS, name).ok_or_else(Fault::unknown_operation)?;
     let answered = dispatch(call, operation).await;
     if let Err(fault) = &answered {
@@ -121,16 +138,17 @@ async fn serve(call: Call<'_>, name: &str) -> Result<Vec<u8>, Fault> {
     answered
 }
 
-async fn dispatch(call: Call<'_>, operation: &'static Operation) -> Result<Vec<u8>, Fault> {
+async fn dispatch(call: Call<'_>, operation: &'static Operation) -> Result<Served, Fault> {
     let name = operation.name;
     match handler(name) {
         None => Err(error::unsupported(operation.name)),
-        Some(Direct(answer)) => answer(call).await,
+        Some(Direct(answer)) => answer(call).await.map(Served::Body),
+        Some(Streaming(answer)) => answer(call, read(call.request, operation)?).await.map(Served::Events),
         Some(Checked(answer)) => {
             let output = answer(call, read(call.request, operation)?).await?;
             debug_assert!(is_as_modelled(operation, output.as_ref()), "{name} gives {output:?}");
-            Ok(output
-                .map_or_else(Vec::new, |output| write(call.request.encoding, 0, |out| out.value(&output))))
+            let written = |output| write(call.request.encoding, 0, |out| out.value(&output));
+            Ok(Served::Body(output.map_or_else(Vec::new, written)))
         }
     }
 }

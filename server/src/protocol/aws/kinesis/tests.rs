@@ -4,4 +4,5 @@ mod consumers;
 mod control;
 mod records;
 mod served;
+mod subscriptions;
 mod tables;
