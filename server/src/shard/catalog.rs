@@ -19,8 +19,8 @@ use super::mailbox::Post;
 use super::request::Letter;
 use crate::service::catalog::{
     Catalog, CreateStreamError, DeleteStreamError, DeregisterConsumerError, NewConsumer, NewStream,
-    OnConsumers, RegisterConsumerError, State, Stream, TagChange, TagConsumerError, TagStreamError,
-    UpdateStreamError,
+    OnConsumers, PolicyError, PolicyHolder, RegisterConsumerError, State, Stream, TagChange,
+    TagConsumerError, TagStreamError, UpdateStreamError,
 };
 use crate::service::consumer::{Consumer, ConsumerName};
 use crate::service::stream::{Attributes, Definition, Shard};
@@ -53,6 +53,8 @@ pub type RegisterError = CatalogError<RegisterConsumerError>;
 pub type ConsumerTagError = CatalogError<TagConsumerError>;
 /// Why a consumer was not deregistered.
 pub type DeregisterError = CatalogError<DeregisterConsumerError>;
+/// Why a policy was not set, removed or read.
+pub type PolicyChangeError = CatalogError<PolicyError>;
 
 type Answer<T, E> = oneshot::Sender<Result<T, CatalogError<E>>>;
 
@@ -85,6 +87,15 @@ enum Command {
         name: ConsumerName,
         change: TagChange,
         answer: Answer<(), TagConsumerError>,
+    },
+    SetPolicy {
+        holder: PolicyHolder,
+        policy: Option<String>,
+        answer: Answer<(), PolicyError>,
+    },
+    Policy {
+        holder: PolicyHolder,
+        answer: Answer<Option<String>, PolicyError>,
     },
     Deregister {
         stream: StreamId,
@@ -144,6 +155,20 @@ impl CatalogHandle {
     /// Deregisters a consumer; every core has forgotten it when this answers.
     pub async fn deregister(&self, stream: StreamId, name: ConsumerName) -> Result<(), DeregisterError> {
         self.ask(|answer| Command::Deregister { stream, name, answer }).await
+    }
+
+    /// Gives a stream or consumer a policy, or takes it.
+    pub async fn set_policy(
+        &self,
+        holder: PolicyHolder,
+        policy: Option<String>,
+    ) -> Result<(), PolicyChangeError> {
+        self.ask(|answer| Command::SetPolicy { holder, policy, answer }).await
+    }
+
+    /// The policy of a stream or consumer. No core needs it for its work, so the catalog is asked.
+    pub async fn policy(&self, holder: PolicyHolder) -> Result<Option<String>, PolicyChangeError> {
+        self.ask(|answer| Command::Policy { holder, answer }).await
     }
 
     /// Ends the thread when it has done what was asked before.
@@ -206,6 +231,14 @@ impl<C: Catalog> Worker<C> {
                 }
                 Command::Deregister { stream, name, answer } => {
                     drop(answer.send(self.deregister(stream, &name)));
+                }
+                Command::SetPolicy { holder, policy, answer } => {
+                    let set = self.catalog.set_policy(holder, policy);
+                    drop(answer.send(set.map_err(CatalogError::Refused)));
+                }
+                Command::Policy { holder, answer } => {
+                    let policy = self.catalog.state().policy(&holder).map(str::to_owned);
+                    drop(answer.send(Ok(policy)));
                 }
             }
         }

@@ -4,6 +4,7 @@
 //! error; it never panics, never reads past the end, and takes nothing it does not know.
 
 mod consumer;
+mod policy;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tidemill_wire::routing::{HashKey, HashKeyRange};
 use tidemill_wire::{LaneId, OwnerId, ShardIndex, StreamId, StreamName, Timestamp};
 
 pub(super) use self::consumer::{decode_consumer, encode_consumer};
+pub(super) use self::policy::{decode_policy, encode_policy};
 use super::entity::{Counters, Node, NodeId, Shard, Stream};
 use super::rules::millis;
 

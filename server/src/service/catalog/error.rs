@@ -7,6 +7,7 @@ use tidemill_wire::{StreamId, StreamName};
 
 use super::encoding::DecodeError;
 use super::rules::{TAG_BYTES_MAX, TAGS_MAX};
+use super::state::POLICY_BYTES_MAX;
 use crate::service::consumer::ConsumerName;
 
 /// A setting of a stream is out of its range.
@@ -192,6 +193,26 @@ pub enum DeregisterConsumerError {
     Unknown {
         /// The name.
         name: ConsumerName,
+    },
+    /// The change could not be made durable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a policy was not set or removed.
+#[derive(Debug, Error)]
+pub enum PolicyError {
+    /// There is no such stream or consumer.
+    #[error("whoever is to have the policy does not exist")]
+    Unknown,
+    /// There is none to be removed.
+    #[error("there is no policy")]
+    None,
+    /// It is too long to be kept.
+    #[error("the policy has {found} bytes, the limit is {POLICY_BYTES_MAX}")]
+    TooLong {
+        /// Its bytes.
+        found: usize,
     },
     /// The change could not be made durable.
     #[error(transparent)]

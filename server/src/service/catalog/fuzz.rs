@@ -8,8 +8,8 @@ use tidemill_storage::KeyCompaction;
 use tidemill_wire::Timestamp;
 
 use super::encoding::{
-    decode_consumer, decode_counters, decode_node, decode_stream, encode_consumer, encode_counters,
-    encode_node, encode_stream,
+    decode_consumer, decode_counters, decode_node, decode_policy, decode_stream, encode_consumer,
+    encode_counters, encode_node, encode_policy, encode_stream,
 };
 use super::entity::Counters;
 use super::memory::MemoryCatalog;
@@ -26,6 +26,7 @@ const TARGETS: &[Target] = &[
     ("catalog_counters", counters),
     ("catalog_stream", stream),
     ("catalog_consumer", consumer),
+    ("catalog_policy", policy),
 ];
 
 /// Inputs for each target, where no time is asked for.
@@ -56,7 +57,13 @@ fn consumer(input: &[u8]) {
     }
 }
 
-/// Values of both versions.
+fn policy(input: &[u8]) {
+    if let Ok(policy) = decode_policy(input) {
+        assert_eq!(encode_policy(&policy), input);
+    }
+}
+
+/// Values of each kind and version.
 fn seeds() -> Vec<Vec<u8>> {
     let mut catalog = MemoryCatalog::new(NODE, LIMITS, DEFAULTS);
     let plain = catalog.create_stream(new("logs", 4), Timestamp(77)).expect("the name is free");
@@ -72,6 +79,7 @@ fn seeds() -> Vec<Vec<u8>> {
         encode_stream(&plain),
         encode_stream(&keyed),
         encode_consumer(&consumer),
+        encode_policy("{\"Version\":\"2012-10-17\"}"),
     ]
 }
 

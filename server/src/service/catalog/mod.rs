@@ -24,15 +24,17 @@ pub use self::redb::RedbCatalog;
 pub use encoding::DecodeError;
 pub use entity::{Node, NodeId, Shard, Stream};
 pub use error::{
-    CreateStreamError, DeleteStreamError, DeregisterConsumerError, RegisterConsumerError, SettingsError,
-    StoreError, TagConsumerError, TagStreamError, TagsError, UpdateStreamError,
+    CreateStreamError, DeleteStreamError, DeregisterConsumerError, PolicyError, RegisterConsumerError,
+    SettingsError, StoreError, TagConsumerError, TagStreamError, TagsError, UpdateStreamError,
 };
 pub use memory::MemoryCatalog;
 pub use rules::{
     Limits, RATE_MAX, RETENTION_AGE_MAX, RETENTION_AGE_MIN, RETENTION_BYTES_MIN, StreamDefaults,
     TAG_BYTES_MAX, TAGS_MAX,
 };
-pub use state::{Change, NewConsumer, NewStream, OnConsumers, Page, State, TagChange};
+pub use state::{
+    Change, NewConsumer, NewStream, OnConsumers, POLICY_BYTES_MAX, Page, PolicyHolder, State, TagChange,
+};
 
 use crate::service::consumer::{Consumer, ConsumerName};
 
@@ -152,6 +154,15 @@ pub trait Catalog: Send {
         let consumer = self.state().plan_deregister(stream, name)?;
         self.commit(Change::Deregister(consumer.clone()))?;
         Ok(consumer)
+    }
+
+    /// Gives a stream or consumer a policy, or takes it.
+    ///
+    /// # Errors
+    /// When there is no such holder, or no policy to be taken, it is too long, or the change could not be made durable.
+    fn set_policy(&mut self, holder: PolicyHolder, policy: Option<String>) -> Result<(), PolicyError> {
+        self.state().plan_policy(&holder, policy.as_deref())?;
+        Ok(self.commit(Change::Policy(holder, policy))?)
     }
 
     /// Removes a stream, and its consumers if they may go, and returns what it was, so that its owners can be forgotten.

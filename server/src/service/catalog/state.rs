@@ -5,6 +5,7 @@
 //! transaction that uses them (`tests::ids_are_never_given_twice`).
 
 mod consumers;
+mod policies;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -15,6 +16,7 @@ use tidemill_wire::routing::RoutingTable;
 use tidemill_wire::{OwnerId, StreamId, StreamName, Timestamp};
 
 pub use self::consumers::NewConsumer;
+pub use self::policies::{POLICY_BYTES_MAX, PolicyHolder};
 use super::entity::{Counters, Node, Shard, Stream};
 use super::error::{CreateStreamError, DeleteStreamError, Inconsistency, TagStreamError, UpdateStreamError};
 use super::rules::{Limits, RETENTION_AGE_FOREVER, StreamDefaults, check_tags, deal, settle, settle_keys};
@@ -60,6 +62,8 @@ pub enum Change {
     Register(Consumer),
     /// The consumer is gone.
     Deregister(Consumer),
+    /// The holder has this policy, or none.
+    Policy(PolicyHolder, Option<String>),
 }
 
 /// What becomes of the consumers of a stream that is to be deleted.
@@ -91,6 +95,8 @@ pub struct State {
     names: BTreeMap<StreamId, StreamName>,
     /// Of the streams that have any.
     consumers: BTreeMap<StreamId, Consumers>,
+    /// Of the streams and consumers that have one.
+    policies: BTreeMap<PolicyHolder, String>,
     /// Open shards of each lane.
     load: Vec<u64>,
 }
@@ -106,6 +112,7 @@ impl State {
             streams: BTreeMap::new(),
             names: BTreeMap::new(),
             consumers: BTreeMap::new(),
+            policies: BTreeMap::new(),
             load: vec![0; usize::try_from(node.lanes).expect("lanes are counted in 32 bits")],
         }
     }
@@ -219,7 +226,8 @@ impl State {
             | Change::Delete(_)
             | Change::Skip(_)
             | Change::Register(_)
-            | Change::Deregister(_) => self.counters,
+            | Change::Deregister(_)
+            | Change::Policy(..) => self.counters,
         }
     }
 
@@ -312,10 +320,15 @@ impl State {
             Change::Delete(stream) => {
                 self.remove(&stream.name);
                 self.consumers.remove(&stream.id);
+                self.policies.retain(|holder, _| holder.stream != stream.id);
             }
             Change::Skip(_) => {}
             Change::Register(consumer) => self.keep(consumer),
-            Change::Deregister(consumer) => self.let_go(&consumer),
+            Change::Deregister(consumer) => {
+                self.policies.remove(&PolicyHolder::of(&consumer));
+                self.let_go(&consumer);
+            }
+            Change::Policy(holder, policy) => self.set_policy(holder, policy),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What both catalogs do alike, run on each; and what makes samples for the tests beside.
 
 mod consumers;
+mod policies;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

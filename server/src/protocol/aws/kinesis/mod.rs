@@ -27,6 +27,8 @@ mod put_input;
 mod put_record;
 mod put_records;
 mod register_stream_consumer;
+mod resource;
+mod resource_policy;
 mod retention;
 mod sequence;
 mod subscribe_to_shard;
@@ -83,6 +85,7 @@ const HANDLERS: &[(&str, Handler)] = &[
     ("AddTagsToStream", Checked(|call, input| Box::pin(tags::add(call, input)))),
     ("CreateStream", Checked(|call, input| Box::pin(create_stream::answer(call, input)))),
     ("DecreaseStreamRetentionPeriod", Checked(|call, input| Box::pin(retention::decrease(call, input)))),
+    ("DeleteResourcePolicy", Checked(|call, input| Box::pin(resource_policy::delete(call, input)))),
     ("DeleteStream", Checked(|call, input| Box::pin(delete_stream::answer(call, input)))),
     (
         "DeregisterStreamConsumer",
@@ -97,6 +100,7 @@ const HANDLERS: &[(&str, Handler)] = &[
     ),
     ("DescribeStreamSummary", Checked(|call, input| Box::pin(describe_stream::summary(call, input)))),
     ("GetRecords", Direct(|call| Box::pin(get_records::answer(call)))),
+    ("GetResourcePolicy", Checked(|call, input| Box::pin(resource_policy::get(call, input)))),
     ("GetShardIterator", Checked(|call, input| Box::pin(get_shard_iterator::answer(call, input)))),
     ("IncreaseStreamRetentionPeriod", Checked(|call, input| Box::pin(retention::increase(call, input)))),
     ("ListShards", Checked(|call, input| Box::pin(list_shards::answer(call, input)))),
@@ -106,6 +110,7 @@ const HANDLERS: &[(&str, Handler)] = &[
     ("ListTagsForStream", Checked(|call, input| Box::pin(tags::list(call, input)))),
     ("PutRecord", Direct(|call| Box::pin(put_record::answer(call)))),
     ("PutRecords", Direct(|call| Box::pin(put_records::answer(call)))),
+    ("PutResourcePolicy", Checked(|call, input| Box::pin(resource_policy::put(call, input)))),
     (
         "RegisterStreamConsumer",
         Checked(|call, input| Box::pin(register_stream_consumer::answer(call, input))),

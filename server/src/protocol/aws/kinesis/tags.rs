@@ -1,33 +1,15 @@
 //! Tags of streams and of consumers: by the operations of streams, and by those of resources, which know both.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use super::super::Fault;
 use super::super::value::Value;
-use super::call::{Call, StreamNames};
-use super::consumers::{self, ConsumerArn, consumer_tag_fault};
+use super::call::Call;
+use super::consumers::consumer_tag_fault;
 use super::create_stream::tags;
 use super::error::tag_fault;
 use super::limits::LIST_TAGS_DEFAULT;
+use super::resource::Resource;
 use crate::service::catalog::TagChange;
-use crate::service::consumer::Consumer;
 use crate::service::stream::Definition;
-
-/// What has an ARN and tags.
-enum Resource {
-    Stream(Arc<Definition>),
-    Consumer(Consumer),
-}
-
-impl Resource {
-    fn tags(&self) -> &BTreeMap<String, String> {
-        match self {
-            Self::Stream(stream) => &stream.tags,
-            Self::Consumer(consumer) => &consumer.tags,
-        }
-    }
-}
 
 /// AddTagsToStream.
 pub(super) async fn add(call: Call<'_>, input: Value) -> Result<Option<Value>, Fault> {
@@ -57,32 +39,21 @@ pub(super) async fn list(call: Call<'_>, input: Value) -> Result<Option<Value>, 
 
 /// TagResource.
 pub(super) async fn add_resource(call: Call<'_>, input: Value) -> Result<Option<Value>, Fault> {
-    let resource = resource(call, &input)?;
+    let resource = Resource::find(call, &input)?;
     change_resource(call, resource, TagChange::Set(tags(&input))).await
 }
 
 /// UntagResource.
 pub(super) async fn remove_resource(call: Call<'_>, input: Value) -> Result<Option<Value>, Fault> {
-    let resource = resource(call, &input)?;
+    let resource = Resource::find(call, &input)?;
     let keys = input.texts("TagKeys").map(str::to_owned).collect();
     change_resource(call, resource, TagChange::Remove(keys)).await
 }
 
 /// ListTagsForResource: all of them.
 pub(super) async fn list_resource(call: Call<'_>, input: Value) -> Result<Option<Value>, Fault> {
-    let resource = resource(call, &input)?;
+    let resource = Resource::find(call, &input)?;
     Ok(Some(Value::structure([("Tags", Some(Value::List(resource.tags().iter().map(tag).collect())))])))
-}
-
-/// The stream or consumer of an ARN; a stream's id beside it has to be the one of that stream.
-fn resource(call: Call<'_>, input: &Value) -> Result<Resource, Fault> {
-    let (arn, id) = (input.get_text("ResourceARN"), input.get_text("StreamId"));
-    let Some(arn) = arn.filter(|arn| ConsumerArn::parse(call.identity(), arn).is_some()) else {
-        return call.find(StreamNames { name: None, arn, id }).map(Resource::Stream);
-    };
-    let (stream, consumer) = consumers::find(call, arn)?;
-    call.find(StreamNames { name: Some(stream.name.as_str()), arn: None, id })?;
-    Ok(Resource::Consumer(consumer))
 }
 
 fn tag((key, value): (&String, &String)) -> Value {

@@ -108,7 +108,7 @@ impl State {
         }
     }
 
-    fn consumer(&self, stream: StreamId, name: &ConsumerName) -> Option<&Consumer> {
+    pub(super) fn consumer(&self, stream: StreamId, name: &ConsumerName) -> Option<&Consumer> {
         self.consumers.get(&stream)?.get(name)
     }
 }

@@ -157,3 +157,36 @@ fn a_stream_with_consumers_is_deleted_only_when_their_end_is_enforced() {
     let input = json!({ "StreamARN": stream_arn("logs") });
     assert_eq!(served.ask("ListStreamConsumers", &input)["Consumers"], json!([]));
 }
+
+#[test]
+fn policies_of_streams_and_consumers_are_kept_and_given_back() {
+    let served = Served::start();
+    served.create("logs", 1);
+    let arns = [stream_arn("logs"), register(&served, "logs", "reader")];
+    let get = |arn: &str| text(&served.ask("GetResourcePolicy", &json!({ "ResourceARN": arn }))["Policy"]);
+    for arn in &arns {
+        let named = json!({ "ResourceARN": arn });
+        assert_eq!(get(arn), "{}");
+        served.expect(
+            "DeleteResourcePolicy",
+            &named,
+            "ResourceNotFoundException",
+            "No resource policy found",
+        );
+        let policy = format!("{{ \"Statement\": [{{ \"Resource\": \"{arn}\" }}] }}");
+        served.ask("PutResourcePolicy", &json!({ "ResourceARN": arn, "Policy": policy }));
+        assert_eq!(get(arn), policy);
+        for wrong in ["", "[]", "{", "{\"a\":}", "\"text\""] {
+            let input = json!({ "ResourceARN": arn, "Policy": wrong });
+            served.expect("PutResourcePolicy", &input, "InvalidArgumentException", "no JSON object");
+        }
+        let long = format!("{{\"Sid\":\"{}\"}}", "x".repeat(20 << 10));
+        let input = json!({ "ResourceARN": arn, "Policy": long });
+        served.expect("PutResourcePolicy", &input, "LimitExceededException", "20480");
+        assert_eq!(get(arn), policy, "what is refused leaves what was there");
+    }
+    served.ask("DeleteResourcePolicy", &json!({ "ResourceARN": arns[0] }));
+    assert_eq!((get(&arns[0]).as_str(), get(&arns[1]).len() > 2), ("{}", true));
+    let unknown = json!({ "ResourceARN": stream_arn("none"), "Policy": "{}" });
+    served.expect("PutResourcePolicy", &unknown, "ResourceNotFoundException", "none");
+}
