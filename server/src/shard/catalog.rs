@@ -19,7 +19,7 @@ use super::mailbox::Post;
 use super::request::Letter;
 use crate::service::catalog::{
     Catalog, CreateStreamError, DeleteStreamError, DeregisterConsumerError, NewConsumer, NewStream,
-    OnConsumers, PolicyError, PolicyHolder, RegisterConsumerError, State, Stream, TagChange,
+    OnConsumers, PolicyError, PolicyHolder, RecordSizeError, RegisterConsumerError, State, Stream, TagChange,
     TagConsumerError, TagStreamError, UpdateStreamError,
 };
 use crate::service::consumer::{Consumer, ConsumerName};
@@ -55,6 +55,8 @@ pub type ConsumerTagError = CatalogError<TagConsumerError>;
 pub type DeregisterError = CatalogError<DeregisterConsumerError>;
 /// Why a policy was not set, removed or read.
 pub type PolicyChangeError = CatalogError<PolicyError>;
+/// Why the size of a stream's records was not changed.
+pub type RecordSizeChangeError = CatalogError<RecordSizeError>;
 
 type Answer<T, E> = oneshot::Sender<Result<T, CatalogError<E>>>;
 
@@ -92,6 +94,11 @@ enum Command {
         holder: PolicyHolder,
         policy: Option<String>,
         answer: Answer<(), PolicyError>,
+    },
+    SetRecordSize {
+        stream: StreamId,
+        kib: u32,
+        answer: Answer<(), RecordSizeError>,
     },
     Policy {
         holder: PolicyHolder,
@@ -166,6 +173,11 @@ impl CatalogHandle {
         self.ask(|answer| Command::SetPolicy { holder, policy, answer }).await
     }
 
+    /// Says how large a stream's records may be; every core knows when this answers.
+    pub async fn set_record_size(&self, stream: StreamId, kib: u32) -> Result<(), RecordSizeChangeError> {
+        self.ask(|answer| Command::SetRecordSize { stream, kib, answer }).await
+    }
+
     /// The policy of a stream or consumer. No core needs it for its work, so the catalog is asked.
     pub async fn policy(&self, holder: PolicyHolder) -> Result<Option<String>, PolicyChangeError> {
         self.ask(|answer| Command::Policy { holder, answer }).await
@@ -236,6 +248,9 @@ impl<C: Catalog> Worker<C> {
                     let set = self.catalog.set_policy(holder, policy);
                     drop(answer.send(set.map_err(CatalogError::Refused)));
                 }
+                Command::SetRecordSize { stream, kib, answer } => {
+                    drop(answer.send(self.set_record_size(stream, kib)));
+                }
                 Command::Policy { holder, answer } => {
                     let policy = self.catalog.state().policy(&holder).map(str::to_owned);
                     drop(answer.send(Ok(policy)));
@@ -284,6 +299,12 @@ impl<C: Catalog> Worker<C> {
     fn deregister(&mut self, stream: StreamId, name: &ConsumerName) -> Result<(), DeregisterError> {
         self.catalog.deregister_consumer(stream, name).map_err(CatalogError::Refused)?;
         tracing::info!(%stream, consumer = %name, "consumer deregistered");
+        self.publish_of(stream)
+    }
+
+    fn set_record_size(&mut self, stream: StreamId, kib: u32) -> Result<(), RecordSizeChangeError> {
+        self.catalog.set_record_size(stream, kib).map_err(CatalogError::Refused)?;
+        tracing::info!(%stream, kib, "size of records changed");
         self.publish_of(stream)
     }
 
@@ -346,6 +367,7 @@ pub fn define(state: &State, stream: &Stream) -> Result<Definition, RoutingError
         map_version: stream.map_version,
         tags: stream.tags.clone(),
         consumers: state.consumers(stream.id).cloned().unwrap_or_default(),
+        record_kib: state.record_kib(stream.id),
     };
     Definition::new(attributes, shards.collect())
 }

@@ -5,6 +5,7 @@
 
 mod consumer;
 mod policy;
+mod record_size;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use tidemill_wire::{LaneId, OwnerId, ShardIndex, StreamId, StreamName, Timestamp
 
 pub(super) use self::consumer::{decode_consumer, encode_consumer};
 pub(super) use self::policy::{decode_policy, encode_policy};
+pub(super) use self::record_size::{decode_record_size, encode_record_size};
 use super::entity::{Counters, Node, NodeId, Shard, Stream};
 use super::rules::millis;
 

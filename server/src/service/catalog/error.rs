@@ -7,7 +7,7 @@ use tidemill_wire::{StreamId, StreamName};
 
 use super::encoding::DecodeError;
 use super::rules::{TAG_BYTES_MAX, TAGS_MAX};
-use super::state::POLICY_BYTES_MAX;
+use super::state::{POLICY_BYTES_MAX, RECORD_KIB_MAX, RECORD_KIB_MIN};
 use crate::service::consumer::ConsumerName;
 
 /// A setting of a stream is out of its range.
@@ -213,6 +213,26 @@ pub enum PolicyError {
     TooLong {
         /// Its bytes.
         found: usize,
+    },
+    /// The change could not be made durable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why the size of a stream's records was not changed.
+#[derive(Debug, Error)]
+pub enum RecordSizeError {
+    /// There is no such stream.
+    #[error("stream {stream} does not exist")]
+    Unknown {
+        /// The id.
+        stream: StreamId,
+    },
+    /// No stream may have it.
+    #[error("records of {kib} KiB are out of range: expected {RECORD_KIB_MIN} to {RECORD_KIB_MAX}")]
+    OutOfRange {
+        /// What was asked for.
+        kib: u32,
     },
     /// The change could not be made durable.
     #[error(transparent)]

@@ -8,8 +8,8 @@ use tidemill_storage::KeyCompaction;
 use tidemill_wire::Timestamp;
 
 use super::encoding::{
-    decode_consumer, decode_counters, decode_node, decode_policy, decode_stream, encode_consumer,
-    encode_counters, encode_node, encode_policy, encode_stream,
+    decode_consumer, decode_counters, decode_node, decode_policy, decode_record_size, decode_stream,
+    encode_consumer, encode_counters, encode_node, encode_policy, encode_record_size, encode_stream,
 };
 use super::entity::Counters;
 use super::memory::MemoryCatalog;
@@ -27,6 +27,7 @@ const TARGETS: &[Target] = &[
     ("catalog_stream", stream),
     ("catalog_consumer", consumer),
     ("catalog_policy", policy),
+    ("catalog_record_size", record_size),
 ];
 
 /// Inputs for each target, where no time is asked for.
@@ -63,6 +64,12 @@ fn policy(input: &[u8]) {
     }
 }
 
+fn record_size(input: &[u8]) {
+    if let Ok(kib) = decode_record_size(input) {
+        assert_eq!(encode_record_size(kib), input);
+    }
+}
+
 /// Values of each kind and version.
 fn seeds() -> Vec<Vec<u8>> {
     let mut catalog = MemoryCatalog::new(NODE, LIMITS, DEFAULTS);
@@ -80,6 +87,7 @@ fn seeds() -> Vec<Vec<u8>> {
         encode_stream(&keyed),
         encode_consumer(&consumer),
         encode_policy("{\"Version\":\"2012-10-17\"}"),
+        encode_record_size(2_048),
     ]
 }
 

@@ -24,8 +24,9 @@ pub use self::redb::RedbCatalog;
 pub use encoding::DecodeError;
 pub use entity::{Node, NodeId, Shard, Stream};
 pub use error::{
-    CreateStreamError, DeleteStreamError, DeregisterConsumerError, PolicyError, RegisterConsumerError,
-    SettingsError, StoreError, TagConsumerError, TagStreamError, TagsError, UpdateStreamError,
+    CreateStreamError, DeleteStreamError, DeregisterConsumerError, PolicyError, RecordSizeError,
+    RegisterConsumerError, SettingsError, StoreError, TagConsumerError, TagStreamError, TagsError,
+    UpdateStreamError,
 };
 pub use memory::MemoryCatalog;
 pub use rules::{
@@ -33,7 +34,8 @@ pub use rules::{
     TAG_BYTES_MAX, TAGS_MAX,
 };
 pub use state::{
-    Change, NewConsumer, NewStream, OnConsumers, POLICY_BYTES_MAX, Page, PolicyHolder, State, TagChange,
+    Change, NewConsumer, NewStream, OnConsumers, POLICY_BYTES_MAX, Page, PolicyHolder, RECORD_KIB_MAX,
+    RECORD_KIB_MIN, State, TagChange,
 };
 
 use crate::service::consumer::{Consumer, ConsumerName};
@@ -163,6 +165,15 @@ pub trait Catalog: Send {
     fn set_policy(&mut self, holder: PolicyHolder, policy: Option<String>) -> Result<(), PolicyError> {
         self.state().plan_policy(&holder, policy.as_deref())?;
         Ok(self.commit(Change::Policy(holder, policy))?)
+    }
+
+    /// Says how large a stream's records may be.
+    ///
+    /// # Errors
+    /// When there is no such stream, the size is out of its range, or the change could not be made durable.
+    fn set_record_size(&mut self, stream: StreamId, kib: u32) -> Result<(), RecordSizeError> {
+        self.state().plan_record_size(stream, kib)?;
+        Ok(self.commit(Change::RecordSize(stream, kib))?)
     }
 
     /// Removes a stream, and its consumers if they may go, and returns what it was, so that its owners can be forgotten.

@@ -18,8 +18,9 @@ use tidemill_wire::StreamId;
 
 use super::Catalog;
 use super::encoding::{
-    DecodeError, decode_consumer, decode_counters, decode_node, decode_policy, decode_stream,
-    encode_consumer, encode_counters, encode_node, encode_policy, encode_stream,
+    DecodeError, decode_consumer, decode_counters, decode_node, decode_policy, decode_record_size,
+    decode_stream, encode_consumer, encode_counters, encode_node, encode_policy, encode_record_size,
+    encode_stream,
 };
 use super::entity::{Counters, Node, Stream};
 use super::error::{Inconsistency, StoreError};
@@ -33,6 +34,8 @@ const STREAMS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("streams")
 const CONSUMERS: TableDefinition<'_, (u64, &str), &[u8]> = TableDefinition::new("consumers");
 /// By stream and consumer, whose name is empty where it is the policy of the stream itself.
 const POLICIES: TableDefinition<'_, (u64, &str), &[u8]> = TableDefinition::new("policies");
+/// By stream, of those that have a bound of their own.
+const RECORD_SIZES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("record_sizes");
 const NODE_KEY: &str = "node";
 const COUNTERS_KEY: &str = "counters";
 
@@ -114,7 +117,9 @@ impl RedbCatalog {
         let state = State::new(stored.node, limits, defaults);
         let state = state.restore(stored.counters, stored.streams);
         let state = state.and_then(|state| state.with_consumers(stored.consumers));
-        let state = state.and_then(|state| state.with_policies(stored.policies)).map_err(inconsistent)?;
+        let state = state.and_then(|state| state.with_policies(stored.policies));
+        let state =
+            state.and_then(|state| state.with_record_sizes(stored.record_sizes)).map_err(inconsistent)?;
         Ok(Self { database, path: path.to_owned(), state, poisoned: false })
     }
 
@@ -131,6 +136,9 @@ impl RedbCatalog {
                 }
                 Change::Delete(stream) => {
                     streams.remove(stream.id.get())?;
+                    if self.state.has_record_size(stream.id) {
+                        transaction.open_table(RECORD_SIZES)?.remove(stream.id.get())?;
+                    }
                     self.remove_consumers(&transaction, stream)?;
                     remove_policies(&transaction, self.state.policy_holders(stream.id))?;
                 }
@@ -149,6 +157,10 @@ impl RedbCatalog {
                 Change::Policy(holder, Some(policy)) => {
                     let mut table = transaction.open_table(POLICIES)?;
                     table.insert(policy_key(holder), encode_policy(policy).as_slice())?;
+                }
+                Change::RecordSize(stream, kib) => {
+                    let mut table = transaction.open_table(RECORD_SIZES)?;
+                    table.insert(stream.get(), encode_record_size(*kib).as_slice())?;
                 }
                 Change::Policy(holder, None) => remove_policies(&transaction, [holder].into_iter())?,
             }
@@ -193,6 +205,7 @@ struct Stored {
     streams: Vec<Stream>,
     consumers: Vec<Consumer>,
     policies: Vec<(PolicyHolder, String)>,
+    record_sizes: Vec<(StreamId, u32)>,
 }
 
 fn write_new(database: &Database, node: Node, counters: Counters) -> Result<(), redb::Error> {
@@ -227,7 +240,24 @@ fn read(database: &Database, path: &Path) -> Result<Stored, StoreError> {
     }
     let consumers = read_consumers(&transaction, path)?;
     let policies = read_policies(&transaction, path)?;
-    Ok(Stored { node, counters, streams, consumers, policies })
+    let record_sizes = read_record_sizes(&transaction, path)?;
+    Ok(Stored { node, counters, streams, consumers, policies, record_sizes })
+}
+
+fn read_record_sizes(transaction: &ReadTransaction, path: &Path) -> Result<Vec<(StreamId, u32)>, StoreError> {
+    let table = match transaction.open_table(RECORD_SIZES) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        table => table.map_err(failed(path))?,
+    };
+    let mut sizes = Vec::new();
+    for row in table.iter().map_err(failed(path))? {
+        let (key, value) = row.map_err(failed(path))?;
+        let stream = key.value();
+        let kib = decode_record_size(value.value())
+            .map_err(|source| damaged(path, format!("record_sizes/{stream}"), source))?;
+        sizes.push((StreamId(stream), kib));
+    }
+    Ok(sizes)
 }
 
 fn policy_key(holder: &PolicyHolder) -> (u64, &str) {

@@ -6,6 +6,7 @@
 
 mod consumers;
 mod policies;
+mod record_sizes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -17,6 +18,7 @@ use tidemill_wire::{OwnerId, StreamId, StreamName, Timestamp};
 
 pub use self::consumers::NewConsumer;
 pub use self::policies::{POLICY_BYTES_MAX, PolicyHolder};
+pub use self::record_sizes::{RECORD_KIB_MAX, RECORD_KIB_MIN};
 use super::entity::{Counters, Node, Shard, Stream};
 use super::error::{CreateStreamError, DeleteStreamError, Inconsistency, TagStreamError, UpdateStreamError};
 use super::rules::{Limits, RETENTION_AGE_FOREVER, StreamDefaults, check_tags, deal, settle, settle_keys};
@@ -64,6 +66,8 @@ pub enum Change {
     Deregister(Consumer),
     /// The holder has this policy, or none.
     Policy(PolicyHolder, Option<String>),
+    /// The records of the stream may have so many KiB.
+    RecordSize(StreamId, u32),
 }
 
 /// What becomes of the consumers of a stream that is to be deleted.
@@ -97,6 +101,8 @@ pub struct State {
     consumers: BTreeMap<StreamId, Consumers>,
     /// Of the streams and consumers that have one.
     policies: BTreeMap<PolicyHolder, String>,
+    /// KiB of a record, of the streams that have a bound of their own.
+    record_sizes: BTreeMap<StreamId, u32>,
     /// Open shards of each lane.
     load: Vec<u64>,
 }
@@ -113,6 +119,7 @@ impl State {
             names: BTreeMap::new(),
             consumers: BTreeMap::new(),
             policies: BTreeMap::new(),
+            record_sizes: BTreeMap::new(),
             load: vec![0; usize::try_from(node.lanes).expect("lanes are counted in 32 bits")],
         }
     }
@@ -227,7 +234,8 @@ impl State {
             | Change::Skip(_)
             | Change::Register(_)
             | Change::Deregister(_)
-            | Change::Policy(..) => self.counters,
+            | Change::Policy(..)
+            | Change::RecordSize(..) => self.counters,
         }
     }
 
@@ -320,6 +328,7 @@ impl State {
             Change::Delete(stream) => {
                 self.remove(&stream.name);
                 self.consumers.remove(&stream.id);
+                self.record_sizes.remove(&stream.id);
                 self.policies.retain(|holder, _| holder.stream != stream.id);
             }
             Change::Skip(_) => {}
@@ -329,6 +338,7 @@ impl State {
                 self.let_go(&consumer);
             }
             Change::Policy(holder, policy) => self.set_policy(holder, policy),
+            Change::RecordSize(stream, kib) => drop(self.record_sizes.insert(stream, kib)),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod consumers;
 mod policies;
+mod record_sizes;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -30,6 +30,8 @@ pub struct Definition {
     pub tags: BTreeMap<String, String>,
     /// Who is registered to read it.
     pub consumers: Consumers,
+    /// KiB that a record may have, key and data, for the protocols that have such a bound.
+    pub record_kib: u32,
     /// Open and closed shards, by index.
     shards: Vec<Shard>,
     routing: RoutingTable,
@@ -75,6 +77,8 @@ pub struct Attributes {
     pub tags: BTreeMap<String, String>,
     /// Who is registered to read it.
     pub consumers: Consumers,
+    /// KiB that a record may have, key and data, for the protocols that have such a bound.
+    pub record_kib: u32,
 }
 
 impl Definition {
@@ -83,8 +87,18 @@ impl Definition {
         shards.sort_unstable_by_key(|shard| shard.index);
         let open = shards.iter().filter(|shard| shard.state == ShardState::Open);
         let routing = RoutingTable::new(open.map(|shard| (shard.range, shard.index)))?;
-        let Attributes { id, name, created, retention, quota, key_compaction, map_version, tags, consumers } =
-            attributes;
+        let Attributes {
+            id,
+            name,
+            created,
+            retention,
+            quota,
+            key_compaction,
+            map_version,
+            tags,
+            consumers,
+            record_kib,
+        } = attributes;
         Ok(Self {
             id,
             name,
@@ -95,6 +109,7 @@ impl Definition {
             map_version,
             tags,
             consumers,
+            record_kib,
             shards,
             routing,
         })

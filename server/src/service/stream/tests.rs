@@ -167,6 +167,7 @@ async fn streams(env: &SimEnv, retention: Retention, quota: Quota) -> Streams<Si
         map_version: 0,
         tags: std::collections::BTreeMap::new(),
         consumers: std::collections::BTreeMap::new(),
+        record_kib: 1_024,
     };
     let shard = Shard {
         index: SHARD,

@@ -76,11 +76,11 @@ pub(super) fn append_fault(error: &AppendError, stream: &str, account: &str) -> 
         }
         AppendError::Lane(Lane::DiskFull { .. }) => Fault::unavailable("the disk is full"),
         AppendError::Lane(Lane::QueueFull { .. }) => Fault::unavailable("the shard's queue is full"),
+        // The segments of this server are smaller than what the stream is allowed.
+        AppendError::Lane(Lane::TooLarge { .. }) => invalid(error.to_string()),
         // The route was looked up a moment ago and leads to open shards; whoever tries again meets the new one.
         AppendError::ShardClosed { .. } => Fault::unavailable("the shard was closed"),
-        AppendError::Lane(
-            Lane::UnknownOwner(_) | Lane::TooLarge { .. } | Lane::RecordCount { .. } | Lane::Poisoned { .. },
-        ) => {
+        AppendError::Lane(Lane::UnknownOwner(_) | Lane::RecordCount { .. } | Lane::Poisoned { .. }) => {
             tracing::error!(stream, %error, "append failed");
             Fault::internal()
         }

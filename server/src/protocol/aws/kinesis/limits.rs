@@ -6,10 +6,10 @@ use tidemill_wire::limits::{BATCH_BYTES_MAX, KEY_BYTES_MAX};
 pub(super) const PUT_RECORDS_MAX: usize = 500;
 /// Bytes of keys and data of one PutRecords.
 pub(super) const PUT_BYTES_MAX: usize = 10 << 20;
-/// Bytes of a record's key and data.
-pub(super) const RECORD_BYTES_MAX: usize = 1 << 20;
-/// The same in the words of a stream's description.
-pub(super) const RECORD_KIB_MAX: i64 = 1_024;
+/// Bytes of a record's key and data, for streams that take the largest.
+const RECORD_BYTES_MAX: usize = 10 << 20;
+/// KiB of a record's key and data, for streams that say nothing about it.
+pub(super) const RECORD_KIB_DEFAULT: i64 = 1_024;
 /// Characters of a partition key.
 pub(super) const KEY_CHARS_MAX: usize = 256;
 /// Records of one GetRecords.
@@ -46,3 +46,5 @@ const _: () = assert!(KEY_CHARS_MAX * 4 <= KEY_BYTES_MAX);
 // A part that is full but for a byte takes one more record, with its ends.
 const _: () =
     assert!(PART_BYTES_MAX as usize + RECORD_BYTES_MAX + PUT_RECORDS_MAX * 8 + 64 < BATCH_BYTES_MAX as usize);
+const _: () = assert!(RECORD_KIB_DEFAULT == crate::service::catalog::RECORD_KIB_MIN as i64);
+const _: () = assert!(RECORD_BYTES_MAX >> 10 == crate::service::catalog::RECORD_KIB_MAX as usize);

@@ -37,6 +37,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod token;
+mod update_max_record_size;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -119,6 +120,7 @@ const HANDLERS: &[(&str, Handler)] = &[
     ("SubscribeToShard", Streaming(|call, input| Box::pin(subscribe_to_shard::answer(call, input)))),
     ("TagResource", Checked(|call, input| Box::pin(tags::add_resource(call, input)))),
     ("UntagResource", Checked(|call, input| Box::pin(tags::remove_resource(call, input)))),
+    ("UpdateMaxRecordSize", Checked(|call, input| Box::pin(update_max_record_size::answer(call, input)))),
 ];
 
 /// Answers an operation of the service.
@@ -210,7 +212,7 @@ pub(super) fn fuzz(encoding: Encoding, body: &[u8]) {
     if let Ok(entries) = put_input::PutRecords::read(&request).and_then(|mut input| input.take_entries()) {
         let mut scratch = Vec::new();
         for entry in entries {
-            let _ = entry.data_into(&mut scratch);
+            let _ = entry.data_into(&mut scratch, u32::MAX);
         }
     }
 }

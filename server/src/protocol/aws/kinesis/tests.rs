@@ -2,6 +2,7 @@
 
 mod consumers;
 mod control;
+mod record_sizes;
 mod records;
 mod served;
 mod subscriptions;
