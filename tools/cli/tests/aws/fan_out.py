@@ -5,6 +5,7 @@ long records took from their put to their delivery.
 """
 
 import datetime
+import json
 import statistics
 import sys
 import threading
@@ -143,6 +144,30 @@ def latency(kinesis, consumers):
     events.close()
 
 
+def policies(kinesis, consumers):
+    """Policies, how large records may be, and what is refused rather than pretended."""
+    stream = consumers[0].split("/consumer/")[0]
+    for arn in [stream, consumers[0]]:
+        assert kinesis.get_resource_policy(ResourceARN=arn)["Policy"] == "{}"
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Resource": arn}]})
+        kinesis.put_resource_policy(ResourceARN=arn, Policy=policy)
+        assert kinesis.get_resource_policy(ResourceARN=arn)["Policy"] == policy
+        refused("InvalidArgumentException", kinesis.put_resource_policy, ResourceARN=arn, Policy="no JSON")
+        kinesis.delete_resource_policy(ResourceARN=arn)
+        refused("ResourceNotFoundException", kinesis.delete_resource_policy, ResourceARN=arn)
+    large = {"StreamName": "fan-out", "PartitionKey": "large", "Data": b"x" * (3 << 20)}
+    refused("InvalidArgumentException", kinesis.put_record, **large)
+    kinesis.update_max_record_size(StreamARN=stream, MaxRecordSizeInKiB=4_096)
+    put = kinesis.put_record(**large)
+    before = {"Type": "AT_SEQUENCE_NUMBER", "SequenceNumber": put["SequenceNumber"]}
+    events = subscribe(kinesis, consumers[1], **before)
+    assert [len(record["Data"]) for record in take(events, 1)[0]] == [3 << 20]
+    events.close()
+    refused(
+        "UnsupportedOperationException", kinesis.enable_enhanced_monitoring, StreamARN=stream, ShardLevelMetrics=["ALL"]
+    )
+
+
 def end(kinesis, consumers):
     time.sleep(5.2)
     events = subscribe(kinesis, consumers[1], Type="LATEST")
@@ -163,7 +188,7 @@ def main():
     kinesis.get_waiter("stream_exists").wait(StreamName="fan-out", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     stream = kinesis.describe_stream_summary(StreamName="fan-out")["StreamDescriptionSummary"]["StreamARN"]
     registered = consumers(kinesis, stream)
-    for step in [positions, latency, end]:
+    for step in [positions, latency, policies, end]:
         began = time.monotonic()
         step(kinesis, registered)
         print(f"{step.__name__}: {time.monotonic() - began:.1f} s", flush=True)

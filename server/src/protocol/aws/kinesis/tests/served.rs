@@ -1,5 +1,6 @@
 //! A core on a thread of its own, which answers calls of the test's thread.
 
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use super::super::super::{
 use crate::gate::budget::Budget;
 use crate::metrics::CoreMetrics;
 use crate::service::catalog::{Limits, MemoryCatalog, Node, NodeId, StreamDefaults};
+use crate::service::stream::Definition;
 use crate::shard::{
     CatalogHandle, CatalogThread, Clock, Core, CoreEnv, CoreParts, Executor, Known, Letter, Placement, Post,
     Pulse, Runtime, online_cpus, open_lanes,
@@ -82,6 +84,7 @@ pub(super) struct Served {
     questions: Sender<Question>,
     core: Option<JoinHandle<std::io::Result<()>>>,
     catalog: CatalogHandle,
+    post: Post,
     catalog_thread: Option<JoinHandle<()>>,
     _directory: TempDir,
 }
@@ -129,6 +132,7 @@ impl Served {
             queue_bytes_max: 64 << 20,
             ..LaneConfig::test_min(directory.path().join("lane"), LaneId(0))
         };
+        let to_core = post.clone();
         let (questions, asked) = async_channel::bounded::<Question>(16);
         let (at_core, cpu) = (catalog.clone(), online_cpus().expect("processors")[0]);
         let runtime = Runtime { preempt: Duration::from_micros(500), spin: Duration::ZERO };
@@ -178,7 +182,7 @@ impl Served {
         });
         let core = Some(core.expect("a thread"));
         let catalog_thread = Some(catalog_thread);
-        Self { questions, core, catalog, catalog_thread, _directory: directory }
+        Self { questions, core, catalog, post: to_core, catalog_thread, _directory: directory }
     }
 
     /// Asks with any bytes.
@@ -229,6 +233,17 @@ impl Served {
         let (status, name, message) = self.refused(operation, input);
         assert_eq!((status, name.as_str()), (400, error), "{operation} {input}: {message}");
         assert!(message.contains(part), "{operation} {input}: {message:?} lacks {part:?}");
+    }
+
+    /// Has the core know a stream as it is defined here.
+    pub(super) fn take_in(&self, definition: Definition) {
+        let (done, known) = async_channel::bounded(1);
+        let stream = definition.id;
+        let letter = Letter::TakeIn { definition: Arc::new(definition), done: done.clone() };
+        self.post.send_blocking(0, letter).expect("the core lives");
+        known.recv_blocking().expect("the core takes it in");
+        self.post.send_blocking(0, Letter::Name { stream, done }).expect("the core lives");
+        known.recv_blocking().expect("the core names it");
     }
 
     /// Creates a stream.

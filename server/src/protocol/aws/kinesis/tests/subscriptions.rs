@@ -3,13 +3,18 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tidemill_wire::message::Quota;
+use tidemill_storage::Retention;
+use tidemill_wire::message::{Quota, ShardState};
+use tidemill_wire::routing::{HashKey, HashKeyRange};
+use tidemill_wire::{LaneId, OwnerId, ShardIndex, StreamId, StreamName, Timestamp};
 
 use super::super::super::cbor::CborOutput;
 use super::super::super::output::Output;
 use super::super::super::value::Value as Input;
 use super::super::super::{Encoding, SubscriptionTimes};
 use super::served::{ACCOUNT, Events, Served, text};
+use crate::service::consumer::{Consumer, ConsumerName};
+use crate::service::stream::{Attributes, Definition, Shard};
 
 const TIMES: SubscriptionTimes = SubscriptionTimes::TEST_MIN;
 
@@ -313,4 +318,78 @@ fn what_cannot_be_subscribed_to_is_refused_before_anything_is_sent() {
     check(&json!({ "ConsumerARN": arn }), "ValidationException", "'startingPosition'");
     // None of these has taken the seat.
     subscribe(&served, &arn, &latest);
+}
+
+/// A moment in an answer.
+fn moment(value: &Value) -> Timestamp {
+    Timestamp((value.as_f64().expect("seconds") * 1_000.0).round() as u64)
+}
+
+/// The stream as it is when its one shard was split: no operation does so here.
+fn split(served: &Served, arn: &str) -> Definition {
+    let summary = served.ask("DescribeStreamSummary", &json!({ "StreamName": "logs" }));
+    let described = served.ask("DescribeStreamConsumer", &json!({ "ConsumerARN": arn }));
+    let name = ConsumerName::new("reader").expect("a name");
+    let registered = moment(&described["ConsumerDescription"]["ConsumerCreationTimestamp"]);
+    let consumer = Consumer { stream: StreamId(1), name: name.clone(), created: registered, tags: [].into() };
+    let attributes = Attributes {
+        id: StreamId(1),
+        name: StreamName::new("logs").expect("a name"),
+        created: moment(&summary["StreamDescriptionSummary"]["StreamCreationTimestamp"]),
+        retention: Retention { age: Duration::from_secs(86_400), bytes: None },
+        quota: Quota::OFF,
+        key_compaction: None,
+        map_version: 2,
+        tags: [].into(),
+        consumers: [(name, consumer)].into(),
+        record_kib: 1_024,
+    };
+    let shard = |index: u32, start: u128, end: u128, parent: Option<u32>| Shard {
+        index: ShardIndex(index),
+        owner: OwnerId(1 + u64::from(index)),
+        lane: LaneId(0),
+        range: HashKeyRange { start: HashKey(start), end: HashKey(end) },
+        state: if parent.is_some() { ShardState::Open } else { ShardState::Closed },
+        parent: parent.map(ShardIndex),
+        adjacent_parent: None,
+    };
+    let half = u128::MAX / 2;
+    let shards = vec![
+        shard(0, 0, u128::MAX, None),
+        shard(1, 0, half, Some(0)),
+        shard(2, half + 1, u128::MAX, Some(0)),
+    ];
+    Definition::new(attributes, shards).expect("the halves are the whole")
+}
+
+#[test]
+fn at_the_end_of_a_closed_shard_a_subscription_names_the_children_and_ends() {
+    let (served, arn) = served(Quota::OFF);
+    served.put("logs", "a", "data");
+    let waits = subscribe(&served, &arn, &json!({ "Type": "TRIM_HORIZON" }));
+    assert_eq!(keys(&waits, 1).0, ["a"]);
+    served.take_in(split(&served, &arn));
+    let check = |events: &Events, records: usize| {
+        let mut last = events.next().expect("an event");
+        while let Some(next) = events.next() {
+            last = next;
+        }
+        let last: Value = serde_json::from_slice(&last.payload).expect("JSON");
+        assert!(last.get("ContinuationSequenceNumber").is_none(), "{last}");
+        assert_eq!(
+            (last["Records"].as_array().map(Vec::len), &last["MillisBehindLatest"]),
+            (Some(records), &json!(0))
+        );
+        let children = last["ChildShards"].as_array().expect("a list");
+        let ids: Vec<_> = children.iter().map(|child| text(&child["ShardId"])).collect();
+        assert_eq!(ids, ["shardId-000000000001", "shardId-000000000002"]);
+        assert_eq!(children[0]["ParentShards"], json!(["shardId-000000000000"]));
+        assert_eq!(children[0]["HashKeyRange"]["StartingHashKey"], "0");
+    };
+    let begun = now();
+    check(&waits, 0);
+    assert!(begun.elapsed() < TIMES.keep_alive * 3, "it ended after {:?}", begun.elapsed());
+    // One that comes later gets what is left and the children in one event.
+    std::thread::sleep(TIMES.hold);
+    check(&subscribe(&served, &arn, &json!({ "Type": "TRIM_HORIZON" })), 1);
 }
