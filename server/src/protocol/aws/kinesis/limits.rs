@@ -19,6 +19,8 @@ pub(super) const GET_BYTES_MAX: usize = 10 << 20;
 /// Bytes of keys and data of one event of SubscribeToShard, and of the entries that are fetched for it: a sixteenth of what a consumer may read in
 /// a second at AWS's rate, for every subscription may have as much in memory. A larger record comes alone.
 pub(super) const EVENT_BYTES_MAX: usize = 128 << 10;
+/// Bytes of keys and data of an event that needs no room: no more than a connection has anyway.
+pub(super) const SMALL_EVENT_BYTES: usize = 8 << 10;
 /// How long shard iterators and page tokens are good for.
 pub(super) const TOKEN_AGE_MS_MAX: u64 = 300_000;
 /// Shards in a page of DescribeStream if the caller says nothing.
@@ -42,6 +44,7 @@ pub(super) const PART_BYTES_MAX: u64 = 512 << 10;
 /// What one part may take of a shard's rate per second: a refusal then costs a quarter of a second's records at most.
 pub(super) const PART_SHARE: u64 = 4;
 
+const _: () = assert!(SMALL_EVENT_BYTES < EVENT_BYTES_MAX);
 const _: () = assert!(KEY_CHARS_MAX * 4 <= KEY_BYTES_MAX);
 // A part that is full but for a byte takes one more record, with its ends.
 const _: () =

@@ -70,6 +70,11 @@ impl Page {
         Ok(page)
     }
 
+    /// Whether keys and data have so few bytes.
+    pub(super) fn is_within(&self, bytes: usize) -> bool {
+        self.bytes <= bytes
+    }
+
     /// How many records there are.
     pub(super) fn count(&self) -> usize {
         self.records.len()

@@ -1,7 +1,7 @@
 //! A subscription on its way: the events of SubscribeToShard, made as their taker takes them.
 //!
-//! Nothing is read ahead: the next event is fetched when the one before was taken, and takes room before it is written. So a subscription has one
-//! event in memory at most, and a consumer that takes none slows nobody but itself. Between events it waits in the consumer's seat, where the append
+//! Nothing is read ahead: the next event is fetched when the one before was taken, and one that is not small takes room before it is written. So a
+//! subscription has one event in memory at most, all of them together have a bound, and a consumer that takes none slows nobody but itself. Between events it waits in the consumer's seat, where the append
 //! itself, or the loss of the seat, wakes it. It ends when its time is over, when the server goes down, at the end of a closed shard and after an error.
 
 use std::pin::pin;
@@ -19,7 +19,7 @@ use super::super::output::Output;
 use super::super::{Encoding, Fault, eventstream};
 use super::call::{Call, numbering};
 use super::error::{fetch_fault, not_found};
-use super::limits::{EVENT_BYTES_MAX, GET_RECORDS_MAX};
+use super::limits::{EVENT_BYTES_MAX, GET_RECORDS_MAX, SMALL_EVENT_BYTES};
 use super::page::{Page, children};
 use super::sequence::Numbering;
 use super::subscribe_to_shard::taken;
@@ -203,11 +203,10 @@ impl Subscription {
 
     /// An event of what was fetched, from a number on.
     async fn event(&mut self, delivery: Delivery, from: SequenceNumber) -> Step {
-        let page = match Page::collect(&delivery, from, GET_RECORDS_MAX, EVENT_BYTES_MAX).await {
-            Ok(page) => page,
+        let (page, room) = match self.page(&delivery, from).await {
+            Ok(found) => found,
             Err(fault) => return Step::SendLast(self.exception(&fault), None),
         };
-        let room = self.room_for(page.encoded_bytes()).await;
         let is_last = delivery.closed && page.next >= delivery.end;
         self.behind_ms = page.behind_ms(delivery.end, self.core.now());
         let payload = write(self.encoding, page.encoded_bytes(), |out| {
@@ -259,12 +258,27 @@ impl Subscription {
         known.map_or_else(|| Arc::clone(&self.stream), |stream| Arc::clone(stream.definition()))
     }
 
-    /// Waits for room for an event. One that is larger than all the room there is gets all of it.
-    async fn room_for(&self, bytes: usize) -> Option<Permit> {
-        match self.room.take((2 * bytes as u64).min(self.room.limit())) {
-            Ok(place) => Some(place.await),
-            // As many wait as there are connections, so there is a place in line for each.
-            Err(_) => None,
+    /// The records of an event, with room for it. Where others hold all the room, it has so few that it needs none, so that consumers who take
+    /// nothing do not keep others from theirs; only a record that is larger by itself waits.
+    async fn page(&self, delivery: &Delivery, from: SequenceNumber) -> Result<(Page, Option<Permit>), Fault> {
+        let page = Page::collect(delivery, from, GET_RECORDS_MAX, EVENT_BYTES_MAX).await?;
+        if page.is_within(SMALL_EVENT_BYTES) {
+            return Ok((page, None));
+        }
+        // In memory as it is read and as it is written. What is larger than all the room there is gets all of it.
+        let bytes = (2 * page.encoded_bytes() as u64).min(self.room.limit());
+        if let Ok(permit) = self.room.try_take(bytes) {
+            return Ok((page, Some(permit)));
+        }
+        let small = Page::collect(delivery, from, GET_RECORDS_MAX, SMALL_EVENT_BYTES).await?;
+        if small.is_within(SMALL_EVENT_BYTES) {
+            return Ok((small, None));
+        }
+        let bytes = (2 * small.encoded_bytes() as u64).min(self.room.limit());
+        match self.room.take(bytes) {
+            Ok(place) => Ok((small, Some(place.await))),
+            // There is a place in line for every request that there may be at a time.
+            Err(_) => Err(Fault::unavailable("no room for an event")),
         }
     }
 

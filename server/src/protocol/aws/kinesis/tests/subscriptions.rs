@@ -320,6 +320,29 @@ fn what_cannot_be_subscribed_to_is_refused_before_anything_is_sent() {
     subscribe(&served, &arn, &latest);
 }
 
+#[test]
+fn consumers_that_take_nothing_keep_no_room_from_the_others() {
+    let (served, arn) = served(Quota::OFF);
+    let data = super::served::base64(&[b'x'; 6_000]);
+    for _ in 0..4 {
+        let records: Vec<_> = (0..100).map(|_| json!({ "PartitionKey": "k", "Data": data })).collect();
+        served.ask("PutRecords", &json!({ "StreamName": "logs", "Records": records }));
+    }
+    let start = json!({ "Type": "TRIM_HORIZON" });
+    // Each holds an event of about 340 KB with what it is made of, and there is room for three of them.
+    let stuck: Vec<_> = (0..8)
+        .map(|number| subscribe(&served, &register(&served, &format!("stuck-{number}")), &start))
+        .collect();
+    std::thread::sleep(TIMES.keep_alive);
+    let events = subscribe(&served, &arn, &start);
+    assert_eq!(keys(&events, 400).0.len(), 400);
+    drop(stuck);
+    std::thread::sleep(TIMES.hold);
+    let again = subscribe(&served, &arn, &start);
+    let first = event(&again)["Records"].as_array().map_or(0, Vec::len);
+    assert!(first > 10, "the room has come back: {first} records in an event");
+}
+
 /// A moment in an answer.
 fn moment(value: &Value) -> Timestamp {
     Timestamp((value.as_f64().expect("seconds") * 1_000.0).round() as u64)
