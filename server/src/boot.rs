@@ -109,6 +109,7 @@ impl ServerHandle {
 }
 
 fn definitions(catalog: &RedbCatalog) -> Result<Vec<Arc<Definition>>, StartError> {
+    let define = |stream| define(catalog.state(), stream);
     catalog.streams().map(|stream| define(stream).map(Arc::new).map_err(StartError::Streams)).collect()
 }
 

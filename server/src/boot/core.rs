@@ -110,6 +110,9 @@ impl CorePlan {
     }
 }
 
+/// The part of a core's bytes in flight that is for events of subscriptions, beside those of requests and answers.
+const EVENTS_SHARE: u64 = 4;
+
 /// What is behind the doors of a core.
 struct Inner {
     native: native::Settings,
@@ -131,7 +134,12 @@ fn open_doors(core: &Rc<Core>, doors: CoreDoors, inner: Inner, pulses: Vec<Pulse
         let listener = door.listen().map_err(fail)?;
         core.spawn(Rc::clone(&native).serve(listener));
     }
-    let aws = Aws::new(Rc::clone(core), inner.aws);
+    // Events that consumers are slow to take leave most of the room to everybody else.
+    let events = Budget::new(
+        (inner.inflight_bytes_max / EVENTS_SHARE).max(1),
+        usize::try_from(waiters).unwrap_or(usize::MAX),
+    );
+    let aws = Aws::new(Rc::clone(core), inner.aws, events);
     let front = Front::new(aws, Rc::clone(core), inner.front, budget);
     core.spawn(front.serve(doors.http.listen().map_err(fail)?));
     if let Some(door) = doors.admin {

@@ -146,7 +146,7 @@ impl Plan {
             region: aws.region.clone(),
             partition: aws.partition.clone(),
         };
-        aws::Settings { identity, secret: directory.secret }
+        aws::Settings { identity, secret: directory.secret, subscription: aws::SubscriptionTimes::PRODUCTION }
     }
 }
 

@@ -146,7 +146,7 @@ knobs! {
     limits: Limits {
         /// Open connections per core; further ones are closed at once.
         connections: u32 = "10000", count("connections", 1, 1_000_000);
-        /// Bytes per core of requests in flight; a connection over it is not read from until there is room.
+        /// Bytes per core of requests in flight; a connection over it is not read from until there is room. Events of subscriptions have a quarter as much for themselves.
         inflight_bytes: u64 = "256MiB", bytes(MIB, TIB);
         /// Largest frame of the native protocol. A record batch must fit into one.
         frame_bytes: u64 = "16MiB", bytes(64 * KIB, tidemill_wire::limits::FRAME_BYTES_MAX as u64);

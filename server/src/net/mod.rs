@@ -7,8 +7,8 @@ mod listener;
 mod socket;
 
 pub use http::{
-    Body, HttpLimits, HttpPort, Patrol, PatrolTimes, ReadBodyError, ServeError, Tls, TlsError, discard_body,
-    read_body,
+    Body, HttpLimits, HttpPort, Part, Patrol, PatrolTimes, ReadBodyError, ServeError, Tls, TlsError,
+    discard_body, read_body,
 };
 pub use listener::{BindError, Bound, Listener, bind, bind_shared};
 pub use socket::Socket;

@@ -1,5 +1,6 @@
 //! What the server serves, in its own vocabulary: services decide, and others do the input and output.
 
 pub mod catalog;
+pub mod consumer;
 pub mod quota;
 pub mod stream;

@@ -9,18 +9,20 @@ use std::thread::JoinHandle;
 
 use async_channel::{Receiver, Sender};
 use futures_channel::oneshot;
-use tidemill_wire::StreamName;
 use tidemill_wire::message::Settings;
 use tidemill_wire::routing::RoutingError;
+use tidemill_wire::{StreamId, StreamName};
 
 use super::clock::Clock;
 use super::limits::CATALOG_COMMANDS_MAX;
 use super::mailbox::Post;
 use super::request::Letter;
 use crate::service::catalog::{
-    Catalog, CreateStreamError, DeleteStreamError, NewStream, Stream, TagChange, TagStreamError,
-    UpdateStreamError,
+    Catalog, CreateStreamError, DeleteStreamError, DeregisterConsumerError, NewConsumer, NewStream,
+    OnConsumers, PolicyError, PolicyHolder, RecordSizeError, RegisterConsumerError, State, Stream, TagChange,
+    TagConsumerError, TagStreamError, UpdateStreamError,
 };
+use crate::service::consumer::{Consumer, ConsumerName};
 use crate::service::stream::{Attributes, Definition, Shard};
 
 /// Why a change of a stream did not come about.
@@ -45,14 +47,68 @@ pub type UpdateError = CatalogError<UpdateStreamError>;
 pub type TagError = CatalogError<TagStreamError>;
 /// Why a stream was not deleted.
 pub type DeleteError = CatalogError<DeleteStreamError>;
+/// Why a consumer was not registered.
+pub type RegisterError = CatalogError<RegisterConsumerError>;
+/// Why a consumer's tags were not changed.
+pub type ConsumerTagError = CatalogError<TagConsumerError>;
+/// Why a consumer was not deregistered.
+pub type DeregisterError = CatalogError<DeregisterConsumerError>;
+/// Why a policy was not set, removed or read.
+pub type PolicyChangeError = CatalogError<PolicyError>;
+/// Why the size of a stream's records was not changed.
+pub type RecordSizeChangeError = CatalogError<RecordSizeError>;
 
 type Answer<T, E> = oneshot::Sender<Result<T, CatalogError<E>>>;
 
 enum Command {
-    Create { new: NewStream, answer: Answer<Arc<Definition>, CreateStreamError> },
-    Update { name: StreamName, settings: Settings, answer: Answer<Arc<Definition>, UpdateStreamError> },
-    Tag { name: StreamName, change: TagChange, answer: Answer<Arc<Definition>, TagStreamError> },
-    Delete { name: StreamName, answer: Answer<(), DeleteStreamError> },
+    Create {
+        new: NewStream,
+        answer: Answer<Arc<Definition>, CreateStreamError>,
+    },
+    Update {
+        name: StreamName,
+        settings: Settings,
+        answer: Answer<Arc<Definition>, UpdateStreamError>,
+    },
+    Tag {
+        name: StreamName,
+        change: TagChange,
+        answer: Answer<Arc<Definition>, TagStreamError>,
+    },
+    Delete {
+        name: StreamName,
+        on_consumers: OnConsumers,
+        answer: Answer<(), DeleteStreamError>,
+    },
+    Register {
+        new: NewConsumer,
+        answer: Answer<Consumer, RegisterConsumerError>,
+    },
+    TagConsumer {
+        stream: StreamId,
+        name: ConsumerName,
+        change: TagChange,
+        answer: Answer<(), TagConsumerError>,
+    },
+    SetPolicy {
+        holder: PolicyHolder,
+        policy: Option<String>,
+        answer: Answer<(), PolicyError>,
+    },
+    SetRecordSize {
+        stream: StreamId,
+        kib: u32,
+        answer: Answer<(), RecordSizeError>,
+    },
+    Policy {
+        holder: PolicyHolder,
+        answer: Answer<Option<String>, PolicyError>,
+    },
+    Deregister {
+        stream: StreamId,
+        name: ConsumerName,
+        answer: Answer<(), DeregisterConsumerError>,
+    },
 }
 
 /// The way to the catalog's thread. Clones are the same.
@@ -84,8 +140,47 @@ impl CatalogHandle {
     }
 
     /// Deletes a stream; every core has forgotten it when this answers.
-    pub async fn delete(&self, name: StreamName) -> Result<(), DeleteError> {
-        self.ask(|answer| Command::Delete { name, answer }).await
+    pub async fn delete(&self, name: StreamName, on_consumers: OnConsumers) -> Result<(), DeleteError> {
+        self.ask(|answer| Command::Delete { name, on_consumers, answer }).await
+    }
+
+    /// Registers a consumer; every core knows it when this answers.
+    pub async fn register(&self, new: NewConsumer) -> Result<Consumer, RegisterError> {
+        self.ask(|answer| Command::Register { new, answer }).await
+    }
+
+    /// Changes a consumer's tags; every core knows when this answers.
+    pub async fn tag_consumer(
+        &self,
+        stream: StreamId,
+        name: ConsumerName,
+        change: TagChange,
+    ) -> Result<(), ConsumerTagError> {
+        self.ask(|answer| Command::TagConsumer { stream, name, change, answer }).await
+    }
+
+    /// Deregisters a consumer; every core has forgotten it when this answers.
+    pub async fn deregister(&self, stream: StreamId, name: ConsumerName) -> Result<(), DeregisterError> {
+        self.ask(|answer| Command::Deregister { stream, name, answer }).await
+    }
+
+    /// Gives a stream or consumer a policy, or takes it.
+    pub async fn set_policy(
+        &self,
+        holder: PolicyHolder,
+        policy: Option<String>,
+    ) -> Result<(), PolicyChangeError> {
+        self.ask(|answer| Command::SetPolicy { holder, policy, answer }).await
+    }
+
+    /// Says how large a stream's records may be; every core knows when this answers.
+    pub async fn set_record_size(&self, stream: StreamId, kib: u32) -> Result<(), RecordSizeChangeError> {
+        self.ask(|answer| Command::SetRecordSize { stream, kib, answer }).await
+    }
+
+    /// The policy of a stream or consumer. No core needs it for its work, so the catalog is asked.
+    pub async fn policy(&self, holder: PolicyHolder) -> Result<Option<String>, PolicyChangeError> {
+        self.ask(|answer| Command::Policy { holder, answer }).await
     }
 
     /// Ends the thread when it has done what was asked before.
@@ -139,7 +234,27 @@ impl<C: Catalog> Worker<C> {
                     drop(answer.send(self.update(&name, settings)));
                 }
                 Command::Tag { name, change, answer } => drop(answer.send(self.tag(&name, change))),
-                Command::Delete { name, answer } => drop(answer.send(self.delete(&name))),
+                Command::Delete { name, on_consumers, answer } => {
+                    drop(answer.send(self.delete(&name, on_consumers)));
+                }
+                Command::Register { new, answer } => drop(answer.send(self.register(new))),
+                Command::TagConsumer { stream, name, change, answer } => {
+                    drop(answer.send(self.tag_consumer(stream, &name, change)));
+                }
+                Command::Deregister { stream, name, answer } => {
+                    drop(answer.send(self.deregister(stream, &name)));
+                }
+                Command::SetPolicy { holder, policy, answer } => {
+                    let set = self.catalog.set_policy(holder, policy);
+                    drop(answer.send(set.map_err(CatalogError::Refused)));
+                }
+                Command::SetRecordSize { stream, kib, answer } => {
+                    drop(answer.send(self.set_record_size(stream, kib)));
+                }
+                Command::Policy { holder, answer } => {
+                    let policy = self.catalog.state().policy(&holder).map(str::to_owned);
+                    drop(answer.send(Ok(policy)));
+                }
             }
         }
     }
@@ -162,17 +277,56 @@ impl<C: Catalog> Worker<C> {
         self.publish(&tagged)
     }
 
-    fn delete(&mut self, name: &StreamName) -> Result<(), DeleteError> {
-        let deleted = self.catalog.delete_stream(name).map_err(CatalogError::Refused)?;
+    fn register(&mut self, new: NewConsumer) -> Result<Consumer, RegisterError> {
+        let registered =
+            self.catalog.register_consumer(new, self.clock.now()).map_err(CatalogError::Refused)?;
+        tracing::info!(stream = %registered.stream, consumer = %registered.name, "consumer registered");
+        self.publish_of(registered.stream)?;
+        Ok(registered)
+    }
+
+    fn tag_consumer(
+        &mut self,
+        stream: StreamId,
+        name: &ConsumerName,
+        change: TagChange,
+    ) -> Result<(), ConsumerTagError> {
+        self.catalog.tag_consumer(stream, name, change).map_err(CatalogError::Refused)?;
+        tracing::info!(%stream, consumer = %name, "tags of a consumer changed");
+        self.publish_of(stream)
+    }
+
+    fn deregister(&mut self, stream: StreamId, name: &ConsumerName) -> Result<(), DeregisterError> {
+        self.catalog.deregister_consumer(stream, name).map_err(CatalogError::Refused)?;
+        tracing::info!(%stream, consumer = %name, "consumer deregistered");
+        self.publish_of(stream)
+    }
+
+    fn set_record_size(&mut self, stream: StreamId, kib: u32) -> Result<(), RecordSizeChangeError> {
+        self.catalog.set_record_size(stream, kib).map_err(CatalogError::Refused)?;
+        tracing::info!(%stream, kib, "size of records changed");
+        self.publish_of(stream)
+    }
+
+    fn delete(&mut self, name: &StreamName, on_consumers: OnConsumers) -> Result<(), DeleteError> {
+        let deleted = self.catalog.delete_stream(name, on_consumers).map_err(CatalogError::Refused)?;
         tracing::info!(stream = %deleted.name, id = %deleted.id, "stream deleted");
         self.tell_all(|done| Letter::Forget { stream: deleted.id, done })
     }
 
     fn publish<E: Error + 'static>(&self, stream: &Stream) -> Result<Arc<Definition>, CatalogError<E>> {
-        let definition = Arc::new(define(stream).map_err(CatalogError::Broken)?);
+        let definition = Arc::new(define(self.catalog.state(), stream).map_err(CatalogError::Broken)?);
         self.tell_all(|done| Letter::TakeIn { definition: Arc::clone(&definition), done })?;
         self.tell_all(|done| Letter::Name { stream: stream.id, done })?;
         Ok(definition)
+    }
+
+    /// Tells every core of a stream whose consumers have changed.
+    fn publish_of<E: Error + 'static>(&self, stream: StreamId) -> Result<(), CatalogError<E>> {
+        match self.catalog.stream_of(stream) {
+            Some(stream) => self.publish(stream).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Tells every core and waits until each has taken it in.
@@ -193,7 +347,7 @@ impl<C: Catalog> Worker<C> {
 }
 
 /// A stream of the catalog as the cores hold it.
-pub fn define(stream: &Stream) -> Result<Definition, RoutingError> {
+pub fn define(state: &State, stream: &Stream) -> Result<Definition, RoutingError> {
     let shards = stream.shards.iter().map(|shard| Shard {
         index: shard.index,
         owner: shard.owner,
@@ -212,6 +366,8 @@ pub fn define(stream: &Stream) -> Result<Definition, RoutingError> {
         key_compaction: stream.key_compaction,
         map_version: stream.map_version,
         tags: stream.tags.clone(),
+        consumers: state.consumers(stream.id).cloned().unwrap_or_default(),
+        record_kib: state.record_kib(stream.id),
     };
     Definition::new(attributes, shards.collect())
 }

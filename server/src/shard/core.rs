@@ -199,6 +199,15 @@ impl Core {
                     drop(work);
                 });
             }
+            Request::Sit { place, hold, reply } => drop(reply.send(self.streams.sit(&place, hold))),
+            Request::Feed { feed, mut reply } => {
+                let core = Rc::clone(self);
+                self.spawn(async move {
+                    let enough = or(reply.cancellation(), core.stopping.wait());
+                    let fed = core.streams.feed(feed, enough).await;
+                    drop(reply.send(fed));
+                });
+            }
             Request::Bounds { stream, reply } => drop(reply.send(self.streams.bounds(stream))),
         }
     }

@@ -1,6 +1,7 @@
 //! What one core asks of another.
 
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use async_channel::Sender;
 use futures_channel::oneshot;
@@ -8,7 +9,9 @@ use tidemill_wire::StreamId;
 
 use super::ledger::Outcome;
 use super::snapshot::CoreReport;
-use crate::service::stream::{Append, Definition, Delivery, Fetch, FetchError, ShardBounds};
+use crate::service::stream::{
+    Append, Definition, Delivery, Feed, FeedError, Fetch, FetchError, Place, SeatError, ShardBounds, Turn,
+};
 
 /// What is asked of the owner of lanes.
 #[derive(Debug)]
@@ -26,6 +29,22 @@ pub enum Request {
         fetch: Fetch,
         /// Where to.
         reply: oneshot::Sender<Result<Delivery, FetchError>>,
+    },
+    /// A consumer wants its seat at a shard.
+    Sit {
+        /// Which seat.
+        place: Place,
+        /// How long it is kept from others.
+        hold: Duration,
+        /// Where to.
+        reply: oneshot::Sender<Result<Turn, SeatError>>,
+    },
+    /// A shard is read from a seat.
+    Feed {
+        /// What of it.
+        feed: Feed,
+        /// Where to.
+        reply: oneshot::Sender<Result<Delivery, FeedError>>,
     },
     /// What the shards of a stream hold.
     Bounds {

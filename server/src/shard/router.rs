@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
+use std::time::Duration;
 
 use futures_channel::oneshot;
 use futures_lite::future::or;
@@ -12,7 +13,9 @@ use super::core::Core;
 use super::mailbox::Post;
 use super::request::{Letter, Request};
 use super::snapshot::CoreReport;
-use crate::service::stream::{Definition, Delivery, Fetch, FetchError, ShardBounds};
+use crate::service::stream::{
+    Definition, Delivery, Feed, FeedError, Fetch, FetchError, Place, SeatError, ShardBounds, Turn,
+};
 
 /// Where a request belongs.
 pub(super) enum Home {
@@ -40,6 +43,38 @@ impl Core {
                 let sent = self.post.send(core, letter).await;
                 sent.map_err(|_| FetchError::Closing)?;
                 answer.await.unwrap_or(Err(FetchError::Closing))
+            }
+        }
+    }
+
+    /// Takes a consumer's seat at a shard wherever it is; it is kept from others for `hold`.
+    pub async fn sit(&self, place: Place, hold: Duration) -> Result<Turn, SeatError> {
+        let (stream, shard) = (place.stream, place.shard);
+        match self.home(stream, shard) {
+            Err(Unknown::Stream) => Err(SeatError::UnknownStream { stream }),
+            Err(Unknown::Shard) => Err(SeatError::UnknownShard { stream, shard }),
+            Ok(Home::Here) => self.streams.sit(&place, hold),
+            Ok(Home::Core(core)) => {
+                let (reply, answer) = oneshot::channel();
+                let letter = Letter::Request(Request::Sit { place, hold, reply });
+                self.post.send(core, letter).await.map_err(|_| SeatError::Closing)?;
+                answer.await.unwrap_or(Err(SeatError::Closing))
+            }
+        }
+    }
+
+    /// Reads a shard from a seat wherever it is; as [`fetch`](Self::fetch), and ends when the seat is lost.
+    pub async fn feed(&self, feed: Feed) -> Result<Delivery, FeedError> {
+        let (stream, shard) = (feed.fetch.stream, feed.fetch.shard);
+        match self.home(stream, shard) {
+            Err(Unknown::Stream) => Err(FetchError::UnknownStream { stream }.into()),
+            Err(Unknown::Shard) => Err(FetchError::UnknownShard { stream, shard }.into()),
+            Ok(Home::Here) => self.streams.feed(feed, self.stopping.wait()).await,
+            Ok(Home::Core(core)) => {
+                let (reply, answer) = oneshot::channel();
+                let letter = Letter::Request(Request::Feed { feed, reply });
+                self.post.send(core, letter).await.map_err(|_| FetchError::Closing)?;
+                answer.await.unwrap_or(Err(FetchError::Closing.into()))
             }
         }
     }

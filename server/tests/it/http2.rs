@@ -42,11 +42,16 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A head with the target and the content type, as literals that are not indexed.
+/// The head of a call of an operation that there is not.
 fn call_head() -> Vec<u8> {
+    head_of("Nothing")
+}
+
+/// A head with the target and the content type, as literals that are not indexed.
+fn head_of(operation: &str) -> Vec<u8> {
     let mut head = HEAD.to_vec();
-    let headers =
-        [("x-amz-target", "Kinesis_20131202.Nothing"), ("content-type", "application/x-amz-json-1.1")];
+    let target = format!("Kinesis_20131202.{operation}");
+    let headers = [("x-amz-target", target.as_str()), ("content-type", "application/x-amz-json-1.1")];
     for (name, value) in headers {
         head.push(0);
         for text in [name, value] {
@@ -102,6 +107,24 @@ impl Peer {
         self.send(frame(HEADERS, END_HEADERS, stream, &call_head()));
         self.send(frame(DATA, END_STREAM, stream, b"{}"));
         self.answer(stream)
+    }
+
+    /// Makes a call of an operation and reads its answer.
+    fn ask(&mut self, stream: u32, operation: &str, input: &str) -> String {
+        self.send(frame(HEADERS, END_HEADERS, stream, &head_of(operation)));
+        self.send(frame(DATA, END_STREAM, stream, input.as_bytes()));
+        self.answer(stream)
+    }
+
+    /// The next data of a stream that goes on.
+    fn data(&mut self, stream: u32) -> Vec<u8> {
+        loop {
+            let frame = self.next().expect("the stream goes on");
+            assert!(!matches!(frame.kind, RST_STREAM | GOAWAY), "frame {} {:?}", frame.kind, frame.payload);
+            if frame.stream == stream && frame.kind == DATA {
+                return frame.payload;
+            }
+        }
     }
 
     fn answer(&mut self, stream: u32) -> String {
@@ -230,4 +253,39 @@ fn heads_over_the_bound_are_refused() {
         }
     }
     assert!(time_of_a_call(&server) < PATIENCE);
+}
+
+#[test]
+fn a_subscription_is_a_stream_among_others_and_ends_when_it_is_reset() {
+    let server = start(Duration::from_secs(60));
+    let mut peer = Peer::connect(&server);
+    peer.ask(1, "CreateStream", r#"{"StreamName":"logs","ShardCount":1}"#);
+    let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/logs";
+    let input = format!(r#"{{"StreamARN":"{arn}","ConsumerName":"one"}}"#);
+    let registered = peer.ask(3, "RegisterStreamConsumer", &input);
+    let registered: serde_json::Value = serde_json::from_str(&registered).expect("JSON");
+    let input = serde_json::json!({
+        "ConsumerARN": registered["Consumer"]["ConsumerARN"],
+        "ShardId": "shardId-000000000000",
+        "StartingPosition": { "Type": "LATEST" },
+    });
+    peer.send(frame(HEADERS, END_HEADERS, 5, &head_of("SubscribeToShard")));
+    peer.send(frame(DATA, END_STREAM, 5, input.to_string().as_bytes()));
+    let has = |data: &[u8], part: &str| data.windows(part.len()).any(|window| window == part.as_bytes());
+    assert!(has(&peer.data(5), "initial-response"));
+    assert!(has(&peer.data(5), "\"Records\":[]"));
+    // Others on the same connection are answered meanwhile, and what they put is pushed.
+    let put = r#"{"StreamName":"logs","PartitionKey":"k","Data":"ZGF0YQ=="}"#;
+    peer.send(frame(HEADERS, END_HEADERS, 7, &head_of("PutRecord")));
+    peer.send(frame(DATA, END_STREAM, 7, put.as_bytes()));
+    let pushed = peer.data(5);
+    assert!(has(&pushed, "ZGF0YQ==") && has(&pushed, "SubscribeToShardEvent"), "{pushed:?}");
+    assert_eq!(counted(&server, "tidemill_open_subscriptions"), 1.0);
+    peer.send(frame(RST_STREAM, 0, 5, &8_u32.to_be_bytes()));
+    let began = now();
+    while counted(&server, "tidemill_open_subscriptions") > 0.0 {
+        assert!(began.elapsed() < PATIENCE, "the subscription is still open");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(peer.ask(9, "ListStreams", "{}").contains("logs"));
 }

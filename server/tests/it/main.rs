@@ -5,6 +5,7 @@ mod bad_input;
 mod bounds;
 mod catalog;
 mod client;
+mod fan_out;
 mod fetch;
 mod fixture;
 mod http;

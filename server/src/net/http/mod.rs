@@ -10,7 +10,7 @@ mod read;
 mod stream;
 mod tls;
 
-pub use body::Body;
+pub use body::{Body, Part};
 pub use connection::{HttpLimits, HttpPort, ServeError};
 pub use patrol::{Patrol, PatrolTimes};
 pub use read::{ReadBodyError, discard_body, read_body};

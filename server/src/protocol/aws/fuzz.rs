@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::eventstream::tests::fuzz as eventstream;
 use super::front::fuzz as front;
 use super::{Encoding, kinesis};
 
@@ -15,6 +16,7 @@ const TARGETS: &[Target] = &[
     ("signature", front::signature, front::SEEDS),
     ("json_input", json_input, JSON_SEEDS),
     ("cbor_input", cbor_input, CBOR_SEEDS),
+    ("eventstream", eventstream_frames, EVENTSTREAM_SEEDS),
 ];
 
 const JSON_SEEDS: &[&str] = &[
@@ -30,20 +32,30 @@ const CBOR_SEEDS: &[&str] = &[
     "a26954696d657374616d70c11b0000018bcfe5683267556e6b6e6f776e828101f6",
 ];
 
+/// Frames in hexadecimal.
+const EVENTSTREAM_SEEDS: &[&str] = &[
+    "0000001d00000000fd528c5a7b27666f6f273a27626172277dc3653936",
+    "0000003d0000002007fd83960c636f6e74656e742d747970650700106170706c69636174696f6e2f6a736f6e7b27666f6f273a27626172277d8d9c08b1",
+];
+
 fn json_input(bytes: &[u8]) {
     kinesis::fuzz(Encoding::Json, bytes);
 }
 
 fn cbor_input(hex: &[u8]) {
+    kinesis::fuzz(Encoding::Cbor, &unhex(hex));
+}
+
+fn eventstream_frames(hex: &[u8]) {
+    eventstream(&unhex(hex));
+}
+
+/// The bytes that a text in hexadecimal means; those of a text that means none are themselves.
+fn unhex(hex: &[u8]) -> Vec<u8> {
     let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let digits: Option<Vec<u8>> = hex.iter().map(digit).collect();
-    match digits {
-        Some(digits) => {
-            let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
-            kinesis::fuzz(Encoding::Cbor, &bytes);
-        }
-        None => kinesis::fuzz(Encoding::Cbor, hex),
-    }
+    let pairs = |digits: Vec<u8>| digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+    digits.map_or_else(|| hex.to_vec(), pairs)
 }
 
 /// How long each runs among the other tests.

@@ -1,9 +1,13 @@
 //! What comes in and goes out, whatever carries it: no HTTP types, so that the front can change without the services.
 
+use std::pin::Pin;
+
 use bytes::Bytes;
+use futures_lite::Stream;
 
 use super::error::Fault;
 use super::{cbor, json};
+use crate::gate::budget::Permit;
 
 /// One call, its caller known and its body whole.
 #[derive(Clone, Debug)]
@@ -30,7 +34,6 @@ pub struct Caller {
 }
 
 /// The answer to a call. The front adds the request's id in `x-amzn-RequestId`.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
@@ -43,10 +46,22 @@ pub struct Answer {
 }
 
 /// The body of an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Payload {
     /// All of it.
     Whole(Bytes),
+    /// Pieces, each made when the one before was taken.
+    Pieces(Pieces),
+}
+
+/// A body in pieces.
+pub type Pieces = Pin<Box<dyn Stream<Item = Piece>>>;
+
+/// A piece of a body.
+pub struct Piece {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// The room that they take until they are written.
+    pub room: Option<Permit>,
 }
 
 /// How bodies are written.
@@ -82,6 +97,12 @@ impl Answer {
     pub fn success(encoding: Encoding, body: impl Into<Bytes>) -> Self {
         let payload = Payload::Whole(body.into());
         Self { status: 200, content_type: encoding.media_type(), headers: Vec::new(), payload }
+    }
+
+    /// Success, with a body of this media type in pieces.
+    #[must_use]
+    pub fn pieces(content_type: &'static str, pieces: Pieces) -> Self {
+        Self { status: 200, content_type, headers: Vec::new(), payload: Payload::Pieces(pieces) }
     }
 
     /// A refusal in AWS's form. The front uses it too, for what never gets to a service: a wrong signature, a body that is too large.

@@ -7,6 +7,7 @@ mod appends;
 mod cbor;
 mod check;
 mod error;
+mod eventstream;
 mod front;
 #[cfg(test)]
 mod fuzz;
@@ -24,13 +25,15 @@ mod value;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 pub use error::Fault;
 pub use front::{Front, FrontSettings};
-pub use message::{Answer, Caller, Encoding, Payload, Request};
+pub use message::{Answer, Caller, Encoding, Payload, Piece, Pieces, Request};
 
 use self::appends::Pending;
 use self::seal::Seal;
+use crate::gate::budget::Budget;
 use crate::shard::{Core, Ledger};
 
 /// Who this server is to its AWS clients.
@@ -51,6 +54,34 @@ pub struct Settings {
     pub identity: Identity,
     /// Authenticates the tokens that clients bring back; kept in the data directory, so that tokens survive a restart.
     pub secret: [u8; 32],
+    /// How long subscriptions take.
+    pub subscription: SubscriptionTimes,
+}
+
+/// How long subscriptions of registered consumers take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubscriptionTimes {
+    /// After which one ends.
+    pub length: Duration,
+    /// Between events that have no records.
+    pub keep_alive: Duration,
+    /// For which one is not taken over by another of the same consumer.
+    pub hold: Duration,
+}
+
+impl SubscriptionTimes {
+    /// Those of AWS.
+    pub const PRODUCTION: Self = Self {
+        length: Duration::from_secs(300),
+        keep_alive: Duration::from_secs(5),
+        hold: Duration::from_secs(5),
+    };
+    /// Short ones, which tests can wait for.
+    pub const TEST_MIN: Self = Self {
+        length: Duration::from_secs(3),
+        keep_alive: Duration::from_millis(400),
+        hold: Duration::from_millis(600),
+    };
 }
 
 /// The AWS protocols on one core.
@@ -58,6 +89,8 @@ pub struct Aws {
     core: Rc<Core>,
     settings: Settings,
     seal: Seal,
+    /// Room for events of subscriptions.
+    events: Budget,
     /// Appends under way.
     appends: Rc<Ledger<Pending>>,
 }
@@ -77,11 +110,11 @@ struct Service {
 const SERVICES: &[Service] = &[Service { target: kinesis::TARGET, name: "kinesis", answer: kinesis::answer }];
 
 impl Aws {
-    /// The protocols on a core.
+    /// The protocols on a core. `events` bounds the bytes of events of subscriptions that wait to be taken.
     #[must_use]
-    pub fn new(core: Rc<Core>, settings: Settings) -> Rc<Self> {
+    pub fn new(core: Rc<Core>, settings: Settings, events: Budget) -> Rc<Self> {
         let seal = Seal::new(&settings.secret);
-        Rc::new(Self { core, settings, seal, appends: Rc::default() })
+        Rc::new(Self { core, settings, seal, events, appends: Rc::default() })
     }
 
     /// Who this server is.

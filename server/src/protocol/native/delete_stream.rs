@@ -1,4 +1,4 @@
-//! Deletes a stream: when this is answered, no core takes appends for it, and who waited for its records was told.
+//! Deletes a stream, and the consumers that AWS clients have registered with it: when this is answered, no core takes appends for it, and who waited for its records was told.
 
 use std::rc::Rc;
 
@@ -7,12 +7,13 @@ use tidemill_wire::message::ResponseBody;
 
 use super::connection::Ticket;
 use super::error::delete_failure;
+use crate::service::catalog::OnConsumers;
 
 /// Has the catalog delete it.
 pub(super) fn begin(ticket: Ticket, name: StreamName) {
     let core = Rc::clone(ticket.connection.core());
     core.clone().spawn(async move {
-        let deleted = core.catalog().delete(name).await;
+        let deleted = core.catalog().delete(name, OnConsumers::Deregister).await;
         ticket.settle(deleted.map(|()| ResponseBody::Done).map_err(|error| delete_failure(&error)));
     });
 }

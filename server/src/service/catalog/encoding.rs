@@ -3,6 +3,10 @@
 //! `docs/format/catalog.md` draws the layout. Whatever the bytes are, decoding returns a value or a typed
 //! error; it never panics, never reads past the end, and takes nothing it does not know.
 
+mod consumer;
+mod policy;
+mod record_size;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -12,9 +16,11 @@ use tidemill_wire::message::{Quota, ShardState};
 use tidemill_wire::routing::{HashKey, HashKeyRange};
 use tidemill_wire::{LaneId, OwnerId, ShardIndex, StreamId, StreamName, Timestamp};
 
-use super::entity::{Node, NodeId, Shard, Stream};
+pub(super) use self::consumer::{decode_consumer, encode_consumer};
+pub(super) use self::policy::{decode_policy, encode_policy};
+pub(super) use self::record_size::{decode_record_size, encode_record_size};
+use super::entity::{Counters, Node, NodeId, Shard, Stream};
 use super::rules::millis;
-use super::state::Counters;
 
 /// Version of the values of nodes, counters and streams.
 const VERSION: u8 = 1;
@@ -240,8 +246,17 @@ impl<'a> Reader<'a> {
         StreamName::new(&text).map_err(|_| DecodeError::Impossible { field, value: format!("{text:?}") })
     }
 
-    /// Tags are sorted and there is at least one, so that a stream has one value and no other.
+    /// The tags of a stream whose value has any: at least one, so that a stream has one value and no other.
     fn tags(&mut self) -> Result<BTreeMap<String, String>, DecodeError> {
+        let tags = self.any_tags()?;
+        if tags.is_empty() {
+            return Err(DecodeError::Impossible { field: "tag count", value: "0".to_owned() });
+        }
+        Ok(tags)
+    }
+
+    /// Tags, which are sorted.
+    fn any_tags(&mut self) -> Result<BTreeMap<String, String>, DecodeError> {
         let count = self.u16("tag count")?;
         let mut tags = BTreeMap::new();
         for _ in 0..count {
@@ -250,9 +265,6 @@ impl<'a> Reader<'a> {
                 return Err(DecodeError::Impossible { field: "tag key", value: format!("{key:?}") });
             }
             tags.insert(key, value);
-        }
-        if tags.is_empty() {
-            return Err(DecodeError::Impossible { field: "tag count", value: count.to_string() });
         }
         Ok(tags)
     }

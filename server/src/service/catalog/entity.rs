@@ -27,6 +27,13 @@ pub struct Node {
     pub lanes: u32,
 }
 
+/// The next ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counters {
+    pub(super) next_stream: u64,
+    pub(super) next_owner: u64,
+}
+
 /// A stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stream {

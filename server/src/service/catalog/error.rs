@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use thiserror::Error;
-use tidemill_wire::StreamName;
+use tidemill_wire::{StreamId, StreamName};
 
 use super::encoding::DecodeError;
 use super::rules::{TAG_BYTES_MAX, TAGS_MAX};
+use super::state::{POLICY_BYTES_MAX, RECORD_KIB_MAX, RECORD_KIB_MIN};
+use crate::service::consumer::ConsumerName;
 
 /// A setting of a stream is out of its range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -28,7 +30,7 @@ pub struct SettingsError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TagsError {
     /// There would be too many.
-    #[error("the stream would have {found} tags, the limit is {TAGS_MAX}")]
+    #[error("there would be {found} tags, the limit is {TAGS_MAX}")]
     TooMany {
         /// How many.
         found: usize,
@@ -123,6 +125,114 @@ pub enum DeleteStreamError {
     Unknown {
         /// The name.
         name: StreamName,
+    },
+    /// It has consumers, and whoever deletes it has not said that they may go.
+    #[error("stream {name} has {consumers} registered consumers")]
+    HasConsumers {
+        /// The name.
+        name: StreamName,
+        /// How many.
+        consumers: usize,
+    },
+    /// The change could not be made durable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a consumer was not registered.
+#[derive(Debug, Error)]
+pub enum RegisterConsumerError {
+    /// There is no such stream.
+    #[error("stream {stream} does not exist")]
+    UnknownStream {
+        /// The id.
+        stream: StreamId,
+    },
+    /// The name is taken.
+    #[error("consumer {name} exists already")]
+    Exists {
+        /// The name.
+        name: ConsumerName,
+    },
+    /// The stream has as many consumers as it may.
+    #[error("the stream has {limit} consumers, which is the limit")]
+    TooMany {
+        /// The most there may be.
+        limit: usize,
+    },
+    /// Its tags cannot be kept.
+    #[error(transparent)]
+    Tags(#[from] TagsError),
+    /// The change could not be made durable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a consumer's tags were not changed.
+#[derive(Debug, Error)]
+pub enum TagConsumerError {
+    /// There is no such consumer, or no such stream.
+    #[error("consumer {name} does not exist")]
+    Unknown {
+        /// The name.
+        name: ConsumerName,
+    },
+    /// They cannot be kept.
+    #[error(transparent)]
+    Tags(#[from] TagsError),
+    /// The change could not be made durable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a consumer was not deregistered.
+#[derive(Debug, Error)]
+pub enum DeregisterConsumerError {
+    /// There is no such consumer, or no such stream.
+    #[error("consumer {name} does not exist")]
+    Unknown {
+        /// The name.
+        name: ConsumerName,
+    },
+    /// The change could not be made durable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a policy was not set or removed.
+#[derive(Debug, Error)]
+pub enum PolicyError {
+    /// There is no such stream or consumer.
+    #[error("whoever is to have the policy does not exist")]
+    Unknown,
+    /// There is none to be removed.
+    #[error("there is no policy")]
+    None,
+    /// It is too long to be kept.
+    #[error("the policy has {found} bytes, the limit is {POLICY_BYTES_MAX}")]
+    TooLong {
+        /// Its bytes.
+        found: usize,
+    },
+    /// The change could not be made durable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why the size of a stream's records was not changed.
+#[derive(Debug, Error)]
+pub enum RecordSizeError {
+    /// There is no such stream.
+    #[error("stream {stream} does not exist")]
+    Unknown {
+        /// The id.
+        stream: StreamId,
+    },
+    /// No stream may have it.
+    #[error("records of {kib} KiB are out of range: expected {RECORD_KIB_MIN} to {RECORD_KIB_MAX}")]
+    OutOfRange {
+        /// What was asked for.
+        kib: u32,
     },
     /// The change could not be made durable.
     #[error(transparent)]

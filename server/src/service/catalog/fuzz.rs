@@ -8,19 +8,27 @@ use tidemill_storage::KeyCompaction;
 use tidemill_wire::Timestamp;
 
 use super::encoding::{
-    decode_counters, decode_node, decode_stream, encode_counters, encode_node, encode_stream,
+    decode_consumer, decode_counters, decode_node, decode_policy, decode_record_size, decode_stream,
+    encode_consumer, encode_counters, encode_node, encode_policy, encode_record_size, encode_stream,
 };
+use super::entity::Counters;
 use super::memory::MemoryCatalog;
-use super::state::Counters;
 use super::tests::{DEFAULTS, LIMITS, NODE, new};
 use super::{Catalog, Stream};
+use crate::service::consumer::{Consumer, ConsumerName};
 
 /// A target: its name and what it does with arbitrary bytes.
 type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-const TARGETS: &[Target] =
-    &[("catalog_node", node), ("catalog_counters", counters), ("catalog_stream", stream)];
+const TARGETS: &[Target] = &[
+    ("catalog_node", node),
+    ("catalog_counters", counters),
+    ("catalog_stream", stream),
+    ("catalog_consumer", consumer),
+    ("catalog_policy", policy),
+    ("catalog_record_size", record_size),
+];
 
 /// Inputs for each target, where no time is asked for.
 const INPUTS: u64 = 5_000;
@@ -44,14 +52,43 @@ fn stream(input: &[u8]) {
     }
 }
 
-/// Values of both versions.
+fn consumer(input: &[u8]) {
+    if let Ok(consumer) = decode_consumer(input) {
+        assert_eq!(encode_consumer(&consumer), input);
+    }
+}
+
+fn policy(input: &[u8]) {
+    if let Ok(policy) = decode_policy(input) {
+        assert_eq!(encode_policy(&policy), input);
+    }
+}
+
+fn record_size(input: &[u8]) {
+    if let Ok(kib) = decode_record_size(input) {
+        assert_eq!(encode_record_size(kib), input);
+    }
+}
+
+/// Values of each kind and version.
 fn seeds() -> Vec<Vec<u8>> {
     let mut catalog = MemoryCatalog::new(NODE, LIMITS, DEFAULTS);
     let plain = catalog.create_stream(new("logs", 4), Timestamp(77)).expect("the name is free");
     let tombstone_age = std::time::Duration::from_secs(60);
     let keyed = Stream { key_compaction: Some(KeyCompaction { tombstone_age }), ..plain.clone() };
+    let name = ConsumerName::new("reader").expect("a name");
+    let tags = [("team".to_owned(), "tide".to_owned())].into();
+    let consumer = Consumer { stream: plain.id, name, created: Timestamp(78), tags };
     let counters = encode_counters(Counters { next_stream: 3, next_owner: 9 });
-    vec![encode_node(NODE), counters, encode_stream(&plain), encode_stream(&keyed)]
+    vec![
+        encode_node(NODE),
+        counters,
+        encode_stream(&plain),
+        encode_stream(&keyed),
+        encode_consumer(&consumer),
+        encode_policy("{\"Version\":\"2012-10-17\"}"),
+        encode_record_size(2_048),
+    ]
 }
 
 /// Marsaglia's xorshift64, enough to choose what to break.

@@ -24,7 +24,8 @@ pub use self::redb::RedbCatalog;
 pub use encoding::DecodeError;
 pub use entity::{Node, NodeId, Shard, Stream};
 pub use error::{
-    CreateStreamError, DeleteStreamError, SettingsError, StoreError, TagStreamError, TagsError,
+    CreateStreamError, DeleteStreamError, DeregisterConsumerError, PolicyError, RecordSizeError,
+    RegisterConsumerError, SettingsError, StoreError, TagConsumerError, TagStreamError, TagsError,
     UpdateStreamError,
 };
 pub use memory::MemoryCatalog;
@@ -32,7 +33,12 @@ pub use rules::{
     Limits, RATE_MAX, RETENTION_AGE_MAX, RETENTION_AGE_MIN, RETENTION_BYTES_MIN, StreamDefaults,
     TAG_BYTES_MAX, TAGS_MAX,
 };
-pub use state::{Change, NewStream, Page, State, TagChange};
+pub use state::{
+    Change, NewConsumer, NewStream, OnConsumers, POLICY_BYTES_MAX, Page, PolicyHolder, RECORD_KIB_MAX,
+    RECORD_KIB_MIN, State, TagChange,
+};
+
+use crate::service::consumer::{Consumer, ConsumerName};
 
 /// The catalog of a node.
 pub trait Catalog: Send {
@@ -109,12 +115,77 @@ pub trait Catalog: Send {
         self.commit(Change::Skip(up_to))
     }
 
-    /// Removes a stream and returns what it was, so that its owners can be forgotten.
+    /// Registers a consumer of a stream.
     ///
     /// # Errors
-    /// When there is no such stream, or the change could not be made durable.
-    fn delete_stream(&mut self, name: &StreamName) -> Result<Stream, DeleteStreamError> {
-        let stream = self.state().plan_delete(name)?;
+    /// When there is no such stream, the name is taken, there are too many, or the change could not be made durable.
+    fn register_consumer(
+        &mut self,
+        new: NewConsumer,
+        now: Timestamp,
+    ) -> Result<Consumer, RegisterConsumerError> {
+        let consumer = self.state().plan_register(new, now)?;
+        self.commit(Change::Register(consumer.clone()))?;
+        Ok(consumer)
+    }
+
+    /// Changes a consumer's tags.
+    ///
+    /// # Errors
+    /// When there is no such consumer, the tags cannot be kept, or the change could not be made durable.
+    fn tag_consumer(
+        &mut self,
+        stream: StreamId,
+        name: &ConsumerName,
+        change: TagChange,
+    ) -> Result<Consumer, TagConsumerError> {
+        let consumer = self.state().plan_consumer_tags(stream, name, change)?;
+        self.commit(Change::Register(consumer.clone()))?;
+        Ok(consumer)
+    }
+
+    /// Removes a consumer and returns what it was.
+    ///
+    /// # Errors
+    /// When there is no such consumer, or the change could not be made durable.
+    fn deregister_consumer(
+        &mut self,
+        stream: StreamId,
+        name: &ConsumerName,
+    ) -> Result<Consumer, DeregisterConsumerError> {
+        let consumer = self.state().plan_deregister(stream, name)?;
+        self.commit(Change::Deregister(consumer.clone()))?;
+        Ok(consumer)
+    }
+
+    /// Gives a stream or consumer a policy, or takes it.
+    ///
+    /// # Errors
+    /// When there is no such holder, or no policy to be taken, it is too long, or the change could not be made durable.
+    fn set_policy(&mut self, holder: PolicyHolder, policy: Option<String>) -> Result<(), PolicyError> {
+        self.state().plan_policy(&holder, policy.as_deref())?;
+        Ok(self.commit(Change::Policy(holder, policy))?)
+    }
+
+    /// Says how large a stream's records may be.
+    ///
+    /// # Errors
+    /// When there is no such stream, the size is out of its range, or the change could not be made durable.
+    fn set_record_size(&mut self, stream: StreamId, kib: u32) -> Result<(), RecordSizeError> {
+        self.state().plan_record_size(stream, kib)?;
+        Ok(self.commit(Change::RecordSize(stream, kib))?)
+    }
+
+    /// Removes a stream, and its consumers if they may go, and returns what it was, so that its owners can be forgotten.
+    ///
+    /// # Errors
+    /// When there is no such stream, its consumers keep it, or the change could not be made durable.
+    fn delete_stream(
+        &mut self,
+        name: &StreamName,
+        on_consumers: OnConsumers,
+    ) -> Result<Stream, DeleteStreamError> {
+        let stream = self.state().plan_delete(name, on_consumers)?;
         self.commit(Change::Delete(stream.clone()))?;
         Ok(stream)
     }

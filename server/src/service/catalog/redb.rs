@@ -11,19 +11,31 @@ use std::path::{Path, PathBuf};
 
 use redb::{
     Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    TableError, WriteTransaction,
 };
+
+use tidemill_wire::StreamId;
 
 use super::Catalog;
 use super::encoding::{
-    DecodeError, decode_counters, decode_node, decode_stream, encode_counters, encode_node, encode_stream,
+    DecodeError, decode_consumer, decode_counters, decode_node, decode_policy, decode_record_size,
+    decode_stream, encode_consumer, encode_counters, encode_node, encode_policy, encode_record_size,
+    encode_stream,
 };
-use super::entity::{Node, Stream};
+use super::entity::{Counters, Node, Stream};
 use super::error::{Inconsistency, StoreError};
 use super::rules::{Limits, StreamDefaults};
-use super::state::{Change, Counters, State};
+use super::state::{Change, PolicyHolder, State};
+use crate::service::consumer::{Consumer, ConsumerName};
 
 const NODE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("node");
 const STREAMS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("streams");
+/// By stream and name. A catalog of before there were any has no such table.
+const CONSUMERS: TableDefinition<'_, (u64, &str), &[u8]> = TableDefinition::new("consumers");
+/// By stream and consumer, whose name is empty where it is the policy of the stream itself.
+const POLICIES: TableDefinition<'_, (u64, &str), &[u8]> = TableDefinition::new("policies");
+/// By stream, of those that have a bound of their own.
+const RECORD_SIZES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("record_sizes");
 const NODE_KEY: &str = "node";
 const COUNTERS_KEY: &str = "counters";
 
@@ -103,7 +115,11 @@ impl RedbCatalog {
         let stored = read(&database, path)?;
         let inconsistent = |reason| StoreError::Inconsistent { path: path.to_owned(), reason };
         let state = State::new(stored.node, limits, defaults);
-        let state = state.restore(stored.counters, stored.streams).map_err(inconsistent)?;
+        let state = state.restore(stored.counters, stored.streams);
+        let state = state.and_then(|state| state.with_consumers(stored.consumers));
+        let state = state.and_then(|state| state.with_policies(stored.policies));
+        let state =
+            state.and_then(|state| state.with_record_sizes(stored.record_sizes)).map_err(inconsistent)?;
         Ok(Self { database, path: path.to_owned(), state, poisoned: false })
     }
 
@@ -120,11 +136,46 @@ impl RedbCatalog {
                 }
                 Change::Delete(stream) => {
                     streams.remove(stream.id.get())?;
+                    if self.state.has_record_size(stream.id) {
+                        transaction.open_table(RECORD_SIZES)?.remove(stream.id.get())?;
+                    }
+                    self.remove_consumers(&transaction, stream)?;
+                    remove_policies(&transaction, self.state.policy_holders(stream.id))?;
                 }
                 Change::Skip(_) => {}
+                Change::Register(consumer) => {
+                    let key = (consumer.stream.get(), consumer.name.as_str());
+                    transaction.open_table(CONSUMERS)?.insert(key, encode_consumer(consumer).as_slice())?;
+                }
+                Change::Deregister(consumer) => {
+                    let key = (consumer.stream.get(), consumer.name.as_str());
+                    transaction.open_table(CONSUMERS)?.remove(key)?;
+                    let is_of = |holder: &&PolicyHolder| holder.consumer.as_ref() == Some(&consumer.name);
+                    let holders = self.state.policy_holders(consumer.stream).filter(is_of);
+                    remove_policies(&transaction, holders)?;
+                }
+                Change::Policy(holder, Some(policy)) => {
+                    let mut table = transaction.open_table(POLICIES)?;
+                    table.insert(policy_key(holder), encode_policy(policy).as_slice())?;
+                }
+                Change::RecordSize(stream, kib) => {
+                    let mut table = transaction.open_table(RECORD_SIZES)?;
+                    table.insert(stream.get(), encode_record_size(*kib).as_slice())?;
+                }
+                Change::Policy(holder, None) => remove_policies(&transaction, [holder].into_iter())?,
             }
         }
         transaction.commit()?;
+        Ok(())
+    }
+
+    /// Removes the consumers of a stream that is deleted. A catalog whose streams have none does not get their table.
+    fn remove_consumers(&self, transaction: &WriteTransaction, stream: &Stream) -> Result<(), redb::Error> {
+        let Some(consumers) = self.state.consumers(stream.id) else { return Ok(()) };
+        let mut table = transaction.open_table(CONSUMERS)?;
+        for name in consumers.keys() {
+            table.remove((stream.id.get(), name.as_str()))?;
+        }
         Ok(())
     }
 }
@@ -152,6 +203,9 @@ struct Stored {
     node: Node,
     counters: Counters,
     streams: Vec<Stream>,
+    consumers: Vec<Consumer>,
+    policies: Vec<(PolicyHolder, String)>,
+    record_sizes: Vec<(StreamId, u32)>,
 }
 
 fn write_new(database: &Database, node: Node, counters: Counters) -> Result<(), redb::Error> {
@@ -184,7 +238,91 @@ fn read(database: &Database, path: &Path) -> Result<Stored, StoreError> {
         }
         streams.push(stream);
     }
-    Ok(Stored { node, counters, streams })
+    let consumers = read_consumers(&transaction, path)?;
+    let policies = read_policies(&transaction, path)?;
+    let record_sizes = read_record_sizes(&transaction, path)?;
+    Ok(Stored { node, counters, streams, consumers, policies, record_sizes })
+}
+
+fn read_record_sizes(transaction: &ReadTransaction, path: &Path) -> Result<Vec<(StreamId, u32)>, StoreError> {
+    let table = match transaction.open_table(RECORD_SIZES) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        table => table.map_err(failed(path))?,
+    };
+    let mut sizes = Vec::new();
+    for row in table.iter().map_err(failed(path))? {
+        let (key, value) = row.map_err(failed(path))?;
+        let stream = key.value();
+        let kib = decode_record_size(value.value())
+            .map_err(|source| damaged(path, format!("record_sizes/{stream}"), source))?;
+        sizes.push((StreamId(stream), kib));
+    }
+    Ok(sizes)
+}
+
+fn policy_key(holder: &PolicyHolder) -> (u64, &str) {
+    (holder.stream.get(), holder.consumer.as_ref().map_or("", ConsumerName::as_str))
+}
+
+/// Removes policies, if there are any: a catalog that never had one does not get their table.
+fn remove_policies<'a>(
+    transaction: &WriteTransaction,
+    holders: impl Iterator<Item = &'a PolicyHolder>,
+) -> Result<(), redb::Error> {
+    let mut holders = holders.peekable();
+    if holders.peek().is_some() {
+        let mut table = transaction.open_table(POLICIES)?;
+        for holder in holders {
+            table.remove(policy_key(holder))?;
+        }
+    }
+    Ok(())
+}
+
+fn read_policies(
+    transaction: &ReadTransaction,
+    path: &Path,
+) -> Result<Vec<(PolicyHolder, String)>, StoreError> {
+    let table = match transaction.open_table(POLICIES) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        table => table.map_err(failed(path))?,
+    };
+    let mut policies = Vec::new();
+    for row in table.iter().map_err(failed(path))? {
+        let (key, value) = row.map_err(failed(path))?;
+        let (stream, name) = key.value();
+        let broken = |source| damaged(path, format!("policies/{stream}/{name}"), source);
+        let policy = decode_policy(value.value()).map_err(broken)?;
+        let consumer = (!name.is_empty()).then(|| ConsumerName::new(name)).transpose();
+        let consumer = consumer.map_err(|error| {
+            broken(DecodeError::Impossible { field: "consumer name", value: format!("{:?}", error.text) })
+        })?;
+        policies.push((PolicyHolder { stream: StreamId(stream), consumer }, policy));
+    }
+    Ok(policies)
+}
+
+fn read_consumers(transaction: &ReadTransaction, path: &Path) -> Result<Vec<Consumer>, StoreError> {
+    let table = match transaction.open_table(CONSUMERS) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        table => table.map_err(failed(path))?,
+    };
+    let mut consumers = Vec::new();
+    for row in table.iter().map_err(failed(path))? {
+        let (key, value) = row.map_err(failed(path))?;
+        let (stream, name) = key.value();
+        let consumer = decode_consumer(value.value())
+            .map_err(|source| damaged(path, format!("consumers/{stream}/{name}"), source))?;
+        if (consumer.stream.get(), consumer.name.as_str()) != (stream, name) {
+            let reason = Inconsistency(format!(
+                "consumer {} of stream {} has the key {stream}/{name}",
+                consumer.name, consumer.stream
+            ));
+            return Err(StoreError::Inconsistent { path: path.to_owned(), reason });
+        }
+        consumers.push(consumer);
+    }
+    Ok(consumers)
 }
 
 fn single<T>(

@@ -4,6 +4,10 @@
 //! owner, who does one after the other. Ids come from counters that only grow and are stored in the
 //! transaction that uses them (`tests::ids_are_never_given_twice`).
 
+mod consumers;
+mod policies;
+mod record_sizes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
@@ -12,19 +16,16 @@ use tidemill_wire::message::{Settings, ShardState};
 use tidemill_wire::routing::RoutingTable;
 use tidemill_wire::{OwnerId, StreamId, StreamName, Timestamp};
 
-use super::entity::{Node, Shard, Stream};
+pub use self::consumers::NewConsumer;
+pub use self::policies::{POLICY_BYTES_MAX, PolicyHolder};
+pub use self::record_sizes::{RECORD_KIB_MAX, RECORD_KIB_MIN};
+use super::entity::{Counters, Node, Shard, Stream};
 use super::error::{CreateStreamError, DeleteStreamError, Inconsistency, TagStreamError, UpdateStreamError};
 use super::rules::{Limits, RETENTION_AGE_FOREVER, StreamDefaults, check_tags, deal, settle, settle_keys};
+use crate::service::consumer::{Consumer, Consumers};
 
 /// No counter comes near this in the life of a node, so whoever reads a greater one reads damage.
 const COUNTER_MAX: u64 = 1 << 62;
-
-/// The next ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Counters {
-    pub(super) next_stream: u64,
-    pub(super) next_owner: u64,
-}
 
 /// A stream that is to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +60,23 @@ pub enum Change {
     Delete(Stream),
     /// Ids up to this one are not given out: something else has them.
     Skip(OwnerId),
+    /// The consumer is new, or is now like this.
+    Register(Consumer),
+    /// The consumer is gone.
+    Deregister(Consumer),
+    /// The holder has this policy, or none.
+    Policy(PolicyHolder, Option<String>),
+    /// The records of the stream may have so many KiB.
+    RecordSize(StreamId, u32),
+}
+
+/// What becomes of the consumers of a stream that is to be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConsumers {
+    /// They keep it from being deleted.
+    Refuse,
+    /// They go with it.
+    Deregister,
 }
 
 /// A part of the list of streams.
@@ -79,6 +97,12 @@ pub struct State {
     counters: Counters,
     streams: BTreeMap<StreamName, Stream>,
     names: BTreeMap<StreamId, StreamName>,
+    /// Of the streams that have any.
+    consumers: BTreeMap<StreamId, Consumers>,
+    /// Of the streams and consumers that have one.
+    policies: BTreeMap<PolicyHolder, String>,
+    /// KiB of a record, of the streams that have a bound of their own.
+    record_sizes: BTreeMap<StreamId, u32>,
     /// Open shards of each lane.
     load: Vec<u64>,
 }
@@ -93,6 +117,9 @@ impl State {
             counters: Counters { next_stream: 1, next_owner: 1 },
             streams: BTreeMap::new(),
             names: BTreeMap::new(),
+            consumers: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            record_sizes: BTreeMap::new(),
             load: vec![0; usize::try_from(node.lanes).expect("lanes are counted in 32 bits")],
         }
     }
@@ -202,7 +229,13 @@ impl State {
                 let next_stream = (next_stream + skipped).min(COUNTER_MAX);
                 Counters { next_stream, next_owner: next_owner + skipped }
             }
-            Change::Update(_) | Change::Delete(_) | Change::Skip(_) => self.counters,
+            Change::Update(_)
+            | Change::Delete(_)
+            | Change::Skip(_)
+            | Change::Register(_)
+            | Change::Deregister(_)
+            | Change::Policy(..)
+            | Change::RecordSize(..) => self.counters,
         }
     }
 
@@ -263,18 +296,24 @@ impl State {
     pub(super) fn plan_tags(&self, name: &StreamName, change: TagChange) -> Result<Stream, TagStreamError> {
         let present = self.streams.get(name);
         let mut stream = present.cloned().ok_or_else(|| TagStreamError::Unknown { name: name.clone() })?;
-        match change {
-            TagChange::Set(tags) => stream.tags.extend(tags),
-            TagChange::Remove(keys) => stream.tags.retain(|key, _| !keys.contains(key)),
-        }
-        check_tags(&stream.tags)?;
+        change.apply(&mut stream.tags)?;
         Ok(stream)
     }
 
     /// The stream that would be removed.
-    pub(super) fn plan_delete(&self, name: &StreamName) -> Result<Stream, DeleteStreamError> {
-        let present = self.streams.get(name);
-        present.cloned().ok_or_else(|| DeleteStreamError::Unknown { name: name.clone() })
+    pub(super) fn plan_delete(
+        &self,
+        name: &StreamName,
+        on_consumers: OnConsumers,
+    ) -> Result<Stream, DeleteStreamError> {
+        let present =
+            self.streams.get(name).ok_or_else(|| DeleteStreamError::Unknown { name: name.clone() })?;
+        match (on_consumers, self.consumers.get(&present.id)) {
+            (OnConsumers::Refuse, Some(consumers)) => {
+                Err(DeleteStreamError::HasConsumers { name: name.clone(), consumers: consumers.len() })
+            }
+            _ => Ok(present.clone()),
+        }
     }
 
     /// Applies a change that is durable.
@@ -286,8 +325,20 @@ impl State {
                 self.remove(&stream.name);
                 self.insert(stream);
             }
-            Change::Delete(stream) => self.remove(&stream.name),
+            Change::Delete(stream) => {
+                self.remove(&stream.name);
+                self.consumers.remove(&stream.id);
+                self.record_sizes.remove(&stream.id);
+                self.policies.retain(|holder, _| holder.stream != stream.id);
+            }
             Change::Skip(_) => {}
+            Change::Register(consumer) => self.keep(consumer),
+            Change::Deregister(consumer) => {
+                self.policies.remove(&PolicyHolder::of(&consumer));
+                self.let_go(&consumer);
+            }
+            Change::Policy(holder, policy) => self.set_policy(holder, policy),
+            Change::RecordSize(stream, kib) => drop(self.record_sizes.insert(stream, kib)),
         }
     }
 

@@ -1,5 +1,9 @@
 //! What both catalogs do alike, run on each; and what makes samples for the tests beside.
 
+mod consumers;
+mod policies;
+mod record_sizes;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -65,8 +69,8 @@ fn new_streams_begin_on_the_emptiest_lane() {
         assert_eq!(create("a", 1), [0]);
         assert_eq!(create("b", 1), [1]);
         assert_eq!(create("c", 2), [2, 0]);
-        catalog.delete_stream(&name("a")).expect("it is there");
-        catalog.delete_stream(&name("c")).expect("it is there");
+        catalog.delete_stream(&name("a"), OnConsumers::Refuse).expect("it is there");
+        catalog.delete_stream(&name("c"), OnConsumers::Refuse).expect("it is there");
         assert_eq!(
             lanes(&catalog.create_stream(new("d", 2), Timestamp(1)).expect("the name is free")),
             [0, 1]
@@ -113,9 +117,9 @@ fn an_update_changes_what_is_given() {
 fn a_deleted_stream_is_gone_and_its_name_is_free() {
     on_each(|catalog| {
         let first = catalog.create_stream(new("logs", 2), Timestamp(1)).expect("the name is free");
-        assert_eq!(catalog.delete_stream(&name("logs")).expect("it is there"), first);
+        assert_eq!(catalog.delete_stream(&name("logs"), OnConsumers::Refuse).expect("it is there"), first);
         assert_eq!(catalog.streams().count(), 0);
-        let error = catalog.delete_stream(&name("logs")).expect_err("it is gone");
+        let error = catalog.delete_stream(&name("logs"), OnConsumers::Refuse).expect_err("it is gone");
         assert_eq!(error.to_string(), "stream logs does not exist");
         let second = catalog.create_stream(new("logs", 2), Timestamp(1)).expect("the name is free again");
         assert!(second.id > first.id);
@@ -187,7 +191,7 @@ proptest! {
                 }
                 Step::Delete(at) => {
                     let name = name(&format!("s{at}"));
-                    let outcomes = (stored.delete_stream(&name), model.delete_stream(&name));
+                    let outcomes = (stored.delete_stream(&name, OnConsumers::Refuse), model.delete_stream(&name, OnConsumers::Refuse));
                     prop_assert_eq!(format!("{:?}", outcomes.0), format!("{:?}", outcomes.1));
                 }
                 Step::Reopen => {

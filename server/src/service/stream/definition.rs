@@ -7,6 +7,8 @@ use tidemill_wire::message::{Quota, ShardState};
 use tidemill_wire::routing::{HashKeyRange, RoutingError, RoutingTable};
 use tidemill_wire::{LaneId, OwnerId, ShardIndex, StreamId, StreamName, Timestamp};
 
+use crate::service::consumer::Consumers;
+
 /// A stream as it is defined, without what its shards hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Definition {
@@ -26,6 +28,10 @@ pub struct Definition {
     pub map_version: u32,
     /// What its owners say about it, by key.
     pub tags: BTreeMap<String, String>,
+    /// Who is registered to read it.
+    pub consumers: Consumers,
+    /// KiB that a record may have, key and data, for the protocols that have such a bound.
+    pub record_kib: u32,
     /// Open and closed shards, by index.
     shards: Vec<Shard>,
     routing: RoutingTable,
@@ -69,6 +75,10 @@ pub struct Attributes {
     pub map_version: u32,
     /// What its owners say about it, by key.
     pub tags: BTreeMap<String, String>,
+    /// Who is registered to read it.
+    pub consumers: Consumers,
+    /// KiB that a record may have, key and data, for the protocols that have such a bound.
+    pub record_kib: u32,
 }
 
 impl Definition {
@@ -77,9 +87,32 @@ impl Definition {
         shards.sort_unstable_by_key(|shard| shard.index);
         let open = shards.iter().filter(|shard| shard.state == ShardState::Open);
         let routing = RoutingTable::new(open.map(|shard| (shard.range, shard.index)))?;
-        let Attributes { id, name, created, retention, quota, key_compaction, map_version, tags } =
-            attributes;
-        Ok(Self { id, name, created, retention, quota, key_compaction, map_version, tags, shards, routing })
+        let Attributes {
+            id,
+            name,
+            created,
+            retention,
+            quota,
+            key_compaction,
+            map_version,
+            tags,
+            consumers,
+            record_kib,
+        } = attributes;
+        Ok(Self {
+            id,
+            name,
+            created,
+            retention,
+            quota,
+            key_compaction,
+            map_version,
+            tags,
+            consumers,
+            record_kib,
+            shards,
+            routing,
+        })
     }
 
     /// How long records are kept, in milliseconds; 0 for no bound.

@@ -4,6 +4,7 @@ use tidemill_storage::error::{Damage, DiskError};
 use tidemill_wire::batch::BuildError;
 use tidemill_wire::{SequenceNumber, ShardIndex, StreamId};
 
+use crate::service::consumer::ConsumerName;
 use crate::service::quota::Wait;
 
 /// Why records were not appended to a shard.
@@ -108,4 +109,58 @@ pub enum FetchError {
     /// The core that owns the shard is going down.
     #[error("the server is going down")]
     Closing,
+}
+
+/// Why a consumer's seat at a shard was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SeatError {
+    /// There is no such stream.
+    #[error("stream {stream} does not exist")]
+    UnknownStream {
+        /// The id that was asked for.
+        stream: StreamId,
+    },
+    /// The stream has no such shard.
+    #[error("stream {stream} has no shard {shard}")]
+    UnknownShard {
+        /// The stream.
+        stream: StreamId,
+        /// The index that was asked for.
+        shard: ShardIndex,
+    },
+    /// The stream has no such consumer, or no longer.
+    #[error("consumer {consumer} does not exist")]
+    UnknownConsumer {
+        /// Its name.
+        consumer: ConsumerName,
+    },
+    /// It was taken a moment ago.
+    #[error("consumer {consumer} has begun to read the shard a moment ago")]
+    Taken {
+        /// The consumer.
+        consumer: ConsumerName,
+    },
+    /// The core that owns the shard is going down.
+    #[error("the server is going down")]
+    Closing,
+}
+
+/// Why whoever sits in a seat reads no further.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FeedError {
+    /// The shard cannot be read.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The consumer is gone.
+    #[error("consumer {consumer} does not exist")]
+    UnknownConsumer {
+        /// Its name.
+        consumer: ConsumerName,
+    },
+    /// Somebody else sits there now.
+    #[error("somebody else reads the shard for consumer {consumer} now")]
+    TakenOver {
+        /// The consumer.
+        consumer: ConsumerName,
+    },
 }

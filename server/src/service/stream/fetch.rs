@@ -2,7 +2,7 @@
 //!
 //! A reader who waits is woken by the append itself, or by the time at which its quota allows it to go on; nothing is polled.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefMut};
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
@@ -16,8 +16,9 @@ use tidemill_wire::{SequenceNumber, ShardIndex, StreamId};
 
 use super::error::FetchError;
 use super::pace;
+use super::seat::Seat;
 use super::table::{LocalShard, Streams, now_ns};
-use crate::service::quota::Wait;
+use crate::service::quota::{ShardQuota, Wait};
 
 /// Bytes of headers and offsets that a fetch within its quota may bring beside keys and data.
 const OVERHEAD_BYTES: u64 = 64 << 10;
@@ -63,16 +64,27 @@ impl<E: Env> Streams<E> {
         fetch: Fetch,
         enough: impl Future<Output = ()>,
     ) -> Result<Delivery, FetchError> {
-        let reader = self.reader(&fetch)?;
+        let reader = self.reader(&fetch, None)?;
         reader.read(&fetch, enough).await
     }
 
-    fn reader(&self, fetch: &Fetch) -> Result<Reader<E>, FetchError> {
+    /// The same for whoever sits in a seat, at whose rate it is.
+    pub(super) async fn fetch_at(
+        &self,
+        fetch: Fetch,
+        seat: &Rc<Seat>,
+        enough: impl Future<Output = ()>,
+    ) -> Result<Delivery, FetchError> {
+        let reader = self.reader(&fetch, Some(Rc::clone(seat)))?;
+        reader.read(&fetch, enough).await
+    }
+
+    fn reader(&self, fetch: &Fetch, seat: Option<Rc<Seat>>) -> Result<Reader<E>, FetchError> {
         let (stream, shard) = (fetch.stream, fetch.shard);
         let known = self.get(stream).ok_or(FetchError::UnknownStream { stream })?;
         let local = known.local(shard).ok_or(FetchError::UnknownShard { stream, shard })?;
         let (waiting, waiting_max) = (Rc::clone(&self.waiting), self.waiting_max);
-        Ok(Reader { stream, local, env: self.env.clone(), waiting, waiting_max })
+        Ok(Reader { stream, local, seat, env: self.env.clone(), waiting, waiting_max })
     }
 }
 
@@ -80,6 +92,8 @@ impl<E: Env> Streams<E> {
 struct Reader<E: Env> {
     stream: StreamId,
     local: Rc<LocalShard<E>>,
+    /// Whose rate it is, if not the shard's.
+    seat: Option<Rc<Seat>>,
     env: E,
     waiting: Rc<Cell<u64>>,
     waiting_max: u64,
@@ -153,7 +167,7 @@ impl<E: Env> Reader<E> {
         from: SequenceNumber,
         bytes_max: usize,
     ) -> Result<Result<Delivery, Wait>, FetchError> {
-        let readable = self.local.quota.borrow_mut().readable(now_ns(&self.env));
+        let readable = self.quota().readable(now_ns(&self.env));
         // Without a byte to spend the lane is asked for as little as it gives, to see whether there is anything at all.
         // Else it is asked for more than is allowed, since the quota does not count what entries and batches add to keys and data;
         // what is too much is cut off before it is charged.
@@ -163,12 +177,17 @@ impl<E: Env> Reader<E> {
         let fetched = self.local.lane.fetch(self.local.owner, from, bytes).await;
         let mut fetched = fetched.map_err(|error| self.error(error))?;
         if !fetched.entries.is_empty() {
-            let mut quota = self.local.quota.borrow_mut();
+            let mut quota = self.quota();
             if let Err(wait) = pace::admit(&mut quota, now_ns(&self.env), &mut fetched) {
                 return Ok(Err(wait));
             }
         }
         Ok(Ok(self.delivery(fetched)))
+    }
+
+    /// What it is charged to.
+    fn quota(&self) -> RefMut<'_, ShardQuota> {
+        self.seat.as_ref().map_or_else(|| self.local.quota.borrow_mut(), |seat| seat.quota())
     }
 
     fn delivery(&self, fetched: Fetched) -> Delivery {

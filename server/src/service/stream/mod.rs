@@ -9,13 +9,15 @@ mod error;
 mod fetch;
 mod pace;
 mod route;
+mod seat;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use append::{Append, Charge};
 pub use definition::{Attributes, Definition, Shard};
-pub use error::{AppendError, FetchError, RouteError};
+pub use error::{AppendError, FeedError, FetchError, RouteError, SeatError};
 pub use fetch::{Delivery, Fetch};
 pub use route::{Part, Routed, route};
+pub use seat::{Feed, Place, Turn};
 pub use table::{ShardBounds, Stream, Streams};

@@ -17,6 +17,7 @@ use tidemill_wire::{LaneId, OwnerId, ShardIndex, StreamId, StreamName};
 
 use super::definition::Definition;
 use super::error::AppendError;
+use super::seat::Seats;
 use crate::service::quota::ShardQuota;
 
 /// The streams of one core.
@@ -28,6 +29,8 @@ pub struct Streams<E: Env> {
     /// Fetches that wait for records.
     pub(super) waiting: Rc<Cell<u64>>,
     pub(super) waiting_max: u64,
+    /// Of registered consumers.
+    pub(super) seats: Seats,
     /// The shard that was appended to last: most often the next one, too.
     recent: RefCell<Option<(StreamId, Rc<LocalShard<E>>)>>,
 }
@@ -68,6 +71,7 @@ impl<E: Env> Streams<E> {
             by_name: RefCell::new(BTreeMap::new()),
             waiting: Rc::new(Cell::new(0)),
             waiting_max,
+            seats: Seats::default(),
             recent: RefCell::new(None),
         }
     }
@@ -149,6 +153,7 @@ impl<E: Env> Streams<E> {
         });
         let local = local.collect();
         let turn = Cell::new(before.map_or(0, |stream| stream.turn.get()));
+        self.seats.change(self.now_ns(), definition);
         let stream = Rc::new(Stream { definition: Arc::clone(definition), local, turn });
         self.by_id.borrow_mut().insert(definition.id, stream);
     }
@@ -170,6 +175,7 @@ impl<E: Env> Streams<E> {
             by_name.remove(&stream.definition.name);
         }
         drop(by_name);
+        self.seats.forget(id);
         for shard in stream.local.iter().flatten() {
             shard.lane.forget(shard.owner);
         }

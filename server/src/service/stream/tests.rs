@@ -1,5 +1,7 @@
 //! Tests of `service::stream`: what is decided without a lane, and waits and refusals over one in the simulator.
 
+mod seats;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -164,6 +166,8 @@ async fn streams(env: &SimEnv, retention: Retention, quota: Quota) -> Streams<Si
         key_compaction: None,
         map_version: 0,
         tags: std::collections::BTreeMap::new(),
+        consumers: std::collections::BTreeMap::new(),
+        record_kib: 1_024,
     };
     let shard = Shard {
         index: SHARD,

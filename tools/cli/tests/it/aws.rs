@@ -108,6 +108,17 @@ fn boto3_works_unmodified() {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the program tells how long deliveries took, which is not asserted")]
+fn boto3_subscribes_to_shards() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let server = start(folder.path(), &[]);
+    let finished = finish(client(&programs().join("python"), &server).arg(source("fan_out.py")));
+    assert_eq!(finished.code, Some(0), "{}{}\n{}", finished.stdout, finished.stderr, server.log());
+    println!("{}", finished.stdout);
+    server.stop();
+}
+
+#[test]
 fn the_aws_cli_works_unmodified() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let server = start(folder.path(), &[]);

@@ -96,7 +96,13 @@ pub(super) const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("comfy_table", &["tools/cli/"]),
     (
         "crc32fast",
-        &["client/wire/src/entry", "client/wire/src/batch", "storage/src/", "tools/xtask/src/codegen"],
+        &[
+            "client/wire/src/entry",
+            "client/wire/src/batch",
+            "server/src/protocol/aws/eventstream",
+            "storage/src/",
+            "tools/xtask/src/codegen",
+        ],
     ),
     ("criterion", &["bench/"]),
     ("flatbuffers", &["client/wire/src/message", "client/wire/src/generated.rs"]),

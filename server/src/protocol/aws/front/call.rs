@@ -1,17 +1,20 @@
 //! One call: its caller and its body, a service, and the answer.
 
+use std::rc::Rc;
+
+use futures_lite::StreamExt;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, EXPECT, HOST, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 
-use super::super::{Answer, Caller, Encoding, Fault, Payload, Request, service_name};
+use super::super::{Answer, Caller, Encoding, Fault, Payload, Piece, Request, service_name};
 use super::Front;
 use super::admission::Admitted;
 use super::cors::Grant;
 use super::limits::{DISCARD_BYTES_MAX, DISCARD_TIME_MAX, SMALL_ANSWER_BYTES, TOO_SLOW};
 use super::signature::{Checked, Claim, Expected, Head, Presigned, SignatureError};
-use crate::net::{Body, discard_body};
+use crate::net::{Body, Part, discard_body};
 
 /// Names the operation.
 const TARGET: &str = "x-amz-target";
@@ -36,6 +39,8 @@ impl Front {
             Ok(answer) => answer,
             Err(fault) => Answer::refusal(encoding.unwrap_or(Encoding::Json), &fault),
         };
+        // Whoever waits for events gives the core nothing to do.
+        let work = matches!(answer.payload, Payload::Whole(_)).then_some(work);
         let mut response =
             self.respond(answer, encoding.unwrap_or(Encoding::Json)).map(|body| body.holding(work));
         if response.status().is_client_error() || response.status().is_server_error() {
@@ -122,18 +127,29 @@ impl Front {
 
     /// Puts an answer into HTTP's form. One that is large takes room until it is written.
     fn respond(&self, answer: Answer, encoding: Encoding) -> hyper::Response<Body> {
-        let Payload::Whole(bytes) = &answer.payload;
-        let large = (bytes.len() > SMALL_ANSWER_BYTES).then(|| self.room.try_take(bytes.len() as u64));
-        let (answer, room) = match large.transpose() {
+        let large = match &answer.payload {
+            Payload::Whole(bytes) if bytes.len() > SMALL_ANSWER_BYTES => Some(bytes.len() as u64),
+            Payload::Whole(_) | Payload::Pieces(_) => None,
+        };
+        let (answer, room) = match large.map(|bytes| self.room.try_take(bytes)).transpose() {
             Ok(room) => (answer, room),
             Err(refused) => {
                 let fault = Fault::unavailable(format!("no room for the answer: {refused}"));
                 (Answer::refusal(encoding, &fault), None)
             }
         };
-        let Payload::Whole(bytes) = answer.payload;
-        self.core.metrics().sent_bytes.add(bytes.len() as u64);
-        let mut response = hyper::Response::new(Body::new(bytes).holding(room));
+        let metrics = Rc::clone(self.core.metrics());
+        let body = match answer.payload {
+            Payload::Whole(bytes) => {
+                metrics.sent_bytes.add(bytes.len() as u64);
+                Body::new(bytes)
+            }
+            Payload::Pieces(pieces) => Body::in_pieces(pieces.map(move |Piece { bytes, room }| {
+                metrics.sent_bytes.add(bytes.len() as u64);
+                Part::new(bytes).holding(room)
+            })),
+        };
+        let mut response = hyper::Response::new(body.holding(room));
         *response.status_mut() =
             StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();

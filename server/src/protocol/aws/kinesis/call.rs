@@ -114,6 +114,16 @@ impl<'a> Call<'a> {
         known.map(|stream| Arc::clone(stream.definition())).ok_or_else(|| no_stream(name, self.account()))
     }
 
+    /// Refuses an input that means another stream of the same name.
+    pub(super) fn check_created(self, stream: &Definition, input: &Value) -> Result<(), Fault> {
+        let created = input.get_timestamp("StreamCreationTimestamp");
+        // Some clients have seconds only.
+        if created.is_some_and(|created| created.get() / 1_000 != stream.created.get() / 1_000) {
+            return Err(invalid("StreamCreationTimestamp is not that of the stream of this name."));
+        }
+        Ok(())
+    }
+
     /// The shard of this id.
     pub(super) fn shard(self, stream: &Definition, id: &str) -> Result<Shard, Fault> {
         let known = shard_of_id(id).and_then(|index| stream.shard(index)).copied();

@@ -4,10 +4,13 @@ use super::super::Fault;
 use super::super::value::Value;
 use super::call::Call;
 use super::error::delete_fault;
+use crate::service::catalog::OnConsumers;
 
-/// Deletes it. There are no consumers whose deletion would have to be enforced.
+/// Deletes it, and its consumers if that is enforced.
 pub(super) async fn answer(call: Call<'_>, input: Value) -> Result<Option<Value>, Fault> {
     let stream = call.stream(&input)?;
-    let deleted = call.core().catalog().delete(stream.name.clone()).await;
+    let on_consumers =
+        if input.is_set("EnforceConsumerDeletion") { OnConsumers::Deregister } else { OnConsumers::Refuse };
+    let deleted = call.core().catalog().delete(stream.name.clone(), on_consumers).await;
     deleted.map(|()| None).map_err(|error| delete_fault(&error, stream.name.as_str(), call.account()))
 }

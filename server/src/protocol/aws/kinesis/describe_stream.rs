@@ -8,7 +8,7 @@ use tidemill_wire::{SequenceNumber, ShardIndex};
 use super::super::Fault;
 use super::super::value::Value;
 use super::call::{Call, shard_value};
-use super::limits::{DESCRIBE_SHARDS_DEFAULT, RECORD_KIB_MAX};
+use super::limits::DESCRIBE_SHARDS_DEFAULT;
 use super::names::stream_id;
 use super::retention::hours_of;
 use crate::service::stream::{Definition, Shard};
@@ -35,8 +35,9 @@ pub(super) async fn summary(call: Call<'_>, input: Value) -> Result<Option<Value
     let mut members = common(call, &stream);
     members.push(("StreamId", Value::Text(stream_id(call.seal(), stream.id))));
     members.push(("OpenShardCount", Value::Integer(i64::try_from(open).unwrap_or(i64::MAX))));
-    members.push(("ConsumerCount", Value::Integer(0)));
-    members.push(("MaxRecordSizeInKiB", Value::Integer(RECORD_KIB_MAX)));
+    let consumers = i64::try_from(stream.consumers.len()).unwrap_or(i64::MAX);
+    members.push(("ConsumerCount", Value::Integer(consumers)));
+    members.push(("MaxRecordSizeInKiB", Value::Integer(i64::from(stream.record_kib))));
     members.push(("RecordDistributionStrategy", Value::Text("USER_PARTITION_KEY".to_owned())));
     Ok(Some(Value::structure([("StreamDescriptionSummary", Some(Value::Structure(members)))])))
 }

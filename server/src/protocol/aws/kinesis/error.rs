@@ -76,11 +76,11 @@ pub(super) fn append_fault(error: &AppendError, stream: &str, account: &str) -> 
         }
         AppendError::Lane(Lane::DiskFull { .. }) => Fault::unavailable("the disk is full"),
         AppendError::Lane(Lane::QueueFull { .. }) => Fault::unavailable("the shard's queue is full"),
+        // The segments of this server are smaller than what the stream is allowed.
+        AppendError::Lane(Lane::TooLarge { .. }) => invalid(error.to_string()),
         // The route was looked up a moment ago and leads to open shards; whoever tries again meets the new one.
         AppendError::ShardClosed { .. } => Fault::unavailable("the shard was closed"),
-        AppendError::Lane(
-            Lane::UnknownOwner(_) | Lane::TooLarge { .. } | Lane::RecordCount { .. } | Lane::Poisoned { .. },
-        ) => {
+        AppendError::Lane(Lane::UnknownOwner(_) | Lane::RecordCount { .. } | Lane::Poisoned { .. }) => {
             tracing::error!(stream, %error, "append failed");
             Fault::internal()
         }
@@ -142,12 +142,18 @@ pub(super) fn tag_fault(error: &TagError, name: &str, account: &str) -> Fault {
 pub(super) fn delete_fault(error: &DeleteError, name: &str, account: &str) -> Fault {
     catalog_fault(error, |error| match error {
         DeleteStreamError::Unknown { .. } => Some(no_stream(name, account)),
+        DeleteStreamError::HasConsumers { consumers, .. } => Some(Fault::of_caller(
+            "ResourceInUseException",
+            format!(
+                "Stream {name} under account {account} has {consumers} registered consumers. Deregister them or set EnforceConsumerDeletion."
+            ),
+        )),
         DeleteStreamError::Store(_) => None,
     })
 }
 
 /// What the catalog refuses is named by `refused`; what it could not do is the server's fault.
-fn catalog_fault<E: std::error::Error>(
+pub(super) fn catalog_fault<E: std::error::Error>(
     error: &CatalogError<E>,
     refused: impl Fn(&E) -> Option<Fault>,
 ) -> Fault {

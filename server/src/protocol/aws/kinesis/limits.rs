@@ -6,16 +6,21 @@ use tidemill_wire::limits::{BATCH_BYTES_MAX, KEY_BYTES_MAX};
 pub(super) const PUT_RECORDS_MAX: usize = 500;
 /// Bytes of keys and data of one PutRecords.
 pub(super) const PUT_BYTES_MAX: usize = 10 << 20;
-/// Bytes of a record's key and data.
-pub(super) const RECORD_BYTES_MAX: usize = 1 << 20;
-/// The same in the words of a stream's description.
-pub(super) const RECORD_KIB_MAX: i64 = 1_024;
+/// Bytes of a record's key and data, for streams that take the largest.
+const RECORD_BYTES_MAX: usize = 10 << 20;
+/// KiB of a record's key and data, for streams that say nothing about it.
+pub(super) const RECORD_KIB_DEFAULT: i64 = 1_024;
 /// Characters of a partition key.
 pub(super) const KEY_CHARS_MAX: usize = 256;
 /// Records of one GetRecords.
 pub(super) const GET_RECORDS_MAX: usize = 10_000;
 /// Bytes of keys and data of one GetRecords.
 pub(super) const GET_BYTES_MAX: usize = 10 << 20;
+/// Bytes of keys and data of one event of SubscribeToShard, and of the entries that are fetched for it: a sixteenth of what a consumer may read in
+/// a second at AWS's rate, for every subscription may have as much in memory. A larger record comes alone.
+pub(super) const EVENT_BYTES_MAX: usize = 128 << 10;
+/// Bytes of keys and data of an event that needs no room: no more than a connection has anyway.
+pub(super) const SMALL_EVENT_BYTES: usize = 8 << 10;
 /// How long shard iterators and page tokens are good for.
 pub(super) const TOKEN_AGE_MS_MAX: u64 = 300_000;
 /// Shards in a page of DescribeStream if the caller says nothing.
@@ -24,6 +29,8 @@ pub(super) const DESCRIBE_SHARDS_DEFAULT: usize = 100;
 pub(super) const LIST_SHARDS_DEFAULT: usize = 1_000;
 /// Streams in a page if the caller says nothing.
 pub(super) const LIST_STREAMS_DEFAULT: usize = 100;
+/// Consumers in a page if the caller says nothing.
+pub(super) const LIST_CONSUMERS_DEFAULT: usize = 100;
 /// Tags in a page: as many as a stream may have.
 pub(super) const LIST_TAGS_DEFAULT: usize = 50;
 /// Hours of retention of a new stream, and the least.
@@ -37,7 +44,10 @@ pub(super) const PART_BYTES_MAX: u64 = 512 << 10;
 /// What one part may take of a shard's rate per second: a refusal then costs a quarter of a second's records at most.
 pub(super) const PART_SHARE: u64 = 4;
 
+const _: () = assert!(SMALL_EVENT_BYTES < EVENT_BYTES_MAX);
 const _: () = assert!(KEY_CHARS_MAX * 4 <= KEY_BYTES_MAX);
 // A part that is full but for a byte takes one more record, with its ends.
 const _: () =
     assert!(PART_BYTES_MAX as usize + RECORD_BYTES_MAX + PUT_RECORDS_MAX * 8 + 64 < BATCH_BYTES_MAX as usize);
+const _: () = assert!(RECORD_KIB_DEFAULT == crate::service::catalog::RECORD_KIB_MIN as i64);
+const _: () = assert!(RECORD_BYTES_MAX >> 10 == crate::service::catalog::RECORD_KIB_MAX as usize);

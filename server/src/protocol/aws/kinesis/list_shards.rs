@@ -67,11 +67,7 @@ fn continued(call: Call<'_>, input: &Value, token: &str) -> Result<Listing, Faul
 /// The list that names and a filter ask for.
 fn begun(call: Call<'_>, input: &Value) -> Result<Listing, Fault> {
     let stream = call.find(StreamNames::of(input))?;
-    let created = input.get_timestamp("StreamCreationTimestamp");
-    // Some clients have seconds only.
-    if created.is_some_and(|created| created.get() / 1_000 != stream.created.get() / 1_000) {
-        return Err(invalid("StreamCreationTimestamp is not that of the stream of this name."));
-    }
+    call.check_created(&stream, input)?;
     let start = input.get_text("ExclusiveStartShardId").map(|id| call.shard(&stream, id)).transpose()?;
     let mut listing = Listing { stream, after: start.map(|shard| shard.index), open_only: false };
     if let Some(filter) = input.get("ShardFilter") {

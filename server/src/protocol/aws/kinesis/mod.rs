@@ -1,31 +1,43 @@
 //! Amazon Kinesis Data Streams: its operations over the streams of this server.
 //!
 //! One line in [`HANDLERS`] for each operation that is served; every other one of the model is refused as unsupported. Inputs are checked against
-//! the model before a handler sees them. Leaves out what the stream service does not do: resharding, on-demand capacity, registered consumers.
+//! the model before a handler sees them. Leaves out what the stream service does not do: resharding, on-demand capacity.
 
 mod account;
 mod call;
+mod consumers;
 mod create_stream;
 mod delete_stream;
+mod deregister_stream_consumer;
 mod describe_limits;
 mod describe_stream;
+mod describe_stream_consumer;
 mod error;
 mod get_records;
 mod get_shard_iterator;
 mod limits;
 mod list_shards;
+mod list_stream_consumers;
 mod list_streams;
 mod model;
 mod names;
+mod page;
+mod position;
 mod put_input;
 mod put_record;
 mod put_records;
+mod register_stream_consumer;
+mod resource;
+mod resource_policy;
 mod retention;
 mod sequence;
+mod subscribe_to_shard;
+mod subscription;
 mod tags;
 #[cfg(test)]
 mod tests;
 mod token;
+mod update_max_record_size;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -34,10 +46,11 @@ use self::call::Call;
 use super::cbor::{self, CborOutput};
 use super::check::{check, fits};
 use super::json::{self, JsonOutput};
+use super::message::Pieces;
 use super::output::{AnyOutput, Output};
 use super::shape::Operation;
 use super::value::Value;
-use super::{Answer, Answering, Aws, Encoding, Fault, Request};
+use super::{Answer, Answering, Aws, Encoding, Fault, Request, eventstream};
 
 /// What the service's targets begin with.
 pub(super) const TARGET: &str = model::TARGET;
@@ -54,32 +67,60 @@ enum Handler {
     Checked(for<'a> fn(Call<'a>, Value) -> Promise<'a, Option<Value>>),
     /// From the bytes of its input, with those of its output: operations that carry records.
     Direct(for<'a> fn(Call<'a>) -> Promise<'a, Vec<u8>>),
+    /// From a checked input, with events one after the other.
+    Streaming(for<'a> fn(Call<'a>, Value) -> Promise<'a, Pieces>),
 }
 
-use Handler::{Checked, Direct};
+/// What an operation gave.
+enum Served {
+    /// An output, written.
+    Body(Vec<u8>),
+    /// Events, framed.
+    Events(Pieces),
+}
+
+use Handler::{Checked, Direct, Streaming};
 
 /// The operations that are served, by name.
 const HANDLERS: &[(&str, Handler)] = &[
     ("AddTagsToStream", Checked(|call, input| Box::pin(tags::add(call, input)))),
     ("CreateStream", Checked(|call, input| Box::pin(create_stream::answer(call, input)))),
     ("DecreaseStreamRetentionPeriod", Checked(|call, input| Box::pin(retention::decrease(call, input)))),
+    ("DeleteResourcePolicy", Checked(|call, input| Box::pin(resource_policy::delete(call, input)))),
     ("DeleteStream", Checked(|call, input| Box::pin(delete_stream::answer(call, input)))),
+    (
+        "DeregisterStreamConsumer",
+        Checked(|call, input| Box::pin(deregister_stream_consumer::answer(call, input))),
+    ),
     ("DescribeAccountSettings", Checked(|_, _| Box::pin(account::describe()))),
     ("DescribeLimits", Checked(|call, _| Box::pin(describe_limits::answer(call)))),
     ("DescribeStream", Checked(|call, input| Box::pin(describe_stream::answer(call, input)))),
+    (
+        "DescribeStreamConsumer",
+        Checked(|call, input| Box::pin(describe_stream_consumer::answer(call, input))),
+    ),
     ("DescribeStreamSummary", Checked(|call, input| Box::pin(describe_stream::summary(call, input)))),
     ("GetRecords", Direct(|call| Box::pin(get_records::answer(call)))),
+    ("GetResourcePolicy", Checked(|call, input| Box::pin(resource_policy::get(call, input)))),
     ("GetShardIterator", Checked(|call, input| Box::pin(get_shard_iterator::answer(call, input)))),
     ("IncreaseStreamRetentionPeriod", Checked(|call, input| Box::pin(retention::increase(call, input)))),
     ("ListShards", Checked(|call, input| Box::pin(list_shards::answer(call, input)))),
+    ("ListStreamConsumers", Checked(|call, input| Box::pin(list_stream_consumers::answer(call, input)))),
     ("ListStreams", Checked(|call, input| Box::pin(list_streams::answer(call, input)))),
     ("ListTagsForResource", Checked(|call, input| Box::pin(tags::list_resource(call, input)))),
     ("ListTagsForStream", Checked(|call, input| Box::pin(tags::list(call, input)))),
     ("PutRecord", Direct(|call| Box::pin(put_record::answer(call)))),
     ("PutRecords", Direct(|call| Box::pin(put_records::answer(call)))),
+    ("PutResourcePolicy", Checked(|call, input| Box::pin(resource_policy::put(call, input)))),
+    (
+        "RegisterStreamConsumer",
+        Checked(|call, input| Box::pin(register_stream_consumer::answer(call, input))),
+    ),
     ("RemoveTagsFromStream", Checked(|call, input| Box::pin(tags::remove(call, input)))),
+    ("SubscribeToShard", Streaming(|call, input| Box::pin(subscribe_to_shard::answer(call, input)))),
     ("TagResource", Checked(|call, input| Box::pin(tags::add_resource(call, input)))),
     ("UntagResource", Checked(|call, input| Box::pin(tags::remove_resource(call, input)))),
+    ("UpdateMaxRecordSize", Checked(|call, input| Box::pin(update_max_record_size::answer(call, input)))),
 ];
 
 /// Answers an operation of the service.
@@ -87,13 +128,14 @@ pub(super) fn answer<'a>(aws: &'a Aws, operation: &'a str, request: &'a Request<
     Box::pin(async move {
         let _work = aws.core.busy().begin();
         match serve(Call { aws, request }, operation).await {
-            Ok(body) => Answer::success(request.encoding, body),
+            Ok(Served::Body(body)) => Answer::success(request.encoding, body),
+            Ok(Served::Events(events)) => Answer::pieces(eventstream::MEDIA_TYPE, events),
             Err(fault) => Answer::refusal(request.encoding, &fault),
         }
     })
 }
 
-async fn serve(call: Call<'_>, name: &str) -> Result<Vec<u8>, Fault> {
+async fn serve(call: Call<'_>, name: &str) -> Result<Served, Fault> {
     let operation = Operation::find(model::OPERATIONS, name).ok_or_else(Fault::unknown_operation)?;
     let answered = dispatch(call, operation).await;
     if let Err(fault) = &answered {
@@ -103,16 +145,17 @@ async fn serve(call: Call<'_>, name: &str) -> Result<Vec<u8>, Fault> {
     answered
 }
 
-async fn dispatch(call: Call<'_>, operation: &'static Operation) -> Result<Vec<u8>, Fault> {
+async fn dispatch(call: Call<'_>, operation: &'static Operation) -> Result<Served, Fault> {
     let name = operation.name;
     match handler(name) {
         None => Err(error::unsupported(operation.name)),
-        Some(Direct(answer)) => answer(call).await,
+        Some(Direct(answer)) => answer(call).await.map(Served::Body),
+        Some(Streaming(answer)) => answer(call, read(call.request, operation)?).await.map(Served::Events),
         Some(Checked(answer)) => {
             let output = answer(call, read(call.request, operation)?).await?;
             debug_assert!(is_as_modelled(operation, output.as_ref()), "{name} gives {output:?}");
-            Ok(output
-                .map_or_else(Vec::new, |output| write(call.request.encoding, 0, |out| out.value(&output))))
+            let written = |output| write(call.request.encoding, 0, |out| out.value(&output));
+            Ok(Served::Body(output.map_or_else(Vec::new, written)))
         }
     }
 }
@@ -169,7 +212,7 @@ pub(super) fn fuzz(encoding: Encoding, body: &[u8]) {
     if let Ok(entries) = put_input::PutRecords::read(&request).and_then(|mut input| input.take_entries()) {
         let mut scratch = Vec::new();
         for entry in entries {
-            let _ = entry.data_into(&mut scratch);
+            let _ = entry.data_into(&mut scratch, u32::MAX);
         }
     }
 }

@@ -13,7 +13,7 @@ use super::super::cbor::CborReader;
 use super::super::{Encoding, Fault, Request};
 use super::call::StreamNames;
 use super::error::invalid;
-use super::limits::{KEY_CHARS_MAX, PUT_RECORDS_MAX, RECORD_BYTES_MAX};
+use super::limits::{KEY_CHARS_MAX, PUT_RECORDS_MAX};
 use super::read_named;
 use tidemill_wire::routing::HashKey;
 
@@ -91,8 +91,8 @@ pub(super) struct PutEntry<'b> {
 }
 
 impl PutEntry<'_> {
-    /// Puts the data into `out`, in place of what is there.
-    pub(super) fn data_into<'o>(&'o self, out: &'o mut Vec<u8>) -> Result<&'o [u8], Fault> {
+    /// Puts the data into `out`, in place of what is there. A record of the stream may have so many KiB.
+    pub(super) fn data_into<'o>(&'o self, out: &'o mut Vec<u8>, kib_max: u32) -> Result<&'o [u8], Fault> {
         let data = match &self.data {
             Data::Raw(bytes) => bytes,
             Data::Base64(text) => {
@@ -102,9 +102,10 @@ impl PutEntry<'_> {
                 out.as_slice()
             }
         };
-        if data.len() + self.key.len() > RECORD_BYTES_MAX {
+        let bytes_max = u64::from(kib_max) << 10;
+        if (data.len() + self.key.len()) as u64 > bytes_max {
             return Err(invalid(format!(
-                "A record has {} bytes of key and data, the most that this stream takes is {RECORD_BYTES_MAX}.",
+                "A record has {} bytes of key and data, the most that this stream takes is {bytes_max}.",
                 data.len() + self.key.len()
             )));
         }

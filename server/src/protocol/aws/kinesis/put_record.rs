@@ -23,7 +23,7 @@ pub(super) async fn answer(call: Call<'_>) -> Result<Vec<u8>, Fault> {
     let stream = call.find(input.names())?;
     let shard = shard_of(&stream, &entry);
     let mut scratch = Vec::new();
-    let data = entry.data_into(&mut scratch)?;
+    let data = entry.data_into(&mut scratch, stream.record_kib)?;
     if let Some(ordering) = input.ordering() {
         check_ordering(call, &stream, ordering).await?;
     }

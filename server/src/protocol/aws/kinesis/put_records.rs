@@ -91,7 +91,7 @@ fn divide(stream: &Definition, entries: &[PutEntry<'_>]) -> Result<(Vec<Part>, V
     let mut scratch = Vec::new();
     let mut total = 0;
     for entry in entries {
-        let data = entry.data_into(&mut scratch)?;
+        let data = entry.data_into(&mut scratch, stream.record_kib)?;
         let bytes = entry.key.len() + data.len();
         total += bytes;
         if total > PUT_BYTES_MAX {

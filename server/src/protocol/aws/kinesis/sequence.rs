@@ -72,6 +72,25 @@ impl Numbering {
         Self { first: chunks(high, low) }
     }
 
+    /// A number that comes after those of the records before this one, and before that of this one: after it this one is read.
+    pub(super) fn before(&self, sequence: SequenceNumber) -> String {
+        let previous = sequence.get().checked_sub(1).map(SequenceNumber);
+        previous.map_or_else(|| self.before_first(), |previous| self.decimal(previous))
+    }
+
+    /// A number below that of the first record, which no record has.
+    pub(super) fn before_first(&self) -> String {
+        let [high, middle, low] = self.first;
+        let below = |chunk: u128, borrowed: bool| match chunk.checked_sub(u128::from(borrowed)) {
+            Some(less) => (less, false),
+            None => (CHUNK - 1, true),
+        };
+        let (low, borrowed) = below(low, true);
+        let (middle, borrowed) = below(middle, borrowed);
+        let (high, _) = below(high, borrowed);
+        Self { first: [high, middle, low] }.decimal(SequenceNumber(0))
+    }
+
     /// The number of a record.
     pub(super) fn decimal(&self, sequence: SequenceNumber) -> String {
         // Its bits are 0 in the first number, so adding is setting them.
@@ -159,6 +178,23 @@ mod tests {
             prop_assert!(number(created, shard, sequence + 1).to_decimal() > text);
             if let Some(child) = shard.checked_add(1) {
                 prop_assert!(number(created, child, 0).to_decimal() > text);
+            }
+        }
+
+        #[test]
+        fn a_number_before_a_record_comes_after_those_before_it(
+            created in 0_u64..1 << 42,
+            shard in any::<u32>(),
+            sequence in 1..u64::MAX,
+        ) {
+            let numbering = Numbering::new(Timestamp(created), ShardIndex(shard));
+            prop_assert_eq!(numbering.before(SequenceNumber(sequence)), numbering.decimal(SequenceNumber(sequence - 1)));
+            let before_first = numbering.before(SequenceNumber(0));
+            prop_assert!(before_first < numbering.decimal(SequenceNumber(0)) && before_first.len() == 56);
+            prop_assert_eq!(RecordNumber::parse(&before_first), None);
+            if let Some(parent) = shard.checked_sub(1) {
+                let last = number(created, parent, u64::MAX).to_decimal();
+                prop_assert!(before_first > last);
             }
         }
 

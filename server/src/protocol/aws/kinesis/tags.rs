@@ -1,13 +1,13 @@
-//! Tags of streams, by the operations of streams and by those of resources, which are the same for streams.
-
-use std::sync::Arc;
+//! Tags of streams and of consumers: by the operations of streams, and by those of resources, which know both.
 
 use super::super::Fault;
 use super::super::value::Value;
-use super::call::{Call, StreamNames};
+use super::call::Call;
+use super::consumers::consumer_tag_fault;
 use super::create_stream::tags;
 use super::error::tag_fault;
 use super::limits::LIST_TAGS_DEFAULT;
+use super::resource::Resource;
 use crate::service::catalog::TagChange;
 use crate::service::stream::Definition;
 
@@ -39,29 +39,35 @@ pub(super) async fn list(call: Call<'_>, input: Value) -> Result<Option<Value>, 
 
 /// TagResource.
 pub(super) async fn add_resource(call: Call<'_>, input: Value) -> Result<Option<Value>, Fault> {
-    let stream = resource(call, &input)?;
-    change(call, &stream, TagChange::Set(tags(&input))).await
+    let resource = Resource::find(call, &input)?;
+    change_resource(call, resource, TagChange::Set(tags(&input))).await
 }
 
 /// UntagResource.
 pub(super) async fn remove_resource(call: Call<'_>, input: Value) -> Result<Option<Value>, Fault> {
-    let stream = resource(call, &input)?;
-    change(call, &stream, TagChange::Remove(input.texts("TagKeys").map(str::to_owned).collect())).await
+    let resource = Resource::find(call, &input)?;
+    let keys = input.texts("TagKeys").map(str::to_owned).collect();
+    change_resource(call, resource, TagChange::Remove(keys)).await
 }
 
 /// ListTagsForResource: all of them.
 pub(super) async fn list_resource(call: Call<'_>, input: Value) -> Result<Option<Value>, Fault> {
-    let stream = resource(call, &input)?;
-    Ok(Some(Value::structure([("Tags", Some(Value::List(stream.tags.iter().map(tag).collect())))])))
-}
-
-/// The stream that a resource is; there are no resources of other kinds.
-fn resource(call: Call<'_>, input: &Value) -> Result<Arc<Definition>, Fault> {
-    call.find(StreamNames { name: None, arn: input.get_text("ResourceARN"), id: input.get_text("StreamId") })
+    let resource = Resource::find(call, &input)?;
+    Ok(Some(Value::structure([("Tags", Some(Value::List(resource.tags().iter().map(tag).collect())))])))
 }
 
 fn tag((key, value): (&String, &String)) -> Value {
     Value::structure([("Key", Value::text(key.as_str())), ("Value", Value::text(value.as_str()))])
+}
+
+async fn change_resource(call: Call<'_>, resource: Resource, to: TagChange) -> Result<Option<Value>, Fault> {
+    match resource {
+        Resource::Stream(stream) => change(call, &stream, to).await,
+        Resource::Consumer(consumer) => {
+            let tagged = call.core().catalog().tag_consumer(consumer.stream, consumer.name, to).await;
+            tagged.map(|()| None).map_err(|error| consumer_tag_fault(call, &error))
+        }
+    }
 }
 
 async fn change(call: Call<'_>, stream: &Definition, change: TagChange) -> Result<Option<Value>, Fault> {

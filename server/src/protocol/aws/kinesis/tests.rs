@@ -1,6 +1,9 @@
 //! The service on one real core: its lane on disk, its catalog in memory, calls and answers without HTTP.
 
+mod consumers;
 mod control;
+mod record_sizes;
 mod records;
 mod served;
+mod subscriptions;
 mod tables;

@@ -4,10 +4,12 @@ use tidemill_wire::message::Position;
 use tidemill_wire::{SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
 
 use super::super::seal::{Opened, Seal};
+use crate::service::consumer::ConsumerName;
 
 const ITERATOR: u8 = 1;
 const STREAM_PAGE: u8 = 2;
 const SHARD_PAGE: u8 = 3;
+const CONSUMER_PAGE: u8 = 4;
 
 /// Where a reader of a shard is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,15 @@ pub(super) struct ShardPage {
     pub(super) after: ShardIndex,
     /// Whether closed shards are left out.
     pub(super) open_only: bool,
+}
+
+/// Where a list of consumers goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ConsumerPage {
+    /// The stream.
+    pub(super) stream: StreamId,
+    /// After this consumer.
+    pub(super) after: ConsumerName,
 }
 
 impl ShardIterator {
@@ -91,6 +102,23 @@ impl ShardPage {
     }
 }
 
+impl ConsumerPage {
+    /// The token as a client gets it.
+    pub(super) fn close(&self, seal: &Seal, now: Timestamp) -> String {
+        let mut bytes = self.stream.get().to_be_bytes().to_vec();
+        bytes.extend(self.after.as_str().as_bytes());
+        seal.close(CONSUMER_PAGE, now, &bytes)
+    }
+
+    /// A token that was made here, and when.
+    pub(super) fn open(seal: &Seal, token: &str) -> Option<(Self, Timestamp)> {
+        let Opened { made, contents } = seal.open(CONSUMER_PAGE, token)?;
+        let (stream, after) = contents.split_first_chunk()?;
+        let after = ConsumerName::new(std::str::from_utf8(after).ok()?).ok()?;
+        Some((Self { stream: StreamId(u64::from_be_bytes(*stream)), after }, made))
+    }
+}
+
 /// The token of a page of streams that goes on after this one.
 pub(super) fn close_stream_page(seal: &Seal, now: Timestamp, after: &StreamName) -> String {
     seal.close(STREAM_PAGE, now, after.as_str().as_bytes())
@@ -130,6 +158,11 @@ mod tests {
         let seal = Seal::new(&[7; 32]);
         let page = ShardPage { stream: StreamId(3), after: ShardIndex(9), open_only: true };
         assert_eq!(ShardPage::open(&seal, &page.close(&seal, Timestamp(5))), Some((page, Timestamp(5))));
+        let after = ConsumerName::new("reader").expect("a name");
+        let consumers = ConsumerPage { stream: StreamId(3), after };
+        let token = consumers.close(&seal, Timestamp(5));
+        assert_eq!(ConsumerPage::open(&seal, &token), Some((consumers, Timestamp(5))));
+        assert_eq!(ShardPage::open(&seal, &token), None);
         let name = StreamName::new("logs").expect("a name");
         let token = close_stream_page(&seal, Timestamp(5), &name);
         assert_eq!(open_stream_page(&seal, &token), Some((name, Timestamp(5))));

@@ -165,7 +165,10 @@ fn after_a_failed_flush_nothing_has_changed_and_no_change_is_taken() {
         "{error}"
     );
     broken.store(false, Ordering::Relaxed);
-    let error = catalog.delete_stream(&name("before")).expect_err("it is poisoned").to_string();
+    let error = catalog
+        .delete_stream(&name("before"), super::super::OnConsumers::Refuse)
+        .expect_err("it is poisoned")
+        .to_string();
     assert_eq!(
         error,
         "catalog catalog.redb takes no changes after a failed write until the server is restarted"
@@ -183,4 +186,49 @@ fn tags_are_there_again_after_the_catalog_was_closed() {
     drop(catalog);
     let catalog = open(&path).expect("it is sound").expect("it is there");
     assert_eq!(catalog.stream(&name("logs")), Some(&stream));
+}
+
+#[test]
+fn a_catalog_of_before_there_were_consumers_opens_and_damaged_ones_are_refused() {
+    let (_directory, path) = directory();
+    let mut catalog = create(&path);
+    let stream = catalog.create_stream(new("logs", 1), Timestamp(1)).expect("the name is free").id;
+    drop(catalog);
+    let database = Database::open(&path).expect("a sound file");
+    let read = database.begin_read().expect("a transaction");
+    let missing = read.open_table(CONSUMERS).map(drop);
+    assert!(matches!(missing, Err(TableError::TableDoesNotExist(_))), "only a consumer makes the table");
+    drop((read, database));
+    let mut catalog = open(&path).expect("it is sound").expect("it is there");
+    let name = crate::service::consumer::ConsumerName::new("reader").expect("a name");
+    let new = super::super::NewConsumer { stream, name, tags: std::collections::BTreeMap::new() };
+    let consumer = catalog.register_consumer(new, Timestamp(2)).expect("the name is free");
+    drop(catalog);
+    let damage = |key: (u64, &str), value: &[u8]| {
+        let database = Database::open(&path).expect("a sound file");
+        let transaction = database.begin_write().expect("a transaction");
+        transaction.open_table(CONSUMERS).expect("the table").insert(key, value).expect("a value");
+        transaction.commit().expect("the damage is done");
+        drop(database);
+        let message = open(&path).expect_err("it is damaged").to_string();
+        let database = Database::open(&path).expect("a sound file");
+        let transaction = database.begin_write().expect("a transaction");
+        transaction.open_table(CONSUMERS).expect("the table").remove(key).expect("a removal");
+        transaction.commit().expect("the damage is undone");
+        message.replace(&path.display().to_string(), "catalog.redb")
+    };
+    let moved = damage((1, "other"), &encode_consumer(&consumer));
+    assert_eq!(
+        moved,
+        "catalog catalog.redb contradicts itself: consumer reader of stream 1 has the key 1/other"
+    );
+    let newer = damage((1, "other"), &[9]);
+    let expected = "catalog catalog.redb is damaged at consumers/1/other: value has version 9, which this server does not know";
+    assert_eq!(newer, expected);
+    let stranger = Consumer { stream: tidemill_wire::StreamId(7), ..consumer.clone() };
+    let unknown = damage((7, "reader"), &encode_consumer(&stranger));
+    let expected = "catalog catalog.redb contradicts itself: consumer reader: the id 7 of its stream has not been given out";
+    assert_eq!(unknown, expected);
+    let catalog = open(&path).expect("it is sound").expect("it is there");
+    assert!(catalog.state().consumers(stream).is_some_and(|all| all.values().eq([&consumer])));
 }

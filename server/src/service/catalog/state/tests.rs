@@ -29,7 +29,9 @@ fn ids_are_never_given_twice() {
     let (counters, streams) = sample();
     assert_eq!((counters.next_stream, counters.next_owner), (3, 5));
     let mut state = State::new(NODE, LIMITS, DEFAULTS).restore(counters, streams).expect("it is sound");
-    let last = state.plan_delete(&StreamName::new("b").expect("a valid name")).expect("it is there");
+    let last = state
+        .plan_delete(&StreamName::new("b").expect("a valid name"), OnConsumers::Refuse)
+        .expect("it is there");
     state.apply(Change::Delete(last));
     assert_eq!(state.counters(), counters);
     let next = state.plan_create(new("c", 1), Timestamp(1)).expect("the name is free");

@@ -83,8 +83,8 @@ fn streams_that_cannot_be_are_refused() {
     check(json!({ "StreamName": "none" }), "InvalidArgumentException", "ShardCount");
     let on_demand = json!({ "StreamName": "od", "StreamModeDetails": { "StreamMode": "ON_DEMAND" } });
     check(on_demand, "UnsupportedOperationException", "ON_DEMAND");
-    let large = json!({ "StreamName": "l", "ShardCount": 1, "MaxRecordSizeInKiB": 2_048 });
-    check(large, "UnsupportedOperationException", "MaxRecordSizeInKiB");
+    let large = json!({ "StreamName": "l", "ShardCount": 1, "MaxRecordSizeInKiB": 10_241 });
+    check(large, "ValidationException", "less than or equal to 10240");
 }
 
 #[test]

@@ -1,20 +1,28 @@
 //! A core on a thread of its own, which answers calls of the test's thread.
 
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use async_channel::Sender;
+use async_channel::{Receiver, Sender};
 use bytes::Bytes;
 use futures_channel::oneshot;
+use futures_lite::StreamExt;
+use futures_lite::future::or;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidemill_storage::{LaneConfig, Retention};
 use tidemill_wire::message::Quota;
 use tidemill_wire::{LaneId, OwnerId};
 
-use super::super::super::{Answer, Aws, Caller, Encoding, Identity, Payload, Request, Settings};
+use super::super::super::eventstream::tests::Frame;
+use super::super::super::{
+    Answer, Aws, Caller, Encoding, Identity, Payload, Piece, Request, Settings, SubscriptionTimes,
+};
+use crate::gate::budget::Budget;
 use crate::metrics::CoreMetrics;
 use crate::service::catalog::{Limits, MemoryCatalog, Node, NodeId, StreamDefaults};
+use crate::service::stream::Definition;
 use crate::shard::{
     CatalogHandle, CatalogThread, Clock, Core, CoreEnv, CoreParts, Executor, Known, Letter, Placement, Post,
     Pulse, Runtime, online_cpus, open_lanes,
@@ -27,7 +35,48 @@ struct Question {
     target: String,
     encoding: Encoding,
     body: Bytes,
-    answer: oneshot::Sender<Answer>,
+    answer: oneshot::Sender<Told>,
+}
+
+/// An answer as it crosses to the test's thread.
+struct Told {
+    status: u16,
+    content_type: &'static str,
+    body: Body,
+}
+
+enum Body {
+    Whole(Bytes),
+    /// Pieces, one at a time; whoever drops this has hung up.
+    Pieces(Receiver<Bytes>),
+}
+
+/// Sends an answer's pieces as they are taken, as a connection does.
+fn tell(core: &std::rc::Rc<Core>, answer: Answer) -> Told {
+    let Answer { status, content_type, payload, .. } = answer;
+    let body = match payload {
+        Payload::Whole(bytes) => Body::Whole(bytes),
+        Payload::Pieces(mut pieces) => {
+            // Rendezvous, nearly: one piece is on its way and the next one is made when it was taken.
+            let (sender, receiver) = async_channel::bounded(1);
+            let gone = sender.clone();
+            let guest = core.welcome();
+            core.spawn(async move {
+                let send = async {
+                    while let Some(Piece { bytes, room }) = pieces.next().await {
+                        if sender.send(bytes).await.is_err() {
+                            break;
+                        }
+                        drop(room);
+                    }
+                };
+                or(send, gone.closed()).await;
+                drop((pieces, guest));
+            });
+            Body::Pieces(receiver)
+        }
+    };
+    Told { status, content_type, body }
 }
 
 /// A core that serves.
@@ -35,8 +84,25 @@ pub(super) struct Served {
     questions: Sender<Question>,
     core: Option<JoinHandle<std::io::Result<()>>>,
     catalog: CatalogHandle,
+    post: Post,
     catalog_thread: Option<JoinHandle<()>>,
     _directory: TempDir,
+}
+
+/// The events of a subscription.
+pub(super) struct Events {
+    pieces: Receiver<Bytes>,
+}
+
+impl Events {
+    /// The next event; `None` when there are no more.
+    pub(super) fn next(&self) -> Option<Frame> {
+        let piece = self.pieces.recv_blocking().ok()?;
+        let mut rest = &piece[..];
+        let frame = Frame::take(&mut rest).expect("a piece is a frame");
+        assert!(rest.is_empty(), "a piece is one frame");
+        Some(frame)
+    }
 }
 
 /// A refusal: status, name, message.
@@ -66,6 +132,7 @@ impl Served {
             queue_bytes_max: 64 << 20,
             ..LaneConfig::test_min(directory.path().join("lane"), LaneId(0))
         };
+        let to_core = post.clone();
         let (questions, asked) = async_channel::bounded::<Question>(16);
         let (at_core, cpu) = (catalog.clone(), online_cpus().expect("processors")[0]);
         let runtime = Runtime { preempt: Duration::from_micros(500), spin: Duration::ZERO };
@@ -83,7 +150,7 @@ impl Served {
                 streams: Vec::new(),
                 post: post.clone(),
                 catalog: at_core,
-                waiting_fetches_max: 16,
+                waiting_fetches_max: 1_000,
                 metrics: std::rc::Rc::new(CoreMetrics::default()),
             });
             let identity = Identity {
@@ -91,7 +158,10 @@ impl Served {
                 region: "us-east-1".to_owned(),
                 partition: "aws".to_owned(),
             };
-            let aws = Aws::new(std::rc::Rc::clone(&core), Settings { identity, secret: [7; 32] });
+            let subscription = SubscriptionTimes::TEST_MIN;
+            let settings = Settings { identity, secret: [7; 32], subscription };
+            let aws = Aws::new(std::rc::Rc::clone(&core), settings, Budget::new(1 << 20, 1_000));
+            let at_questions = std::rc::Rc::clone(&core);
             core.spawn(async move {
                 while let Ok(question) = asked.recv().await {
                     let caller = Caller {
@@ -102,7 +172,7 @@ impl Served {
                     let Question { target, encoding, body, answer } = question;
                     let request = Request { target: &target, encoding, body, caller: &caller };
                     // A test that has failed does not wait.
-                    let _ = answer.send(aws.answer(&request).await);
+                    let _ = answer.send(tell(&at_questions, aws.answer(&request).await));
                 }
                 let (done, _) = std::sync::mpsc::channel();
                 post.send(0, Letter::Close { done }).await.expect("the core lives");
@@ -112,7 +182,7 @@ impl Served {
         });
         let core = Some(core.expect("a thread"));
         let catalog_thread = Some(catalog_thread);
-        Self { questions, core, catalog, catalog_thread, _directory: directory }
+        Self { questions, core, catalog, post: to_core, catalog_thread, _directory: directory }
     }
 
     /// Asks with any bytes.
@@ -127,9 +197,21 @@ impl Served {
         let question = Question { target, encoding, body: body.into(), answer };
         self.questions.send_blocking(question).expect("the core takes questions");
         let answer = futures_lite::future::block_on(answered).expect("an answer");
+        let Body::Whole(body) = answer.body else { panic!("{operation} answers in pieces") };
         assert_eq!(answer.content_type, encoding.media_type());
-        let Payload::Whole(body) = answer.payload;
         (answer.status, body)
+    }
+
+    /// Asks for what is answered with events.
+    pub(super) fn subscribe(&self, encoding: Encoding, body: impl Into<Bytes>) -> Events {
+        let (answer, answered) = oneshot::channel();
+        let target = "Kinesis_20131202.SubscribeToShard".to_owned();
+        let question = Question { target, encoding, body: body.into(), answer };
+        self.questions.send_blocking(question).expect("the core takes questions");
+        let answer = futures_lite::future::block_on(answered).expect("an answer");
+        let Body::Pieces(pieces) = answer.body else { panic!("a subscription is answered in pieces") };
+        assert_eq!((answer.status, answer.content_type), (200, "application/vnd.amazon.eventstream"));
+        Events { pieces }
     }
 
     /// Asks in JSON for what must succeed.
@@ -151,6 +233,17 @@ impl Served {
         let (status, name, message) = self.refused(operation, input);
         assert_eq!((status, name.as_str()), (400, error), "{operation} {input}: {message}");
         assert!(message.contains(part), "{operation} {input}: {message:?} lacks {part:?}");
+    }
+
+    /// Has the core know a stream as it is defined here.
+    pub(super) fn take_in(&self, definition: Definition) {
+        let (done, known) = async_channel::bounded(1);
+        let stream = definition.id;
+        let letter = Letter::TakeIn { definition: Arc::new(definition), done: done.clone() };
+        self.post.send_blocking(0, letter).expect("the core lives");
+        known.recv_blocking().expect("the core takes it in");
+        self.post.send_blocking(0, Letter::Name { stream, done }).expect("the core lives");
+        known.recv_blocking().expect("the core names it");
     }
 
     /// Creates a stream.
