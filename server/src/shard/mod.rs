@@ -25,7 +25,8 @@ mod tests;
 mod watchdog;
 
 pub use catalog::{
-    CatalogError, CatalogHandle, CatalogThread, CreateError, DeleteError, TagError, UpdateError, define,
+    CatalogError, CatalogHandle, CatalogThread, CreateError, DeleteError, ReshardFailure, TagError,
+    UpdateError, define,
 };
 pub use clock::Clock;
 pub use core::{Core, CoreParts, Guest, Placement};

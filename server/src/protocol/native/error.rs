@@ -25,6 +25,7 @@ pub(super) fn append_failure(error: &AppendError) -> Failure {
         AppendError::UnknownStream { .. } => failure(ErrorCode::UnknownStream),
         AppendError::UnknownShard { .. } => failure(ErrorCode::UnknownShard),
         AppendError::ShardClosed { .. } => failure(ErrorCode::ShardClosed),
+        AppendError::ShardMoving { .. } => failure(ErrorCode::ShardMoving).with_retry_after(RETRY_SOON),
         AppendError::Throttled { wait, .. } => {
             failure(ErrorCode::WriteThrottled).with_retry_after(wait.duration())
         }

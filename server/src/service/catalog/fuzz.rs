@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use tidemill_storage::KeyCompaction;
-use tidemill_wire::Timestamp;
+use tidemill_wire::{SequenceNumber, Timestamp};
 
 use super::encoding::{
     decode_counters, decode_node, decode_stream, encode_counters, encode_node, encode_stream,
@@ -13,7 +13,7 @@ use super::encoding::{
 use super::memory::MemoryCatalog;
 use super::state::Counters;
 use super::tests::{DEFAULTS, LIMITS, NODE, new};
-use super::{Catalog, Stream};
+use super::{Catalog, Ends, ShardChange, Stream};
 
 /// A target: its name and what it does with arbitrary bytes.
 type Target = (&'static str, fn(&[u8]));
@@ -44,14 +44,21 @@ fn stream(input: &[u8]) {
     }
 }
 
-/// Values of both versions.
+/// Values of every version.
 fn seeds() -> Vec<Vec<u8>> {
     let mut catalog = MemoryCatalog::new(NODE, LIMITS, DEFAULTS);
     let plain = catalog.create_stream(new("logs", 4), Timestamp(77)).expect("the name is free");
     let tombstone_age = std::time::Duration::from_secs(60);
     let keyed = Stream { key_compaction: Some(KeyCompaction { tombstone_age }), ..plain.clone() };
     let counters = encode_counters(Counters { next_stream: 3, next_owner: 9 });
-    vec![encode_node(NODE), counters, encode_stream(&plain), encode_stream(&keyed)]
+    let tagged = Stream { tags: [("team".to_owned(), "tide".to_owned())].into(), ..plain.clone() };
+    let change = ShardChange::Scale { shards: 6 };
+    let planned = catalog.plan_reshard(&plain.name, change).expect("it is less than twice as many");
+    let ends = planned.parents().iter().map(|parent| (*parent, SequenceNumber(7))).collect();
+    let resharded = catalog.reshard(planned, &Ends { at: Timestamp(99), ends }).expect("memory takes it");
+    let streams = [plain, keyed, tagged, resharded];
+    let streams = streams.iter().map(encode_stream);
+    [encode_node(NODE), counters].into_iter().chain(streams).collect()
 }
 
 /// Marsaglia's xorshift64, enough to choose what to break.

@@ -8,12 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use tidemill_storage::Retention;
-use tidemill_wire::message::{Settings, ShardState};
+use tidemill_wire::message::Settings;
 use tidemill_wire::routing::RoutingTable;
 use tidemill_wire::{OwnerId, StreamId, StreamName, Timestamp};
 
 use super::entity::{Node, Shard, Stream};
-use super::error::{CreateStreamError, DeleteStreamError, Inconsistency, TagStreamError, UpdateStreamError};
+use super::error::{
+    CreateStreamError, DeleteStreamError, Inconsistency, ReshardError, TagStreamError, UpdateStreamError,
+};
+use super::reshard::{Reshard, ShardChange, expire, plan};
 use super::rules::{Limits, RETENTION_AGE_FOREVER, StreamDefaults, check_tags, deal, settle, settle_keys};
 
 /// No counter comes near this in the life of a node, so whoever reads a greater one reads damage.
@@ -131,6 +134,10 @@ impl State {
                     shard.index, shard.lane, self.node.lanes
                 ));
             }
+            if [shard.parent, shard.adjacent_parent].into_iter().flatten().any(|parent| parent >= shard.index)
+            {
+                return refuse(format!("shard {} is older than its parents", shard.index));
+            }
             if shard.owner.get() >= self.counters.next_owner || !owners.insert(shard.owner) {
                 return refuse(format!(
                     "shard {} has the owner {}, which is not its own",
@@ -142,7 +149,7 @@ impl State {
             return refuse("its shards are out of order".to_owned());
         }
         let open =
-            stream.shards.iter().filter(|shard| is_open(shard)).map(|shard| (shard.range, shard.index));
+            stream.shards.iter().filter(|shard| shard.is_open()).map(|shard| (shard.range, shard.index));
         RoutingTable::new(open).map_or_else(|error| refuse(error.to_string()), |_| Ok(()))
     }
 
@@ -188,7 +195,7 @@ impl State {
     pub(super) fn counters_after(&self, change: &Change) -> Counters {
         let Counters { next_stream, next_owner } = self.counters;
         match change {
-            Change::Create(stream) => {
+            Change::Create(stream) | Change::Update(stream) => {
                 let owners = stream.shards.iter().map(|shard| shard.owner.get() + 1);
                 Counters {
                     next_stream: next_stream.max(stream.id.get() + 1),
@@ -202,7 +209,7 @@ impl State {
                 let next_stream = (next_stream + skipped).min(COUNTER_MAX);
                 Counters { next_stream, next_owner: next_owner + skipped }
             }
-            Change::Update(_) | Change::Delete(_) | Change::Skip(_) => self.counters,
+            Change::Delete(_) | Change::Skip(_) => self.counters,
         }
     }
 
@@ -238,7 +245,7 @@ impl State {
             key_compaction,
             map_version: 1,
             tags: new.tags,
-            shards: deal(new.shards, OwnerId(self.counters.next_owner), &self.load),
+            shards: deal(new.shards, OwnerId(self.counters.next_owner), &self.load, now),
         })
     }
 
@@ -271,6 +278,21 @@ impl State {
         Ok(stream)
     }
 
+    /// What a change of a stream's shards would do, before its shards' ends are known.
+    pub(super) fn plan_reshard(
+        &self,
+        name: &StreamName,
+        change: ShardChange,
+    ) -> Result<Reshard, ReshardError> {
+        let present = self.streams.get(name).ok_or_else(|| ReshardError::Unknown { name: name.clone() })?;
+        plan(present, change, self.limits, OwnerId(self.counters.next_owner), &self.load)
+    }
+
+    /// The streams that have closed shards whose records are all over, as they would be without those shards.
+    pub(super) fn plan_expiry(&self, now: Timestamp) -> Vec<Stream> {
+        self.streams.values().filter_map(|stream| expire(stream, now)).collect()
+    }
+
     /// The stream that would be removed.
     pub(super) fn plan_delete(&self, name: &StreamName) -> Result<Stream, DeleteStreamError> {
         let present = self.streams.get(name);
@@ -292,7 +314,7 @@ impl State {
     }
 
     fn insert(&mut self, stream: Stream) {
-        for shard in stream.shards.iter().filter(|shard| is_open(shard)) {
+        for shard in stream.shards.iter().filter(|shard| shard.is_open()) {
             *self.load_of(shard) += 1;
         }
         self.names.insert(stream.id, stream.name.clone());
@@ -302,7 +324,7 @@ impl State {
     fn remove(&mut self, name: &StreamName) {
         let Some(stream) = self.streams.remove(name) else { return };
         self.names.remove(&stream.id);
-        for shard in stream.shards.iter().filter(|shard| is_open(shard)) {
+        for shard in stream.shards.iter().filter(|shard| shard.is_open()) {
             *self.load_of(shard) -= 1;
         }
     }
@@ -313,10 +335,6 @@ impl State {
             .get_mut(lane)
             .expect("shards are dealt to, and stored ones checked against, the lanes there are")
     }
-}
-
-fn is_open(shard: &Shard) -> bool {
-    shard.state == ShardState::Open
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tidemill_wire::{SequenceNumber, ShardIndex, Timestamp};
 use super::super::Fault;
 use super::super::output::Output;
 use super::super::value::Value;
-use super::call::{Call, StreamNames, numbering};
+use super::call::{Call, StreamNames, numbering, range_value};
 use super::error::{dry_run, fetch_fault, invalid, no_stream_of_id};
 use super::limits::{GET_BYTES_MAX, GET_RECORDS_MAX};
 use super::names::shard_id;
@@ -74,6 +74,9 @@ pub(super) async fn answer(call: Call<'_>) -> Result<Vec<u8>, Fault> {
         fetch_fault(&error, stream.name.as_str(), call.account())
     })?;
     let page = collect(&delivery, limit).await?;
+    // A shard that has been closed meanwhile has children that are not in what was known before.
+    let stream = call.core().streams().get(stream.id).ok_or_else(|| no_stream_of_id(iterator.stream))?;
+    let stream = std::sync::Arc::clone(stream.definition());
     call.core().metrics().sent_records.add(page.records.len() as u64);
     Ok(encode(call, &stream, iterator.shard, &delivery, &page))
 }
@@ -189,22 +192,15 @@ fn put_record(out: &mut impl Output, numbering: &Numbering, found: &Found) {
 
 /// The shards that go on where a closed one ends.
 fn children(stream: &Definition, shard: ShardIndex) -> Value {
-    let is_child = |parent: Option<ShardIndex>| parent == Some(shard);
-    let children =
-        stream.shards().iter().filter(|child| is_child(child.parent) || is_child(child.adjacent_parent));
-    let children = children.map(|child| {
+    let children = stream.children(shard).map(|child| {
         let parents = [child.parent, child.adjacent_parent].into_iter().flatten();
-        let range = Value::structure([
-            ("StartingHashKey", Value::text(child.range.start.to_string())),
-            ("EndingHashKey", Value::text(child.range.end.to_string())),
-        ]);
         Value::structure([
             ("ShardId", Value::text(shard_id(child.index))),
             (
                 "ParentShards",
                 Some(Value::List(parents.map(|parent| Value::Text(shard_id(parent))).collect())),
             ),
-            ("HashKeyRange", Some(range)),
+            ("HashKeyRange", Some(range_value(child.range))),
         ])
     });
     Value::List(children.collect())

@@ -1,7 +1,7 @@
 //! Amazon Kinesis Data Streams: its operations over the streams of this server.
 //!
 //! One line in [`HANDLERS`] for each operation that is served; every other one of the model is refused as unsupported. Inputs are checked against
-//! the model before a handler sees them. Leaves out what the stream service does not do: resharding, on-demand capacity, registered consumers.
+//! the model before a handler sees them. Leaves out what the stream service does not do: on-demand capacity, registered consumers.
 
 mod account;
 mod call;
@@ -15,6 +15,7 @@ mod get_shard_iterator;
 mod limits;
 mod list_shards;
 mod list_streams;
+mod merge_shards;
 mod model;
 mod names;
 mod put_input;
@@ -22,10 +23,12 @@ mod put_record;
 mod put_records;
 mod retention;
 mod sequence;
+mod split_shard;
 mod tags;
 #[cfg(test)]
 mod tests;
 mod token;
+mod update_shard_count;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -75,11 +78,14 @@ const HANDLERS: &[(&str, Handler)] = &[
     ("ListStreams", Checked(|call, input| Box::pin(list_streams::answer(call, input)))),
     ("ListTagsForResource", Checked(|call, input| Box::pin(tags::list_resource(call, input)))),
     ("ListTagsForStream", Checked(|call, input| Box::pin(tags::list(call, input)))),
+    ("MergeShards", Checked(|call, input| Box::pin(merge_shards::answer(call, input)))),
     ("PutRecord", Direct(|call| Box::pin(put_record::answer(call)))),
     ("PutRecords", Direct(|call| Box::pin(put_records::answer(call)))),
     ("RemoveTagsFromStream", Checked(|call, input| Box::pin(tags::remove(call, input)))),
+    ("SplitShard", Checked(|call, input| Box::pin(split_shard::answer(call, input)))),
     ("TagResource", Checked(|call, input| Box::pin(tags::add_resource(call, input)))),
     ("UntagResource", Checked(|call, input| Box::pin(tags::remove_resource(call, input)))),
+    ("UpdateShardCount", Checked(|call, input| Box::pin(update_shard_count::answer(call, input)))),
 ];
 
 /// Answers an operation of the service.

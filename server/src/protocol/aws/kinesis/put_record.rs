@@ -5,11 +5,12 @@ use tidemill_wire::message::Ack;
 
 use super::super::Fault;
 use super::super::output::Output;
-use super::call::{Call, number};
+use super::call::{Call, is_moved, number};
 use super::error::{append_fault, dry_run, invalid};
+use super::limits::MOVE_TIME_MAX;
 use super::names::shard_id;
 use super::put_input::PutRecord;
-use super::put_records::{batch_fault, shard_of};
+use super::put_records::{batch_fault, hash_of};
 use super::write;
 use crate::service::stream::{Append, AppendError, Definition};
 
@@ -21,7 +22,7 @@ pub(super) async fn answer(call: Call<'_>) -> Result<Vec<u8>, Fault> {
     let mut input = PutRecord::read(call.request)?;
     let entry = input.take_entry()?;
     let stream = call.find(input.names())?;
-    let shard = shard_of(&stream, &entry);
+    let hash = hash_of(&entry);
     let mut scratch = Vec::new();
     let data = entry.data_into(&mut scratch)?;
     if let Some(ordering) = input.ordering() {
@@ -32,15 +33,25 @@ pub(super) async fn answer(call: Call<'_>) -> Result<Vec<u8>, Fault> {
     }
     let mut builder = BatchBuilder::new();
     builder.push(entry.key.as_bytes(), data, None).map_err(|error| batch_fault(&error))?;
-    let append = Append {
+    let mut append = Append {
         stream: stream.id,
-        shard,
+        shard: stream.routing().shard_of(hash),
         ack: Ack::Durable,
         records: 1,
         payload_bytes: builder.payload_bytes() as u64,
         batch: builder.build(Compression::None).ok_or_else(Fault::internal)?,
     };
-    let outcome = call.aws.append_all(vec![append]).await.pop().unwrap_or(Err(AppendError::Closing));
+    let deadline = call.core().monotonic() + MOVE_TIME_MAX;
+    let outcome = loop {
+        let outcome = call.aws.append_all(vec![append.clone()]).await;
+        let outcome = outcome.into_iter().next().unwrap_or(Err(AppendError::Closing));
+        if !is_moved(&outcome) {
+            break outcome;
+        }
+        let Some(stream) = call.rested(&stream, deadline).await else { break outcome };
+        append.shard = stream.routing().shard_of(hash);
+    };
+    let shard = append.shard;
     let appended = outcome.map_err(|error| append_fault(&error, stream.name.as_str(), call.account()))?;
     Ok(write(call.request.encoding, ANSWER_BYTES, |out| {
         out.begin_structure(2);

@@ -2,5 +2,6 @@
 
 mod control;
 mod records;
+mod reshard;
 mod served;
 mod tables;
