@@ -5,11 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use async_channel::{Receiver, Sender};
 use futures_channel::oneshot;
+use tidemill_storage::failpoint::{self, Step};
 use tidemill_wire::message::Settings;
 use tidemill_wire::routing::RoutingError;
 use tidemill_wire::{ShardIndex, StreamId, StreamName};
@@ -225,6 +227,7 @@ impl<C: Catalog> Worker<C> {
         stream: StreamId,
         shards: &[ShardIndex],
     ) -> Result<Result<Ends, HoldError>, ReshardFailure> {
+        let passage = failpoint::enter(Step::Tell, Path::new("cores"));
         let cores = self.post.cores();
         let (reply, told) = async_channel::bounded(cores as usize);
         let shards: Arc<[ShardIndex]> = shards.into();
@@ -244,6 +247,7 @@ impl<C: Catalog> Worker<C> {
                 ends.ends.insert(shard, next);
             }
         }
+        passage.leave();
         let missing = shards.iter().find(|shard| !ends.ends.contains_key(*shard));
         Ok(missing.map_or(Ok(ends), |shard| Err(HoldError::Gone { shard: *shard })))
     }
@@ -275,6 +279,7 @@ impl<C: Catalog> Worker<C> {
         &self,
         letter: impl Fn(Sender<()>) -> Letter,
     ) -> Result<(), CatalogError<E>> {
+        let passage = failpoint::enter(Step::Tell, Path::new("cores"));
         let (done, known) = async_channel::bounded(self.post.cores() as usize);
         for core in 0..self.post.cores() {
             self.post.send_blocking(core, letter(done.clone())).map_err(|_| CatalogError::Closing)?;
@@ -283,6 +288,7 @@ impl<C: Catalog> Worker<C> {
         for _ in 0..self.post.cores() {
             known.recv_blocking().map_err(|_| CatalogError::Closing)?;
         }
+        passage.leave();
         Ok(())
     }
 }

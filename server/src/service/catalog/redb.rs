@@ -13,6 +13,8 @@ use redb::{
     Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
 };
 
+use tidemill_storage::failpoint::{self, Step};
+
 use super::Catalog;
 use super::encoding::{
     DecodeError, decode_counters, decode_node, decode_stream, encode_counters, encode_node, encode_stream,
@@ -124,7 +126,9 @@ impl RedbCatalog {
                 Change::Skip(_) => {}
             }
         }
+        let passage = failpoint::enter(Step::Commit, &self.path);
         transaction.commit()?;
+        passage.leave();
         Ok(())
     }
 }
