@@ -2,6 +2,8 @@
 //! changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -12,10 +14,14 @@ use tidemill_wire::message::{
 };
 
 use crate::client::{Client, append, batch, from_sequence};
-use crate::fixture::{Fixture, cores};
+use crate::fixture::{Fixture, cores, now};
 use crate::http::{Peer, call};
 
 const KEYS: u32 = 12;
+/// Rounds of puts that have to get through while shards change all the time.
+const ROUNDS: u64 = 12;
+/// Longer than it takes on a busy machine to come to a moment that lasts some milliseconds.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn id(index: u64) -> String {
     format!("shardId-{index:012}")
@@ -73,6 +79,8 @@ fn step() -> impl Strategy<Value = Step> {
 /// A reader of all shards as Amazon's client library is one: a shard is begun when its parents are read to their ends.
 #[derive(Default)]
 struct Reader {
+    /// Records of one call, a few if there is nothing here.
+    limit: Option<u64>,
     /// Where it goes on, by shard.
     iterators: BTreeMap<u64, String>,
     ended: BTreeSet<u64>,
@@ -90,12 +98,16 @@ impl Reader {
         assert!(self.iterators.insert(shard, iterator).is_none(), "shard {shard} is begun twice");
     }
 
-    /// Reads two records at a time, so that batches are read in parts, until nothing comes.
+    /// Reads until nothing comes, two records at a time unless something else is asked for, so that batches are read in parts.
     fn read(&mut self, server: &Fixture) {
         loop {
             let mut is_quiet = true;
             for (shard, iterator) in self.iterators.clone() {
-                let answer = done(server, "GetRecords", &json!({ "ShardIterator": iterator, "Limit": 2 }));
+                let answer = done(
+                    server,
+                    "GetRecords",
+                    &json!({ "ShardIterator": iterator, "Limit": self.limit.unwrap_or(2) }),
+                );
                 for record in answer["Records"].as_array().expect("a list") {
                     is_quiet = false;
                     self.take(record);
@@ -345,6 +357,91 @@ fn native_clients_are_told_of_a_closed_shard_and_find_its_children() {
     let mut client = server.client();
     let stored = client.append(created.id, 1, &batch([("k", "3")])).expect("a child takes records");
     assert_eq!(stored, 0, "a child counts from 0");
+}
+
+/// Puts as a client would that is told of no shards, until it is enough; everything has to be taken.
+fn keep_putting(server: &Fixture, rounds: &AtomicU64, enough: &AtomicBool) -> BTreeMap<String, Vec<String>> {
+    let mut sent: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for number in 0.. {
+        if enough.load(Ordering::Relaxed) {
+            break;
+        }
+        let data = format!("{number:08}");
+        let records: Vec<Value> =
+            (0..KEYS).map(|key| json!({ "PartitionKey": format!("key-{key}"), "Data": data })).collect();
+        if number % 4 == 0 {
+            for record in &records {
+                let mut input = record.clone();
+                input["StreamName"] = json!("s");
+                done(server, "PutRecord", &input);
+            }
+        } else {
+            let answer = done(server, "PutRecords", &json!({ "StreamName": "s", "Records": records }));
+            assert_eq!(answer["FailedRecordCount"], 0, "{answer}");
+        }
+        (0..KEYS).for_each(|key| sent.entry(format!("key-{key}")).or_default().push(data.clone()));
+        rounds.fetch_add(1, Ordering::Relaxed);
+    }
+    sent
+}
+
+#[test]
+fn puts_are_taken_and_changes_are_seen_while_shards_change() {
+    let server = server();
+    let settings = Settings { quota: Some(Quota::OFF), ..Settings::default() };
+    server.client().create("s", 2, settings);
+    let (enough, seen) = (AtomicBool::new(false), AtomicBool::new(false));
+    let (refused, rounds) = (AtomicBool::new(false), AtomicU64::new(0));
+    let scale = |target: usize| {
+        let input =
+            json!({ "StreamName": "s", "TargetShardCount": target, "ScalingType": "UNIFORM_SCALING" });
+        ask(&server, "UpdateShardCount", &input)
+    };
+    let sent = std::thread::scope(|scope| {
+        let putting = scope.spawn(|| keep_putting(&server, &rounds, &enough));
+        scope.spawn(|| {
+            let mut statuses = BTreeSet::new();
+            while !enough.load(Ordering::Relaxed) {
+                let summary = done(&server, "DescribeStreamSummary", &json!({ "StreamName": "s" }));
+                let status = summary["StreamDescriptionSummary"]["StreamStatus"].to_string();
+                if status.contains("UPDATING") {
+                    seen.store(true, Ordering::Relaxed);
+                    let (status, answer) = scale(3);
+                    // The change may be over before the call has come.
+                    if status != 200 && answer["__type"] == "ResourceInUseException" {
+                        refused.store(true, Ordering::Relaxed);
+                    }
+                }
+                statuses.insert(status);
+            }
+            assert!(statuses.iter().all(|status| status.contains("ACTIVE") || status.contains("UPDATING")));
+        });
+        let began = now();
+        let mut changes = 0;
+        for target in [3, 4, 2].into_iter().cycle() {
+            let (status, answer) = scale(target);
+            let name = answer["__type"].as_str().unwrap_or_default();
+            let is_known =
+                status == 200 || name == "ResourceInUseException" || name == "LimitExceededException";
+            assert!(is_known, "{answer}");
+            changes += usize::from(status == 200);
+            let is_seen = seen.load(Ordering::Relaxed) && refused.load(Ordering::Relaxed);
+            if (changes >= 20 && rounds.load(Ordering::Relaxed) >= ROUNDS && is_seen)
+                || began.elapsed() > PATIENCE
+            {
+                break;
+            }
+        }
+        enough.store(true, Ordering::Relaxed);
+        putting.join().expect("every record is taken")
+    });
+    assert!(seen.load(Ordering::Relaxed), "the stream was never seen as UPDATING");
+    assert!(refused.load(Ordering::Relaxed), "no second change was refused");
+    assert!(rounds.load(Ordering::Relaxed) >= ROUNDS, "puts do not get through: {rounds:?}");
+    let mut reader = Reader { limit: Some(1_000), ..Reader::default() };
+    (0..2).for_each(|shard| reader.begin(&server, shard));
+    reader.read(&server);
+    assert_eq!(reader.read, sent);
 }
 
 #[test]

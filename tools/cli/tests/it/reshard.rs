@@ -46,15 +46,15 @@ fn call(address: &str, operation: &str, input: &Value) -> std::io::Result<(u16, 
     Ok((status, serde_json::from_str(body).unwrap_or_default()))
 }
 
-fn scale(address: &str, target: u64) -> std::io::Result<(u16, Value)> {
-    let input = json!({ "StreamName": "logs", "TargetShardCount": target, "ScalingType": "UNIFORM_SCALING" });
+pub(crate) fn scale(address: &str, stream: &str, target: u64) -> std::io::Result<(u16, Value)> {
+    let input = json!({ "StreamName": stream, "TargetShardCount": target, "ScalingType": "UNIFORM_SCALING" });
     call(address, "UpdateShardCount", &input)
 }
 
 /// Open shards, and all of them. The stream is ACTIVE.
-fn shards(address: &str) -> (u64, usize) {
+pub(crate) fn shards(address: &str, stream: &str) -> (u64, usize) {
     let ask =
-        |operation| call(address, operation, &json!({ "StreamName": "logs" })).expect("the server answers").1;
+        |operation| call(address, operation, &json!({ "StreamName": stream })).expect("the server answers").1;
     let summary = &ask("DescribeStreamSummary")["StreamDescriptionSummary"];
     assert_eq!(summary["StreamStatus"], "ACTIVE");
     let all = ask("ListShards")["Shards"].as_array().map_or(0, Vec::len);
@@ -65,7 +65,7 @@ fn shards(address: &str) -> (u64, usize) {
 fn keep_scaling(address: &str) -> u64 {
     let mut answered = 0;
     for target in [3, 6, 4, 2, 4, 5, 3, 2].into_iter().cycle() {
-        match scale(address, target) {
+        match scale(address, LOGS.stream, target) {
             Ok((200, _)) => answered += 1,
             // After a kill the next target may be too far off.
             Ok((400, refused)) if refused["__type"] == "LimitExceededException" => {}
@@ -90,7 +90,7 @@ fn what_was_acknowledged_survives_kill_9_in_the_middle_of_changes() {
             runtime.block_on(LOGS.create(&server.address));
         } else {
             runtime.block_on(LOGS.check(&server.address, &acknowledged));
-            shards(&server.http);
+            shards(&server.http, LOGS.stream);
         }
         let (count, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let producing =
@@ -139,12 +139,12 @@ fn a_kill_at_any_step_of_a_change_leaves_the_old_shards_or_the_new_ones() {
     let mut acknowledged = Acknowledged::new();
     let server = Server::start(&data, FLAGS);
     runtime.block_on(LOGS.create(&server.address));
-    let (mut open, mut all) = shards(&server.http);
+    let (mut open, mut all) = shards(&server.http, LOGS.stream);
     server.stop();
     for (round, (point, is_changed)) in (0..).zip(STEPS) {
         crash_at(point, &data, 2 * round, if open == 2 { 4 } else { 2 }, &mut acknowledged, &runtime);
         let server = Server::start(&data, FLAGS);
-        let found = shards(&server.http);
+        let found = shards(&server.http, LOGS.stream);
         assert_eq!(found == (open, all), !is_changed, "{point}: {open} of {all} shards are {found:?}");
         assert!(!is_changed || found.0 == 6 - open, "{point}: half of a change: {found:?}");
         (open, all) = found;
@@ -173,7 +173,7 @@ fn crash_at(
         assert!(Instant::now() < deadline, "the server stopped acknowledging: {}", server.log());
         std::thread::sleep(Duration::from_millis(1));
     }
-    scale(&server.http, target).expect_err("the server has gone before it answers");
+    scale(&server.http, LOGS.stream, target).expect_err("the server has gone before it answers");
     let status = server.process.wait();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{point}: {}", server.log());
     ended.store(true, Ordering::Relaxed);
@@ -212,14 +212,12 @@ fn producers_and_consumers_follow_the_shards_without_loss_or_repetition() {
     let ended = Arc::new(AtomicBool::new(false));
     let (http, scaling_ended) = (server.http.clone(), Arc::clone(&ended));
     let scaling = std::thread::spawn(move || {
-        let mut changes = 0;
-        for target in [3, 6, 4, 2, 4, 5, 3, 2].into_iter().cycle() {
+        for (changes, target) in [3, 6, 4, 2, 4, 5, 3, 2].into_iter().cycle().enumerate() {
             if scaling_ended.load(Ordering::Relaxed) && changes >= 8 {
                 return;
             }
-            let (status, answer) = scale(&http, target).expect("the server answers");
+            let (status, answer) = scale(&http, LOGS.stream, target).expect("the server answers");
             assert_eq!(status, 200, "{answer}");
-            changes += 1;
             std::thread::sleep(Duration::from_millis(5));
         }
     });

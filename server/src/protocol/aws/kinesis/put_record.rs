@@ -11,6 +11,7 @@ use super::limits::MOVE_TIME_MAX;
 use super::names::shard_id;
 use super::put_input::PutRecord;
 use super::put_records::{batch_fault, hash_of};
+use super::sequence::RecordNumber;
 use super::write;
 use crate::service::stream::{Append, AppendError, Definition};
 
@@ -65,18 +66,21 @@ pub(super) async fn answer(call: Call<'_>) -> Result<Vec<u8>, Fault> {
 
 /// The numbers of a shard only grow, so the record's is greater than any that was given out before; what has to be seen is that it was.
 async fn check_ordering(call: Call<'_>, stream: &Definition, ordering: &str) -> Result<(), Fault> {
-    let shard = super::sequence::RecordNumber::parse(ordering).map(|number| number.shard);
-    let shard = shard.filter(|shard| stream.shard(*shard).is_some());
-    let found = match shard {
-        Some(shard) => call.locate(stream, shard, ordering).await?,
-        None => None,
+    let number = RecordNumber::parse(ordering).filter(|number| number.created == stream.created);
+    let is_known = match number {
+        Some(number) if stream.shard(number.shard).is_some() => {
+            call.locate(stream, number.shard, ordering).await?.is_some()
+        }
+        // A closed shard whose records are over: what it gave out is not known any more, and all of it is below its children's.
+        Some(number) => stream.shards().last().is_some_and(|last| number.shard < last.index),
+        None => false,
     };
-    match found {
-        Some(_) => Ok(()),
-        None => Err(invalid(format!(
-            "ExclusiveMinimumSequenceNumber {ordering} used in PutRecord on stream {} under account {} is invalid.",
-            stream.name,
-            call.account()
-        ))),
+    if is_known {
+        return Ok(());
     }
+    Err(invalid(format!(
+        "ExclusiveMinimumSequenceNumber {ordering} used in PutRecord on stream {} under account {} is invalid.",
+        stream.name,
+        call.account()
+    )))
 }
