@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidemill_client::{
-    ConsumerOptions, ErrorCode, Event, Failure, ProducerOptions, Record, RetryPolicy, SendError, ShardIndex,
-    Until,
+    ConsumerOptions, ErrorCode, Event, Failure, HashKey, ProducerOptions, Record, RetryPolicy, SendError,
+    ShardIndex, Until,
 };
 
 use crate::fake::{Fake, Kind, Step, name};
@@ -134,6 +134,20 @@ async fn a_shard_that_is_being_split_is_waited_for_without_counting_as_a_failure
     fake.script(Kind::Append, [Step::Refuse(long)]);
     let error = producer.send(Record::new(b"y")).await.expect("taken").await.expect_err("too long");
     assert_eq!(error.code(), Some(ErrorCode::ShardMoving), "{error}");
+}
+
+#[tokio::test]
+async fn shards_are_split_by_the_client_and_an_old_server_says_that_it_cannot_scale() {
+    let fake = Fake::start(1).await;
+    let admin = fake.client().await.admin();
+    let split = admin.split_shard(&name("s"), ShardIndex(0), HashKey(1 << 127)).await.expect("it is open");
+    assert_eq!((split.map_version, split.shards.len()), (2, 3));
+    for refused in [
+        admin.scale_stream(&name("s"), 4).await,
+        admin.merge_shards(&name("s"), ShardIndex(1), ShardIndex(2)).await,
+    ] {
+        assert_eq!(refused.expect_err("it is old").code(), Some(ErrorCode::UnknownRequest));
+    }
 }
 
 #[tokio::test]

@@ -8,12 +8,14 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tidemill_server::config::Authentication;
-use tidemill_wire::StreamId;
 use tidemill_wire::message::{
-    Ack, ErrorCode, Position, Quota, RequestBody, ResponseBody, Settings, ShardState, Subscribe,
+    Ack, ErrorCode, MergeShards, Position, Quota, RequestBody, ResponseBody, ScaleStream, Settings,
+    ShardState, SplitShard, Subscribe,
 };
+use tidemill_wire::routing::{HashKey, HashKeyRange};
+use tidemill_wire::{ShardIndex, StreamId};
 
-use crate::client::{Client, append, batch, from_sequence};
+use crate::client::{Client, append, batch, from_sequence, name};
 use crate::fixture::{Fixture, cores, now};
 use crate::http::{Peer, call};
 
@@ -442,6 +444,48 @@ fn puts_are_taken_and_changes_are_seen_while_shards_change() {
     (0..2).for_each(|shard| reader.begin(&server, shard));
     reader.read(&server);
     assert_eq!(reader.read, sent);
+}
+
+#[test]
+fn native_clients_split_merge_and_scale() {
+    let server = server();
+    let mut client = server.client();
+    client.create("s", 2, Settings::default());
+    let (text, name) = ("s", name("s"));
+    let shard = ShardIndex;
+    let mut change = |body: RequestBody| match client.ask(body) {
+        ResponseBody::StreamDescription(stream) => stream,
+        other => panic!("{other:?}"),
+    };
+    let split =
+        |shard, at| RequestBody::SplitShard(SplitShard { name: name.clone(), shard, at: HashKey(at) });
+    let merge =
+        |shard, adjacent| RequestBody::MergeShards(MergeShards { name: name.clone(), shard, adjacent });
+    let scale = |shards| RequestBody::ScaleStream(ScaleStream { name: name.clone(), shards });
+    let stream = change(split(shard(0), 1));
+    assert_eq!(
+        (stream.shards.len(), stream.shards[2].range.end, stream.shards[3].range.start),
+        (4, HashKey(0), HashKey(1))
+    );
+    let stream = change(merge(shard(1), shard(3)));
+    assert_eq!((stream.shards[4].parent, stream.shards[4].adjacent_parent), (Some(shard(1)), Some(shard(3))));
+    let stream = change(scale(2));
+    let open: Vec<_> = stream.shards.iter().filter(|shard| shard.state == ShardState::Open).collect();
+    assert_eq!(open.iter().map(|shard| shard.range).collect::<Vec<_>>(), HashKeyRange::split_evenly(2));
+    assert_eq!(server.client().describe(text), stream);
+    let refused = |body: RequestBody, code, limit| {
+        let failure = server.client().ask_refused(body);
+        assert_eq!((failure.code, failure.limit), (code, limit), "{failure}");
+    };
+    refused(split(shard(0), 1), ErrorCode::ShardClosed, 0);
+    refused(merge(shard(0), open[0].index), ErrorCode::ShardClosed, 0);
+    refused(split(shard(99), 1), ErrorCode::UnknownShard, 0);
+    refused(split(open[0].index, 0), ErrorCode::InvalidRequest, 0);
+    refused(merge(open[0].index, open[0].index), ErrorCode::InvalidRequest, 0);
+    refused(scale(5), ErrorCode::InvalidRequest, 4);
+    refused(scale(0), ErrorCode::InvalidRequest, 1);
+    let none = ScaleStream { name: crate::client::name("none"), shards: 1 };
+    refused(RequestBody::ScaleStream(none), ErrorCode::UnknownStream, 0);
 }
 
 #[test]

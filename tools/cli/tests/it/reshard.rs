@@ -181,6 +181,28 @@ fn crash_at(
     LOGS.note(round, receipts, acknowledged);
 }
 
+#[test]
+fn the_commands_split_merge_and_scale() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start(&folder.path().join("data"), FLAGS);
+    server.run(&["stream", "create", "logs", "--shards", "2"]).ok();
+    let states = |arguments: &[&str]| {
+        let output = server.run(&[&["stream"], arguments, &["--json"]].concat()).ok();
+        let described: Value = serde_json::from_str(&output).expect("JSON");
+        let shards = described["shards"].as_array().expect("a list").clone();
+        let state = |shard: &Value| shard["state"].as_str().expect("a state").to_owned();
+        shards.iter().map(state).collect::<Vec<_>>()
+    };
+    assert_eq!(states(&["split", "logs", "0"]), ["closed", "open", "open", "open"]);
+    assert_eq!(states(&["merge", "logs", "3", "1"]), ["closed", "closed", "open", "closed", "open"]);
+    assert_eq!(states(&["scale", "logs", "4"]).iter().filter(|state| *state == "open").count(), 4);
+    let refused = server.run(&["stream", "split", "logs", "0"]);
+    assert!(refused.code != Some(0) && refused.stderr.contains("closed"), "{refused:?}");
+    let refused = server.run(&["stream", "scale", "logs", "9"]);
+    assert!(refused.code != Some(0) && refused.stderr.contains("half to twice"), "{refused:?}");
+    server.stop();
+}
+
 /// Reads as it comes, from the first record on, and checks that each key's records come in order.
 async fn follow(address: String, records: u64) -> usize {
     let client = Client::connect(&address, ClientOptions::default()).await.expect("the server answers");
