@@ -8,12 +8,14 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tidemill_server::config::Authentication;
+use tidemill_server::service::catalog::{Catalog, Ends, Limits, RedbCatalog, ShardChange, StreamDefaults};
+use tidemill_storage::Retention;
 use tidemill_wire::message::{
     Ack, ErrorCode, MergeShards, Position, Quota, RequestBody, ResponseBody, ScaleStream, Settings,
     ShardState, SplitShard, Subscribe,
 };
 use tidemill_wire::routing::{HashKey, HashKeyRange};
-use tidemill_wire::{ShardIndex, StreamId};
+use tidemill_wire::{SequenceNumber, ShardIndex, StreamId, Timestamp};
 
 use crate::client::{Client, append, batch, from_sequence, name};
 use crate::fixture::{Fixture, cores, now};
@@ -486,6 +488,56 @@ fn native_clients_split_merge_and_scale() {
     refused(scale(0), ErrorCode::InvalidRequest, 1);
     let none = ScaleStream { name: crate::client::name("none"), shards: 1 };
     refused(RequestBody::ScaleStream(none), ErrorCode::UnknownStream, 0);
+}
+
+/// Splits shard 0 of the stream in the catalog of a server that is down, as if it had been at a time.
+fn split_at(server: &Fixture, at: Timestamp, end: u64) {
+    let path = server.directory.path().join("data/catalog.redb");
+    let limits = Limits { shards_per_stream: 8, streams: 8, is_compacting: true };
+    let day = Retention { age: Duration::from_secs(86_400), bytes: None };
+    let defaults = StreamDefaults { retention: day, quota: Quota::OFF };
+    let opened = RedbCatalog::open(&path, limits, defaults).expect("a sound catalog");
+    let mut catalog = opened.expect("the server has left one");
+    let split = ShardChange::Split { shard: ShardIndex(0), at: HashKey(1 << 127) };
+    let planned = catalog.plan_reshard(&name("s"), split).expect("it is open");
+    let ends = [(ShardIndex(0), SequenceNumber(end))].into();
+    catalog.reshard(planned, &Ends { at, ends }).expect("the disk is sound");
+}
+
+#[test]
+fn a_closed_shard_goes_when_its_records_are_over() {
+    let mut server = Fixture::start();
+    let mut client = server.client();
+    let retention_ms = Some(3_600_000);
+    let stream = client.create("s", 1, Settings { retention_ms, ..Settings::default() }).id;
+    client.append(stream, 0, &batch([("k", "1"), ("k", "2")])).expect("stored");
+    drop(client);
+    server.stop();
+    let now_ms = u64::try_from(std::time::UNIX_EPOCH.elapsed().expect("a clock").as_millis()).expect("small");
+    split_at(&server, Timestamp(now_ms - 3_600_000 - 1), 2);
+    server.restart();
+    let mut client = server.client();
+    let before = client.describe("s");
+    assert_eq!(before.shards.len(), 3, "nobody has looked yet");
+    assert_eq!(client.read_all(stream, 0).len(), 2);
+    // Whoever changes shards looks at once, others after some seconds.
+    let scale = RequestBody::ScaleStream(ScaleStream { name: name("s"), shards: 2 });
+    let ResponseBody::StreamDescription(after) = client.ask(scale) else { panic!("two shards are open") };
+    assert_eq!(after.map_version, before.map_version + 1);
+    let left: Vec<_> = after.shards.iter().map(|shard| (shard.index.0, shard.parent)).collect();
+    assert_eq!(left, [(1, Some(ShardIndex(0))), (2, Some(ShardIndex(0)))]);
+    let check = |client: &mut Client| {
+        assert_eq!(client.describe("s").shards.len(), 2);
+        let refused = client.append(stream, 0, &batch([("k", "3")])).expect_err("it is gone");
+        assert_eq!(refused.code, ErrorCode::UnknownShard);
+        let refused = client.fetch(from_sequence(stream, 0, 0)).expect_err("it is gone");
+        assert_eq!(refused.code, ErrorCode::UnknownShard);
+        client.append(stream, 1, &batch([("k", "3")])).expect("its children go on");
+    };
+    check(&mut client);
+    drop(client);
+    server.restart();
+    check(&mut server.client());
 }
 
 #[test]

@@ -6,6 +6,8 @@ use super::super::super::Encoding;
 use super::served::{Served, base64, text};
 
 const INVALID: &str = "InvalidArgumentException";
+/// Calls of PutRecords while shards change.
+const ROUNDS: u32 = 20;
 
 fn id(index: u32) -> String {
     format!("shardId-{index:012}")
@@ -223,7 +225,7 @@ fn records_are_put_while_shards_are_changed() {
     };
     std::thread::scope(|scope| {
         let putting = scope.spawn(|| {
-            for n in 0..40 {
+            for n in 0..ROUNDS {
                 let (status, answer) = served.ask_raw("PutRecords", Encoding::Json, body(n));
                 let answer: Value = serde_json::from_slice(&answer).expect("JSON");
                 assert_eq!((status, &answer["FailedRecordCount"]), (200, &json!(0)), "{answer}");
@@ -246,7 +248,7 @@ fn records_are_put_while_shards_are_changed() {
             seen.entry(text(&record["PartitionKey"])).or_default().push(text(&record["Data"]));
         }
     }
-    let expected: Vec<String> = (0..40).map(|n: u32| base64(n.to_string().as_bytes())).collect();
+    let expected: Vec<String> = (0..ROUNDS).map(|n: u32| base64(n.to_string().as_bytes())).collect();
     assert_eq!(seen.len(), 50);
     assert!(seen.values().all(|found| *found == expected), "{seen:?}");
 }
