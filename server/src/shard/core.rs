@@ -232,7 +232,7 @@ impl Core {
                 }
             }
         };
-        or(expire, self.stopping.wait()).await;
+        or(expire, or(self.stopping.wait(), self.closed.wait())).await;
     }
 
     async fn drain(self: Rc<Self>, done: mpsc::Sender<u32>) {

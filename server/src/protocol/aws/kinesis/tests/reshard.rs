@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::super::super::Encoding;
-use super::served::{Served, base64, text};
+use tidemill_wire::message::Quota;
+
+use super::served::{Served, base64, memory, text};
+use crate::service::catalog::{Catalog, Change, MemoryCatalog, State, StoreError};
 
 const INVALID: &str = "InvalidArgumentException";
 /// Calls of PutRecords while shards change.
@@ -251,4 +254,45 @@ fn records_are_put_while_shards_are_changed() {
     let expected: Vec<String> = (0..ROUNDS).map(|n: u32| base64(n.to_string().as_bytes())).collect();
     assert_eq!(seen.len(), 50);
     assert!(seen.values().all(|found| *found == expected), "{seen:?}");
+}
+
+/// A catalog whose disk takes so many changes and then fails.
+struct Breaking {
+    memory: MemoryCatalog,
+    left: u32,
+}
+
+impl Catalog for Breaking {
+    fn state(&self) -> &State {
+        self.memory.state()
+    }
+
+    fn commit(&mut self, change: Change) -> Result<(), StoreError> {
+        let failed =
+            StoreError::Failed { path: "catalog.redb".into(), reason: "the disk is broken".to_owned() };
+        self.left = self.left.checked_sub(1).ok_or(failed)?;
+        self.memory.commit(change)
+    }
+}
+
+#[test]
+fn shards_whose_change_may_or_may_not_be_stored_take_no_records_and_are_read() {
+    let served = Served::start_on(Breaking { memory: memory(Quota::OFF), left: 1 });
+    served.create("logs", 1);
+    served.put("logs", "key", "before");
+    let input = json!({ "StreamName": "logs", "ShardToSplit": id(0), "NewStartingHashKey": "1000" });
+    let (status, name, _) = served.refused("SplitShard", &input);
+    assert_eq!((status, name.as_str()), (500, "InternalFailureException"));
+    // A restart finds one or the other; until then the stream is neither split nor whole.
+    let state = "Stream logs under account 123456789012 not ACTIVE, instead in state UPDATING";
+    served.expect("SplitShard", &input, "ResourceInUseException", state);
+    let summary = served.ask("DescribeStreamSummary", &json!({ "StreamName": "logs" }));
+    let summary = &summary["StreamDescriptionSummary"];
+    assert_eq!((&summary["StreamStatus"], &summary["OpenShardCount"]), (&json!("UPDATING"), &json!(1)));
+    let put = json!({ "StreamName": "logs", "PartitionKey": "key", "Data": base64(b"after") });
+    let (status, name, _) = served.refused("PutRecord", &put);
+    assert_eq!((status, name.as_str()), (503, "ServiceUnavailableException"));
+    let read = served.get(&begin(&served, 0, "TRIM_HORIZON"));
+    assert_eq!(read["Records"].as_array().map(Vec::len), Some(1));
+    assert!(read["NextShardIterator"].is_string(), "it has not ended");
 }

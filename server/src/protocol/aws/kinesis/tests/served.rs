@@ -14,7 +14,7 @@ use tidemill_wire::{LaneId, OwnerId};
 
 use super::super::super::{Answer, Aws, Caller, Encoding, Identity, Payload, Request, Settings};
 use crate::metrics::CoreMetrics;
-use crate::service::catalog::{Limits, MemoryCatalog, Node, NodeId, StreamDefaults};
+use crate::service::catalog::{Catalog, Limits, MemoryCatalog, Node, NodeId, StreamDefaults};
 use crate::shard::{
     CatalogHandle, CatalogThread, Clock, Core, CoreEnv, CoreParts, Executor, Known, Letter, Placement, Post,
     Pulse, Runtime, online_cpus, open_lanes,
@@ -42,6 +42,13 @@ pub(super) struct Served {
 /// A refusal: status, name, message.
 pub(super) type Refused = (u16, String, String);
 
+/// An empty catalog of one lane.
+pub(super) fn memory(quota: Quota) -> MemoryCatalog {
+    let limits = Limits { shards_per_stream: 64, streams: 16, is_compacting: false };
+    let retention = Retention { age: Duration::from_secs(86_400), bytes: None };
+    MemoryCatalog::new(Node { id: NodeId(1), lanes: 1 }, limits, StreamDefaults { retention, quota })
+}
+
 impl Served {
     /// Without quotas.
     pub(super) fn start() -> Self {
@@ -50,15 +57,16 @@ impl Served {
 
     /// With these quotas for new streams.
     pub(super) fn start_with(quota: Quota) -> Self {
+        Self::start_on(memory(quota))
+    }
+
+    /// With this catalog.
+    pub(super) fn start_on(memory: impl Catalog + 'static) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let (post, mailboxes) = Post::new(1);
         let mailbox = mailboxes.into_iter().next().expect("one core");
         let (thread, catalog) = CatalogThread::new();
         let clock = Clock::start();
-        let limits = Limits { shards_per_stream: 64, streams: 16, is_compacting: false };
-        let retention = Retention { age: Duration::from_secs(86_400), bytes: None };
-        let memory =
-            MemoryCatalog::new(Node { id: NodeId(1), lanes: 1 }, limits, StreamDefaults { retention, quota });
         let catalog_thread = thread.start(memory, clock, post.clone()).expect("a thread");
         let config = LaneConfig {
             segment_bytes: 16 << 20,
