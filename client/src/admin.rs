@@ -1,15 +1,16 @@
-//! Streams: create, describe, list, change, delete.
+//! Streams: create, describe, list, change, split, merge, scale, delete.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidemill_wire::StreamName;
 use tidemill_wire::limits::LIST_STREAMS_MAX;
 use tidemill_wire::message::{
-    CreateStream, ListStreams, RequestBody, ResponseBody, Settings, StreamDescription, StreamSummary,
-    UpdateStream,
+    CreateStream, ListStreams, MergeShards, RequestBody, ResponseBody, ScaleStream, Settings, SplitShard,
+    StreamDescription, StreamSummary, UpdateStream,
 };
+use tidemill_wire::routing::HashKey;
+use tidemill_wire::{ShardIndex, StreamName};
 use tokio::time::Instant;
 
 use crate::ClientError;
@@ -104,6 +105,39 @@ impl Admin {
     ) -> Result<StreamDescription, ClientError> {
         let body = RequestBody::UpdateStream(UpdateStream { name: name.clone(), settings });
         self.describe(body, "update stream", Repeat::Harmless).await
+    }
+
+    /// Splits an open shard of a stream: the second child begins at a hash key above the shard's first one. Producers and consumers follow by themselves. When the answer is lost,
+    /// describe the stream to see what happened.
+    pub async fn split_shard(
+        &self,
+        name: &StreamName,
+        shard: ShardIndex,
+        at: HashKey,
+    ) -> Result<StreamDescription, ClientError> {
+        let body = RequestBody::SplitShard(SplitShard { name: name.clone(), shard, at });
+        self.describe(body, "split shard", Repeat::NotOnceSent).await
+    }
+
+    /// Merges two open shards whose hash keys follow each other. When the answer is lost, describe the stream to see what happened.
+    pub async fn merge_shards(
+        &self,
+        name: &StreamName,
+        shard: ShardIndex,
+        adjacent: ShardIndex,
+    ) -> Result<StreamDescription, ClientError> {
+        let body = RequestBody::MergeShards(MergeShards { name: name.clone(), shard, adjacent });
+        self.describe(body, "merge shards", Repeat::NotOnceSent).await
+    }
+
+    /// Divides the hash keys evenly among `shards` shards, half to twice as many as are open, in one change.
+    pub async fn scale_stream(
+        &self,
+        name: &StreamName,
+        shards: u32,
+    ) -> Result<StreamDescription, ClientError> {
+        let body = RequestBody::ScaleStream(ScaleStream { name: name.clone(), shards });
+        self.describe(body, "scale stream", Repeat::Harmless).await
     }
 
     /// Deletes a stream and its records. When the answer is lost, describe the stream to see what happened.

@@ -75,6 +75,7 @@ pub use tidemill_wire::message::{
     Ack, ErrorCode, Failure, KeyCompaction, Quota, Settings, ShardDescription, ShardState, StreamDescription,
     StreamSummary, Welcome,
 };
+pub use tidemill_wire::routing::{HashKey, HashKeyRange};
 pub use tidemill_wire::{LaneId, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
 
 /// The program in the README is compiled with the tests, so that it cannot fall behind.

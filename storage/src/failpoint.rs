@@ -1,7 +1,7 @@
 //! Failpoints: a debug build that is asked to kills its own process at the n-th step of a kind at the disk.
 //!
-//! Owns the names of the steps and the count. The disk's seam passes through here before and after each step that changes something, so tests of
-//! the real binary crash between any two of them. Promises that a release build has none of it: `arm` refuses there, and the steps cost nothing.
+//! Owns the names of the steps and the count. The disk's seam, and the thread of the server's catalog, pass through here before and after each step that changes
+//! something, so tests of the real binary crash between any two of them. Promises that a release build has none of it: `arm` refuses there, and the steps cost nothing.
 //!
 //! A failpoint is written `when:step:kind:n`, such as `after:rename:compacting:1`: *when* is `before`, `amid` (half of a write's bytes) or
 //! `after`, *step* and *kind* are those of [`Step`] and [`Kind`], and *n* counts from 1.
@@ -40,6 +40,10 @@ pub enum Step {
     WriteHeader,
     /// The last page of a file is written and made stable, which seals a segment.
     WriteTrailer,
+    /// A change of the catalog is made durable.
+    Commit,
+    /// All cores are told of one.
+    Tell,
 }
 
 /// What a file is, by the name that it has before the step.
@@ -106,6 +110,8 @@ impl FromStr for Failpoint {
             "write" => Step::Write,
             "write_header" => Step::WriteHeader,
             "write_trailer" => Step::WriteTrailer,
+            "commit" => Step::Commit,
+            "tell" => Step::Tell,
             _ => return Err(malformed()),
         };
         let kind = match word()? {
@@ -135,10 +141,10 @@ pub fn arm(text: &str) -> Result<(), FailpointError> {
 
 /// A step on its way.
 #[must_use]
-pub(crate) struct Passage(Option<When>);
+pub struct Passage(Option<When>);
 
 /// Enters a step, or ends the process before it.
-pub(crate) fn enter(step: Step, path: &Path) -> Passage {
+pub fn enter(step: Step, path: &Path) -> Passage {
     if !COMPILED {
         return Passage(None);
     }
@@ -163,7 +169,7 @@ impl Passage {
     }
 
     /// Leaves the step, or ends the process after it.
-    pub(crate) fn leave(self) {
+    pub fn leave(self) {
         if self.0.is_some() {
             die();
         }

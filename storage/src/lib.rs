@@ -29,7 +29,8 @@ pub use env::{Disk, Env, File};
 pub use error::{AppendError, DiskError, FetchError, OpenError, UnknownOwner};
 pub use lane::repair;
 pub use lane::{
-    AppendSink, Appended, Bounds, Fetched, KeyCompaction, Lane, RecoveryReport, Retention, Settled,
+    AppendSink, Appended, Bounds, Fetched, KeyCompaction, Lane, RecoveryReport, Retention, Settled, Signal,
+    until,
 };
 pub use room::Room;
 pub use stats::{LaneHealth, LaneStats};

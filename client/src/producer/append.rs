@@ -12,6 +12,11 @@ use super::delivery::Outcome;
 use crate::retry::{is_transient, may_be_carried_out};
 use crate::{ClientError, SendError, ThrottlePolicy};
 
+/// How long a batch waits for its shard to be split or merged: several times as long as a server holds a shard.
+const MOVE_TIME_MAX: Duration = Duration::from_secs(30);
+/// The least pause meanwhile.
+const MOVE_PAUSE_MIN: Duration = Duration::from_millis(1);
+
 /// How a batch came down.
 pub(super) enum Landing {
     /// Its records' fate is known.
@@ -24,6 +29,8 @@ pub(super) enum Landing {
 #[derive(Default)]
 struct History {
     throttled: Duration,
+    /// Time that was waited for the shard to be split or merged.
+    moving: Duration,
     /// An earlier try may have stored the batch.
     doubt: Option<ClientError>,
 }
@@ -74,6 +81,7 @@ impl Shared {
         if let ClientError::Refused(failure) = &error {
             match failure.code {
                 ErrorCode::WriteThrottled => return self.judge_throttle(shard, history, failure),
+                ErrorCode::ShardMoving => return self.judge_move(shard, history, failure),
                 ErrorCode::ShardClosed | ErrorCode::UnknownShard | ErrorCode::UnknownStream => {
                     return Verdict::Land(Landing::Astray(failure.clone()));
                 }
@@ -94,6 +102,17 @@ impl Shared {
             }
             None => Verdict::fail(history.end(error)),
         }
+    }
+
+    /// The shard is being split or merged: the server is well, and it is over in a moment, or given up by the server after some seconds.
+    fn judge_move(&self, shard: ShardIndex, history: &mut History, failure: &Failure) -> Verdict {
+        self.lock().queue(shard).retry.succeeded();
+        let pause = Duration::from_millis(failure.retry_after_ms.into()).max(MOVE_PAUSE_MIN);
+        history.moving = history.moving.saturating_add(pause);
+        if history.moving > MOVE_TIME_MAX {
+            return Verdict::fail(history.end(failure.clone().into()));
+        }
+        Verdict::Again(pause)
     }
 
     /// The quota is used up: the server is well, and tells when there will be room.

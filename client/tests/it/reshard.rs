@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidemill_client::{
-    ConsumerOptions, ErrorCode, Event, Failure, ProducerOptions, Record, SendError, ShardIndex, Until,
+    ConsumerOptions, ErrorCode, Event, Failure, HashKey, ProducerOptions, Record, RetryPolicy, SendError,
+    ShardIndex, Until,
 };
 
 use crate::fake::{Fake, Kind, Step, name};
@@ -118,6 +119,35 @@ async fn a_refusal_that_the_map_does_not_explain_is_tried_again() {
     fake.script(Kind::Append, std::iter::repeat_n(unknown, 2_000));
     let error = producer.send(Record::new(b"x")).await.expect("taken").await.expect_err("given up");
     assert_eq!(error.code(), Some(ErrorCode::UnknownShard), "{error}");
+}
+
+#[tokio::test]
+async fn a_shard_that_is_being_split_is_waited_for_without_counting_as_a_failure() {
+    let fake = Fake::start(1).await;
+    let client = fake.client_with(|options| options.retry = RetryPolicy::NEVER).await;
+    let producer = client.producer(&name("s"), ProducerOptions::default()).await.expect("a producer");
+    let moving = Failure::new(ErrorCode::ShardMoving, "a moment").with_retry_after(Duration::from_millis(2));
+    fake.script(Kind::Append, std::iter::repeat_n(Step::Refuse(moving), 20));
+    let sent = producer.send(Record::new(b"x")).await.expect("taken").await.expect("the next try");
+    assert_eq!(sent.sequence.get(), 0, "it is stored once");
+    let long = Failure::new(ErrorCode::ShardMoving, "long").with_retry_after(Duration::from_secs(31));
+    fake.script(Kind::Append, [Step::Refuse(long)]);
+    let error = producer.send(Record::new(b"y")).await.expect("taken").await.expect_err("too long");
+    assert_eq!(error.code(), Some(ErrorCode::ShardMoving), "{error}");
+}
+
+#[tokio::test]
+async fn shards_are_split_by_the_client_and_an_old_server_says_that_it_cannot_scale() {
+    let fake = Fake::start(1).await;
+    let admin = fake.client().await.admin();
+    let split = admin.split_shard(&name("s"), ShardIndex(0), HashKey(1 << 127)).await.expect("it is open");
+    assert_eq!((split.map_version, split.shards.len()), (2, 3));
+    for refused in [
+        admin.scale_stream(&name("s"), 4).await,
+        admin.merge_shards(&name("s"), ShardIndex(1), ShardIndex(2)).await,
+    ] {
+        assert_eq!(refused.expect_err("it is old").code(), Some(ErrorCode::UnknownRequest));
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,8 @@ use flatbuffers::{FlatBufferBuilder, Follow, Verifiable, VerifierOptions};
 
 pub use failure::{ErrorCode, Failure};
 pub use request::{
-    Append, CreateStream, Fetch, Hello, ListStreams, Request, RequestBody, Subscribe, UpdateStream,
+    Append, CreateStream, Fetch, Hello, ListStreams, MergeShards, Request, RequestBody, ScaleStream,
+    SplitShard, Subscribe, UpdateStream,
 };
 pub use response::{
     Appended, Fetched, Placement, Response, ResponseBody, RoutedAppend, ShardDescription, StreamDescription,

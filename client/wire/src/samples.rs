@@ -9,7 +9,7 @@ use crate::ids::*;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::message::*;
 use crate::numbered::encode_sparse;
-use crate::routing::HashKeyRange;
+use crate::routing::{HashKey, HashKeyRange};
 
 /// Bytes from hexadecimal digits; spaces and line ends are for the reader.
 pub(crate) fn hex(text: &str) -> Vec<u8> {
@@ -57,6 +57,17 @@ pub(crate) fn requests() -> Vec<Request> {
         RequestBody::Credit { subscription: RequestId(u64::MAX), bytes: u64::MAX },
         RequestBody::Credit { subscription: RequestId(0), bytes: 0 },
         RequestBody::Unsubscribe { subscription: RequestId(7) },
+        RequestBody::SplitShard(SplitShard {
+            name: name("d"),
+            shard: ShardIndex(3),
+            at: HashKey(1 << 64 | 2),
+        }),
+        RequestBody::MergeShards(MergeShards {
+            name: name("e"),
+            shard: ShardIndex(4),
+            adjacent: ShardIndex(u32::MAX),
+        }),
+        RequestBody::ScaleStream(ScaleStream { name: name("f"), shards: u32::MAX }),
     ];
     for position in [
         Position::Oldest,

@@ -154,7 +154,7 @@ knobs! {
         connection_inflight_requests: u32 = "1024", count("requests", 1, 65_536);
         /// Fetches and subscriptions that wait for data on the core that owns their shard.
         waiting_fetches: u32 = "100000", count("waiters", 1, 10_000_000);
-        /// Shards of one stream.
+        /// Open shards of one stream.
         shards_per_stream: u32 = "1024", count("shards", 1, 4_096);
         /// Streams in the catalog.
         streams: u32 = "10000", count("streams", 1, 1_000_000);

@@ -47,6 +47,12 @@ labels! {
         Credit = "credit",
         /// The end of a subscription.
         Unsubscribe = "unsubscribe",
+        /// Two shards of one.
+        SplitShard = "split_shard",
+        /// One shard of two.
+        MergeShards = "merge_shards",
+        /// Another number of shards.
+        ScaleStream = "scale_stream",
     }
 }
 
@@ -84,6 +90,9 @@ impl Operation {
             RequestBody::Subscribe(_) => Self::Subscribe,
             RequestBody::Credit { .. } => Self::Credit,
             RequestBody::Unsubscribe { .. } => Self::Unsubscribe,
+            RequestBody::SplitShard(_) => Self::SplitShard,
+            RequestBody::MergeShards(_) => Self::MergeShards,
+            RequestBody::ScaleStream(_) => Self::ScaleStream,
         }
     }
 }
@@ -101,7 +110,10 @@ impl LatencyClass {
             | RequestBody::DescribeStream(_)
             | RequestBody::ListStreams(_)
             | RequestBody::UpdateStream(_)
-            | RequestBody::DeleteStream(_) => Self::Catalog,
+            | RequestBody::DeleteStream(_)
+            | RequestBody::SplitShard(_)
+            | RequestBody::MergeShards(_)
+            | RequestBody::ScaleStream(_) => Self::Catalog,
             RequestBody::Hello(_)
             | RequestBody::Ping
             | RequestBody::Subscribe(_)

@@ -3,27 +3,30 @@
 //! One change after the other is made durable and then told to all cores, so every core sees the changes in one order, and whoever
 //! asked is answered when all of them know.
 
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use async_channel::{Receiver, Sender};
 use futures_channel::oneshot;
+use tidemill_storage::failpoint::{self, Step};
 use tidemill_wire::message::Settings;
 use tidemill_wire::routing::RoutingError;
-use tidemill_wire::{StreamId, StreamName};
+use tidemill_wire::{ShardIndex, StreamId, StreamName};
 
 use super::clock::Clock;
 use super::limits::CATALOG_COMMANDS_MAX;
 use super::mailbox::Post;
 use super::request::Letter;
 use crate::service::catalog::{
-    Catalog, CreateStreamError, DeleteStreamError, DeregisterConsumerError, NewConsumer, NewStream,
-    OnConsumers, PolicyError, PolicyHolder, RecordSizeError, RegisterConsumerError, State, Stream, TagChange,
-    TagConsumerError, TagStreamError, UpdateStreamError,
+    Catalog, CreateStreamError, DeleteStreamError, DeregisterConsumerError, Ends, NewConsumer, NewStream,
+    OnConsumers, PolicyError, PolicyHolder, RecordSizeError, RegisterConsumerError, ReshardError,
+    ShardChange, State, StoreError, Stream, TagChange, TagConsumerError, TagStreamError, UpdateStreamError,
 };
 use crate::service::consumer::{Consumer, ConsumerName};
-use crate::service::stream::{Attributes, Definition, Shard};
+use crate::service::stream::{Attributes, Definition, HeldEnd, HoldError, Shard, ShardEnd};
 
 /// Why a change of a stream did not come about.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +48,10 @@ pub type CreateError = CatalogError<CreateStreamError>;
 pub type UpdateError = CatalogError<UpdateStreamError>;
 /// Why a stream's tags were not changed.
 pub type TagError = CatalogError<TagStreamError>;
+/// Why a stream's shards were not changed.
+pub type ReshardFailure = CatalogError<ReshardError>;
+/// Why closed shards were not dropped.
+pub(super) type ExpiryError = CatalogError<StoreError>;
 /// Why a stream was not deleted.
 pub type DeleteError = CatalogError<DeleteStreamError>;
 /// Why a consumer was not registered.
@@ -74,6 +81,14 @@ enum Command {
         name: StreamName,
         change: TagChange,
         answer: Answer<Arc<Definition>, TagStreamError>,
+    },
+    Reshard {
+        name: StreamName,
+        change: ShardChange,
+        answer: Answer<Arc<Definition>, ReshardError>,
+    },
+    ExpireShards {
+        answer: Answer<(), StoreError>,
     },
     Delete {
         name: StreamName,
@@ -137,6 +152,20 @@ impl CatalogHandle {
     /// Changes a stream's tags; every core knows when this answers.
     pub async fn tag(&self, name: StreamName, change: TagChange) -> Result<Arc<Definition>, TagError> {
         self.ask(|answer| Command::Tag { name, change, answer }).await
+    }
+
+    /// Changes a stream's shards; every core knows when this answers, and those that were closed tell so. Streams are changed one after the other.
+    pub async fn reshard(
+        &self,
+        name: StreamName,
+        change: ShardChange,
+    ) -> Result<Arc<Definition>, ReshardFailure> {
+        self.ask(|answer| Command::Reshard { name, change, answer }).await
+    }
+
+    /// Drops closed shards whose records are all over.
+    pub(super) async fn expire_shards(&self) -> Result<(), ExpiryError> {
+        self.ask(|answer| Command::ExpireShards { answer }).await
     }
 
     /// Deletes a stream; every core has forgotten it when this answers.
@@ -234,6 +263,8 @@ impl<C: Catalog> Worker<C> {
                     drop(answer.send(self.update(&name, settings)));
                 }
                 Command::Tag { name, change, answer } => drop(answer.send(self.tag(&name, change))),
+                Command::Reshard { name, change, answer } => drop(answer.send(self.reshard(&name, change))),
+                Command::ExpireShards { answer } => drop(answer.send(self.expire_shards())),
                 Command::Delete { name, on_consumers, answer } => {
                     drop(answer.send(self.delete(&name, on_consumers)));
                 }
@@ -308,6 +339,80 @@ impl<C: Catalog> Worker<C> {
         self.publish_of(stream)
     }
 
+    /// Has the shards that end held, writes down where they end, tells all cores, and lets go. What fails before it is written leaves the shards as they were; when writing
+    /// fails nobody knows what a restart will find, so they stay held until then.
+    fn reshard(&mut self, name: &StreamName, change: ShardChange) -> Result<Arc<Definition>, ReshardFailure> {
+        self.expire_shards().map_err(|error| match error {
+            CatalogError::Refused(store) => CatalogError::Refused(ReshardError::Store(store)),
+            CatalogError::Broken(routing) => CatalogError::Broken(routing),
+            CatalogError::Closing => CatalogError::Closing,
+        })?;
+        let planned = self.catalog.plan_reshard(name, change).map_err(CatalogError::Refused)?;
+        let id = planned.stream();
+        if planned.parents().is_empty() {
+            let present = self.catalog.stream_of(id).expect("it was planned for");
+            return define(self.catalog.state(), present).map(Arc::new).map_err(CatalogError::Broken);
+        }
+        let ends = match self.hold(id, planned.parents())? {
+            Ok(ends) => ends,
+            Err(error) => {
+                self.tell_all(|done| Letter::Release { stream: id, done })?;
+                let reason = error.to_string();
+                return Err(CatalogError::Refused(ReshardError::Undecided { reason }));
+            }
+        };
+        let changed = self.catalog.reshard(planned, &ends).map_err(|error| {
+            tracing::error!(stream = %name, %error, "shards are held until the server is restarted");
+            CatalogError::Refused(ReshardError::Store(error))
+        })?;
+        let (open, all) =
+            (changed.shards.iter().filter(|shard| shard.is_open()).count(), changed.shards.len());
+        tracing::info!(stream = %changed.name, id = %changed.id, open, all, ?change, "shards changed");
+        let definition = self.publish(&changed)?;
+        self.tell_all(|done| Letter::Release { stream: id, done })?;
+        Ok(definition)
+    }
+
+    /// Has every core hold its shards, and gathers where they end.
+    fn hold(
+        &self,
+        stream: StreamId,
+        shards: &[ShardIndex],
+    ) -> Result<Result<Ends, HoldError>, ReshardFailure> {
+        let passage = failpoint::enter(Step::Tell, Path::new("cores"));
+        let cores = self.post.cores();
+        let (reply, told) = async_channel::bounded(cores as usize);
+        let shards: Arc<[ShardIndex]> = shards.into();
+        for core in 0..cores {
+            let letter = Letter::Hold { stream, shards: Arc::clone(&shards), reply: reply.clone() };
+            self.post.send_blocking(core, letter).map_err(|_| CatalogError::Closing)?;
+        }
+        drop(reply);
+        let mut ends = Ends { at: self.clock.now(), ends: BTreeMap::new() };
+        for _ in 0..cores {
+            let held = match told.recv_blocking().map_err(|_| CatalogError::Closing)? {
+                Ok(held) => held,
+                Err(error) => return Ok(Err(error)),
+            };
+            for HeldEnd { shard, next, last_append } in held {
+                ends.at = ends.at.max(last_append.unwrap_or_default());
+                ends.ends.insert(shard, next);
+            }
+        }
+        passage.leave();
+        let missing = shards.iter().find(|shard| !ends.ends.contains_key(*shard));
+        Ok(missing.map_or(Ok(ends), |shard| Err(HoldError::Gone { shard: *shard })))
+    }
+
+    fn expire_shards(&mut self) -> Result<(), ExpiryError> {
+        let expired = self.catalog.expire_shards(self.clock.now()).map_err(CatalogError::Refused)?;
+        for stream in expired {
+            tracing::info!(stream = %stream.name, id = %stream.id, left = stream.shards.len(), "closed shards are over");
+            self.publish(&stream)?;
+        }
+        Ok(())
+    }
+
     fn delete(&mut self, name: &StreamName, on_consumers: OnConsumers) -> Result<(), DeleteError> {
         let deleted = self.catalog.delete_stream(name, on_consumers).map_err(CatalogError::Refused)?;
         tracing::info!(stream = %deleted.name, id = %deleted.id, "stream deleted");
@@ -334,6 +439,7 @@ impl<C: Catalog> Worker<C> {
         &self,
         letter: impl Fn(Sender<()>) -> Letter,
     ) -> Result<(), CatalogError<E>> {
+        let passage = failpoint::enter(Step::Tell, Path::new("cores"));
         let (done, known) = async_channel::bounded(self.post.cores() as usize);
         for core in 0..self.post.cores() {
             self.post.send_blocking(core, letter(done.clone())).map_err(|_| CatalogError::Closing)?;
@@ -342,6 +448,7 @@ impl<C: Catalog> Worker<C> {
         for _ in 0..self.post.cores() {
             known.recv_blocking().map_err(|_| CatalogError::Closing)?;
         }
+        passage.leave();
         Ok(())
     }
 }
@@ -353,7 +460,8 @@ pub fn define(state: &State, stream: &Stream) -> Result<Definition, RoutingError
         owner: shard.owner,
         lane: shard.lane,
         range: shard.range,
-        state: shard.state,
+        opened: shard.opened,
+        closed: shard.closed.map(|closed| ShardEnd { at: closed.at, next: closed.end }),
         parent: shard.parent,
         adjacent_parent: shard.adjacent_parent,
     });

@@ -13,15 +13,15 @@ use tidemill_wire::{LaneId, Timestamp};
 use super::catalog::CatalogHandle;
 use super::env::CoreEnv;
 use super::event::{Event, Signal};
-use super::executor::{Executor, yield_if_needed};
+use super::executor::{Executor, sleep, yield_if_needed};
 use super::heartbeat::{Busy, Pulse, beat};
 use super::ledger::{Burst, BurstPart, Ledger};
-use super::limits::LETTERS_PER_TURN_MAX;
+use super::limits::{EXPIRY_PERIOD, HOLD_TIME_MAX, LETTERS_PER_TURN_MAX};
 use super::mailbox::{Mailbox, Post};
 use super::request::{Letter, Request};
 use super::snapshot::CoreReport;
 use crate::metrics::CoreMetrics;
-use crate::service::stream::{Definition, Streams};
+use crate::service::stream::{Definition, HoldError, Streams};
 
 /// Which core holds which lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +138,9 @@ impl Core {
         let (busy, metrics, closed) =
             (Rc::clone(&self.busy), Rc::clone(&self.metrics), Rc::clone(&self.closed));
         self.spawn(beat(self.env.clock(), period, stall, busy, metrics, pulse, closed));
+        if self.index == 0 {
+            self.spawn_upkeep(Rc::clone(&self).expire_shards());
+        }
         let serve = async {
             while let Some(letter) = mailbox.receive().await {
                 self.open(letter);
@@ -162,6 +165,22 @@ impl Core {
             }
             Letter::Name { stream, done } => {
                 self.streams.name(stream);
+                tell(&done);
+            }
+            Letter::Hold { stream, shards, reply } => {
+                let (held, work) = (self.streams.hold(stream, &shards), self.busy.begin());
+                self.spawn(async move {
+                    let late = async {
+                        sleep(HOLD_TIME_MAX).await;
+                        Err(HoldError::Late)
+                    };
+                    // Whoever asked may have gone with the server.
+                    let _ = reply.try_send(or(held.ends(), late).await);
+                    drop(work);
+                });
+            }
+            Letter::Release { stream, done } => {
+                self.streams.release(stream);
                 tell(&done);
             }
             Letter::Forget { stream, done } => {
@@ -210,6 +229,19 @@ impl Core {
             }
             Request::Bounds { stream, reply } => drop(reply.send(self.streams.bounds(stream))),
         }
+    }
+
+    /// Has closed shards dropped when their records are over.
+    async fn expire_shards(self: Rc<Self>) {
+        let expire = async {
+            loop {
+                sleep(EXPIRY_PERIOD).await;
+                if self.catalog.expire_shards().await.is_err() {
+                    return;
+                }
+            }
+        };
+        or(expire, or(self.stopping.wait(), self.closed.wait())).await;
     }
 
     async fn drain(self: Rc<Self>, done: mpsc::Sender<u32>) {

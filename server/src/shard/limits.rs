@@ -6,6 +6,10 @@ use std::time::Duration;
 pub(super) const MAILBOX_LETTERS_MAX: usize = 1_024;
 /// Changes of streams that wait for the catalog's thread.
 pub(super) const CATALOG_COMMANDS_MAX: usize = 256;
+/// How long appends to a shard are held back at most before its split or merge is given up. A flush of a busy disk takes seconds at worst, and clients try for longer.
+pub(super) const HOLD_TIME_MAX: Duration = Duration::from_secs(5);
+/// How often closed shards are looked through for those whose records are over: often against the least retention, and it costs next to nothing.
+pub(super) const EXPIRY_PERIOD: Duration = Duration::from_secs(10);
 /// Letters that a core takes from its mailbox before it lets others run.
 pub(super) const LETTERS_PER_TURN_MAX: usize = 64;
 /// Memory that an executor registers with the kernel. It counts against RLIMIT_MEMLOCK, and only the heartbeat's and the

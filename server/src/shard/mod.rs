@@ -26,7 +26,7 @@ mod watchdog;
 
 pub use catalog::{
     CatalogError, CatalogHandle, CatalogThread, ConsumerTagError, CreateError, DeleteError, DeregisterError,
-    PolicyChangeError, RecordSizeChangeError, RegisterError, TagError, UpdateError, define,
+    PolicyChangeError, RecordSizeChangeError, RegisterError, ReshardFailure, TagError, UpdateError, define,
 };
 pub use clock::Clock;
 pub use core::{Core, CoreParts, Guest, Placement};

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use async_channel::Sender;
 use futures_channel::oneshot;
-use tidemill_wire::StreamId;
+use tidemill_wire::{ShardIndex, StreamId};
 
 use super::ledger::Outcome;
 use super::snapshot::CoreReport;
 use crate::service::stream::{
-    Append, Definition, Delivery, Feed, FeedError, Fetch, FetchError, Place, SeatError, ShardBounds, Turn,
+    Append, Definition, Delivery, Feed, FeedError, Fetch, FetchError, HeldEnd, HoldError, Place, SeatError,
+    ShardBounds, Turn,
 };
 
 /// What is asked of the owner of lanes.
@@ -69,6 +70,22 @@ pub enum Letter {
     },
     /// Every core has taken in the stream: it may be found by its name.
     Name {
+        /// Which.
+        stream: StreamId,
+        /// Told when the core knows.
+        done: Sender<()>,
+    },
+    /// A stream's shards are about to be changed: those that may end are to take no appends.
+    Hold {
+        /// Of which stream.
+        stream: StreamId,
+        /// Those that may end.
+        shards: Arc<[ShardIndex]>,
+        /// Told where those of the core end.
+        reply: Sender<Result<Vec<HeldEnd>, HoldError>>,
+    },
+    /// The change of a stream's shards is over.
+    Release {
         /// Which.
         stream: StreamId,
         /// Told when the core knows.

@@ -122,8 +122,8 @@ impl Core {
             return Ok(Home::Here);
         }
         let known = self.streams.get(stream).ok_or(Unknown::Stream)?;
-        let shard = known.definition().shard(shard).ok_or(Unknown::Shard)?;
-        let core = self.placement.core_of(shard.lane);
+        let lane = known.lane_of(shard).ok_or(Unknown::Shard)?;
+        let core = self.placement.core_of(lane);
         Ok(if core == self.index { Home::Here } else { Home::Core(core) })
     }
 }

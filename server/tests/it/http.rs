@@ -25,10 +25,10 @@ fn start(change: impl FnOnce(&mut Config)) -> Fixture {
 
 /// An answer, its body cut by its length.
 #[derive(Debug)]
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
@@ -49,16 +49,16 @@ impl Answer {
 }
 
 /// A connection to the port.
-struct Peer(TcpStream);
+pub(crate) struct Peer(TcpStream);
 
 impl Peer {
-    fn connect(server: &Fixture) -> Self {
+    pub(crate) fn connect(server: &Fixture) -> Self {
         let socket = TcpStream::connect(server.addresses().http).expect("the HTTP port listens");
         socket.set_read_timeout(Some(PATIENCE)).expect("a socket option");
         Self(socket)
     }
 
-    fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.0.write_all(bytes.as_ref()).expect("the server reads");
     }
 
@@ -84,7 +84,7 @@ impl Peer {
     }
 
     #[track_caller]
-    fn answered(&mut self) -> Answer {
+    pub(crate) fn answered(&mut self) -> Answer {
         self.answer().expect("an answer")
     }
 
@@ -102,7 +102,7 @@ fn head(target: &str, length: usize) -> String {
     )
 }
 
-fn call(target: &str, body: &str) -> String {
+pub(crate) fn call(target: &str, body: &str) -> String {
     head(target, body.len()) + body
 }
 

@@ -13,5 +13,6 @@ mod http2;
 mod lifecycle;
 mod quota;
 mod reconcile;
+mod reshard;
 mod session;
 mod subscribe;

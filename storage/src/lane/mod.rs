@@ -18,7 +18,7 @@ use tidemill_wire::{
 use crate::{
     config::LaneConfig,
     env::Env,
-    error::{AppendError, FetchError, OpenError, UnknownOwner},
+    error::{AppendError, DiskError, FetchError, OpenError, UnknownOwner},
     stats::{LaneHealth, LaneStats},
 };
 
@@ -49,6 +49,7 @@ mod writer;
 pub use answer::{Appended, Bounds, Fetched, KeyCompaction, RecoveryReport, Retention, TornTail};
 pub(crate) use checkpoint::is_whole as is_whole_checkpoint;
 pub use reply::{AppendSink, Settled};
+pub use signal::{Signal, Until, until};
 
 use answer::Stop;
 use clock::Clock;
@@ -56,7 +57,6 @@ use core::{Core, Signals, State, entry_bytes};
 use keyed::Keyed;
 use owner::Owner;
 use reply::Reply;
-use signal::{Signal, until};
 
 /// A handle on an open lane. Clones share it.
 pub struct Lane<E: Env> {
@@ -316,6 +316,14 @@ impl<E: Env> Lane<E> {
                 wait_once(&core, &signal).await;
             }
         }
+    }
+
+    /// Makes stable what has been written before this call, whether or not anybody waits for it.
+    pub async fn flush(&self) -> Result<(), DiskError> {
+        let active = Rc::clone(self.core.state.borrow().active());
+        let end = active.written.get();
+        self.core.flush_below(active.id).await?;
+        self.core.flush(&active, end).await
     }
 
     /// Counters and sizes.

@@ -14,14 +14,14 @@ use std::{
 
 /// Told when something that others wait for may have changed.
 #[derive(Default)]
-pub(crate) struct Signal {
+pub struct Signal {
     waiters: RefCell<BTreeMap<u64, Waker>>,
     next: Cell<u64>,
 }
 
 impl Signal {
     /// Lets everybody who waits look again.
-    pub(crate) fn notify(&self) {
+    pub fn notify(&self) {
         if self.waiters.borrow().is_empty() {
             return;
         }
@@ -31,7 +31,7 @@ impl Signal {
 }
 
 /// Resolves with what the condition returns once it returns something.
-pub(crate) fn until<T, S, C>(signal: S, condition: C) -> Until<S, C>
+pub fn until<T, S, C>(signal: S, condition: C) -> Until<S, C>
 where
     S: Deref<Target = Signal> + Unpin,
     C: FnMut() -> Option<T> + Unpin,
@@ -39,7 +39,8 @@ where
     Until { signal, condition, key: None }
 }
 
-pub(crate) struct Until<S: Deref<Target = Signal>, C> {
+/// Waits for a condition; made by [`until`].
+pub struct Until<S: Deref<Target = Signal>, C> {
     signal: S,
     condition: C,
     key: Option<u64>,

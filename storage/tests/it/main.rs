@@ -6,6 +6,7 @@ mod compact;
 mod damage;
 mod fixture;
 mod flip;
+mod flush;
 mod full;
 mod image;
 mod inspect;

@@ -122,6 +122,7 @@ pub(crate) fn exit_of(code: ErrorCode) -> Exit {
         | ErrorCode::LanePoisoned
         | ErrorCode::ShuttingDown
         | ErrorCode::ShardClosed
+        | ErrorCode::ShardMoving
         | ErrorCode::RoutingRefused => Exit::Refused,
         ErrorCode::Damaged => Exit::Damaged,
         // A value that the server does not allow came from the command line.

@@ -207,6 +207,13 @@ impl Session {
                 self.answer(subscription, ResponseBody::SubscriptionEnded(ended), Bytes::new());
                 None
             }
+            RequestBody::SplitShard(split) => {
+                model.split(split.name.as_str(), split.shard.get());
+                plain(model.describe(&split.name).map(ResponseBody::StreamDescription))
+            }
+            RequestBody::MergeShards(_) | RequestBody::ScaleStream(_) => {
+                plain(Err(Failure::new(ErrorCode::UnknownRequest, "an old server")))
+            }
             RequestBody::Fetch(_) | RequestBody::Subscribe(_) => None,
         }
     }

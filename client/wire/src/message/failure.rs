@@ -65,6 +65,8 @@ codes! {
     ShardClosed = 13 "shard_closed",
     /// A bound on streams or shards is reached.
     LimitExceeded = 14 "limit_exceeded",
+    /// The shard is being split or merged; try again after the given time.
+    ShardMoving = 15 "shard_moving",
     /// The batch's bytes are not a valid batch.
     InvalidBatch = 20 "invalid_batch",
     /// The batch is too large for the server's segments.
@@ -112,7 +114,8 @@ impl ErrorCode {
     pub const fn is_retryable(self) -> bool {
         matches!(
             self,
-            Self::WriteThrottled
+            Self::ShardMoving
+                | Self::WriteThrottled
                 | Self::ReadThrottled
                 | Self::Overloaded
                 | Self::TooManyInFlight

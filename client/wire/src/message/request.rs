@@ -5,6 +5,7 @@ mod encode;
 
 use super::{Ack, Position, Settings};
 use crate::ids::{RequestId, ShardIndex, StreamId, StreamName};
+use crate::routing::HashKey;
 
 /// On the wire: no shard named.
 pub(super) const ROUTE: u32 = u32::MAX;
@@ -53,6 +54,12 @@ pub enum RequestBody {
         /// The request that subscribed.
         subscription: RequestId,
     },
+    /// Answered with the stream's new description.
+    SplitShard(SplitShard),
+    /// Answered with the stream's new description.
+    MergeShards(MergeShards),
+    /// Answered with the stream's new description.
+    ScaleStream(ScaleStream),
 }
 
 /// Opens a connection.
@@ -93,6 +100,37 @@ pub struct UpdateStream {
     pub name: StreamName,
     /// What is to change.
     pub settings: Settings,
+}
+
+/// Makes two shards of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SplitShard {
+    /// The stream.
+    pub name: StreamName,
+    /// The shard, which is open.
+    pub shard: ShardIndex,
+    /// Where the second child begins: above the shard's first hash key, and not above its last.
+    pub at: HashKey,
+}
+
+/// Makes one shard of two whose hash keys follow each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MergeShards {
+    /// The stream.
+    pub name: StreamName,
+    /// The one, which becomes the parent.
+    pub shard: ShardIndex,
+    /// The other, which becomes the adjacent parent.
+    pub adjacent: ShardIndex,
+}
+
+/// Divides the hash keys evenly among another number of shards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScaleStream {
+    /// The stream.
+    pub name: StreamName,
+    /// How many open shards it is to have: half to twice as many as it has.
+    pub shards: u32,
 }
 
 /// Appends the batch in the frame's body.

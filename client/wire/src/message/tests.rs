@@ -10,6 +10,7 @@ use crate::ids::*;
 use crate::limits::{
     FAILURE_TEXT_BYTES_MAX, FRAME_BYTES_MAX, LIST_STREAMS_MAX, PEER_NAME_BYTES_MAX, STREAM_SHARDS_MAX,
 };
+use crate::routing::HashKey;
 use crate::samples::{self, hex};
 
 fn check_request(request: &Request) {
@@ -360,6 +361,15 @@ fn any_request() -> impl Strategy<Value = RequestBody> {
             .prop_map(|(name, settings)| RequestBody::UpdateStream(UpdateStream { name, settings })),
         name().prop_map(RequestBody::DescribeStream),
         name().prop_map(RequestBody::DeleteStream),
+        (name(), any::<u32>(), any::<u128>()).prop_map(|(name, shard, at)| {
+            RequestBody::SplitShard(SplitShard { name, shard: ShardIndex(shard), at: HashKey(at) })
+        }),
+        (name(), any::<u32>(), any::<u32>()).prop_map(|(name, shard, adjacent)| {
+            let (shard, adjacent) = (ShardIndex(shard), ShardIndex(adjacent));
+            RequestBody::MergeShards(MergeShards { name, shard, adjacent })
+        }),
+        (name(), any::<u32>())
+            .prop_map(|(name, shards)| RequestBody::ScaleStream(ScaleStream { name, shards })),
         (any::<u64>(), target, ack).prop_map(|(stream, shard, ack)| {
             RequestBody::Append(Append { stream: StreamId(stream), shard, ack })
         }),

@@ -48,7 +48,7 @@ async fn describe(core: &Core, definition: &Definition) -> ResponseBody {
             index: shard.index,
             lane: shard.lane,
             range: shard.range,
-            state: shard.state,
+            state: shard.state(),
             oldest_sequence: bounds.map_or(SequenceNumber(0), |bounds| bounds.oldest),
             next_sequence: bounds.map_or(SequenceNumber(0), |bounds| bounds.next),
             bytes: bounds.map_or(0, |bounds| bounds.bytes),

@@ -9,8 +9,8 @@ use super::append::Pending;
 use super::connection::{Arrival, Connection, Violation};
 use super::error::decode_failure;
 use super::{
-    append, create_stream, delete_stream, describe_stream, fetch, hello, list_streams, ping, subscribe,
-    update_stream,
+    append, create_stream, delete_stream, describe_stream, fetch, hello, list_streams, ping, reshard,
+    subscribe, update_stream,
 };
 use crate::metrics::{LatencyClass, Operation};
 use crate::shard::Courier;
@@ -55,6 +55,9 @@ impl Connection {
             RequestBody::Subscribe(asked) => subscribe::begin(ticket, asked),
             RequestBody::Credit { subscription, bytes } => subscribe::credit(self, subscription, bytes),
             RequestBody::Unsubscribe { subscription } => subscribe::end(ticket, subscription),
+            RequestBody::SplitShard(asked) => reshard::split(ticket, asked),
+            RequestBody::MergeShards(asked) => reshard::merge(ticket, asked),
+            RequestBody::ScaleStream(asked) => reshard::scale(ticket, asked),
         }
         Ok(())
     }

@@ -9,7 +9,9 @@ use tidemill_wire::message::{DecodeReason, ErrorCode, Failure};
 
 use super::connection::Violation;
 use crate::gate::budget::Refused;
-use crate::service::catalog::{CreateStreamError, DeleteStreamError, SettingsError, UpdateStreamError};
+use crate::service::catalog::{
+    CreateStreamError, DeleteStreamError, ReshardError, SettingsError, UpdateStreamError,
+};
 use crate::service::stream::{AppendError, FetchError, RouteError};
 use crate::shard::CatalogError;
 
@@ -25,6 +27,7 @@ pub(super) fn append_failure(error: &AppendError) -> Failure {
         AppendError::UnknownStream { .. } => failure(ErrorCode::UnknownStream),
         AppendError::UnknownShard { .. } => failure(ErrorCode::UnknownShard),
         AppendError::ShardClosed { .. } => failure(ErrorCode::ShardClosed),
+        AppendError::ShardMoving { .. } => failure(ErrorCode::ShardMoving).with_retry_after(RETRY_SOON),
         AppendError::Throttled { wait, .. } => {
             failure(ErrorCode::WriteThrottled).with_retry_after(wait.duration())
         }
@@ -121,6 +124,31 @@ pub(super) fn update_failure(error: &CatalogError<UpdateStreamError>) -> Failure
         UpdateStreamError::Settings(settings) => settings_failure(settings),
         UpdateStreamError::CompactionOff => Failure::new(ErrorCode::InvalidRequest, error.to_string()),
         UpdateStreamError::Store(store) => Failure::new(ErrorCode::Internal, store.to_string()),
+    })
+}
+
+/// Shards that were not changed.
+pub(super) fn reshard_failure(error: &CatalogError<ReshardError>) -> Failure {
+    catalog_failure(error, |error| {
+        let failure = |code| Failure::new(code, error.to_string());
+        match error {
+            ReshardError::Unknown { .. } => failure(ErrorCode::UnknownStream),
+            ReshardError::UnknownShard { .. } => failure(ErrorCode::UnknownShard),
+            ReshardError::Closed { .. } => failure(ErrorCode::ShardClosed),
+            ReshardError::Key { .. } | ReshardError::NotAdjacent { .. } => failure(ErrorCode::InvalidRequest),
+            ReshardError::Scale { open, target } => failure(ErrorCode::InvalidRequest).with_limit(
+                u64::from(*target),
+                u64::from(if target > open { open * 2 } else { open.div_ceil(2) }),
+            ),
+            ReshardError::TooManyOpen { found, limit } => {
+                failure(ErrorCode::LimitExceeded).with_limit(u64::from(*found), u64::from(*limit))
+            }
+            ReshardError::TooMany { found, limit } => {
+                failure(ErrorCode::LimitExceeded).with_limit(*found as u64, *limit as u64)
+            }
+            ReshardError::Undecided { .. } => failure(ErrorCode::Overloaded).with_retry_after(RETRY_LATER),
+            ReshardError::Store(_) => failure(ErrorCode::Internal),
+        }
     })
 }
 

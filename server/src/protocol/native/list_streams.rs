@@ -1,7 +1,7 @@
 //! Lists streams in order of their names, a page at a time.
 
 use tidemill_wire::limits::LIST_STREAMS_MAX;
-use tidemill_wire::message::{ListStreams, ResponseBody, ShardState, StreamSummary};
+use tidemill_wire::message::{ListStreams, ResponseBody, StreamSummary};
 
 use super::connection::Ticket;
 
@@ -12,7 +12,7 @@ pub(super) fn answer(ticket: Ticket, asked: &ListStreams) {
     let streams = ticket.connection.core().streams();
     let (page, more) = streams.list(asked.after.as_ref(), limit as usize);
     let summaries = page.iter().map(|stream| {
-        let open = stream.shards().iter().filter(|shard| shard.state == ShardState::Open).count();
+        let open = stream.open_shards();
         StreamSummary {
             id: stream.id,
             name: stream.name.clone(),

@@ -20,6 +20,7 @@ mod list_streams;
 mod log;
 mod outbox;
 mod ping;
+mod reshard;
 mod subscribe;
 mod update_stream;
 

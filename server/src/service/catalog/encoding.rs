@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tidemill_storage::{KeyCompaction, Retention};
-use tidemill_wire::message::{Quota, ShardState};
+use tidemill_wire::message::Quota;
 use tidemill_wire::routing::{HashKey, HashKeyRange};
-use tidemill_wire::{LaneId, OwnerId, ShardIndex, StreamId, StreamName, Timestamp};
+use tidemill_wire::{LaneId, OwnerId, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
 
 pub(super) use self::consumer::{decode_consumer, encode_consumer};
 pub(super) use self::policy::{decode_policy, encode_policy};
 pub(super) use self::record_size::{decode_record_size, encode_record_size};
-use super::entity::{Counters, Node, NodeId, Shard, Stream};
+use super::entity::{Closing, Counters, Node, NodeId, Shard, Stream};
 use super::rules::millis;
 
 /// Version of the values of nodes, counters and streams.
@@ -28,12 +28,18 @@ const VERSION: u8 = 1;
 const VERSION_KEYED: u8 = 2;
 /// Version of the values of streams that have tags: a tombstones' age, if only as a mark, and the tags follow the shards.
 const VERSION_TAGGED: u8 = 3;
+/// Version of the values of streams whose shards have been changed: as the one with tags, of which there may be none, and each shard has its times and its end.
+const VERSION_RESHARDED: u8 = 4;
 /// Stands for no compaction by key in a value that has room for the tombstones' age.
 const NOT_KEYED: u64 = u64::MAX;
 /// Stands for no parent.
 const NO_SHARD: u32 = u32::MAX;
+/// Stands for the closing time of an open shard.
+const NOT_CLOSED: u64 = u64::MAX;
 /// Bytes of one shard.
 const SHARD_BYTES: usize = 57;
+/// Bytes of one shard with its times and its end.
+const TIMED_SHARD_BYTES: usize = 81;
 
 /// Why bytes are not a value of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -98,12 +104,15 @@ pub(super) fn decode_counters(bytes: &[u8]) -> Result<Counters, DecodeError> {
 
 pub(super) fn encode_stream(stream: &Stream) -> Vec<u8> {
     let name = stream.name.as_str().as_bytes();
-    let is_tagged = !stream.tags.is_empty();
-    let mut out = vec![match stream.key_compaction {
-        _ if is_tagged => VERSION_TAGGED,
+    let is_original = |shard: &Shard| shard.is_open() && shard.opened == stream.created;
+    let version = match stream.key_compaction {
+        _ if !stream.shards.iter().all(is_original) => VERSION_RESHARDED,
+        _ if !stream.tags.is_empty() => VERSION_TAGGED,
         Some(_) => VERSION_KEYED,
         None => VERSION,
-    }];
+    };
+    let has_tags = matches!(version, VERSION_TAGGED | VERSION_RESHARDED);
+    let mut out = vec![version];
     out.extend(stream.id.get().to_le_bytes());
     out.extend(stream.created.get().to_le_bytes());
     out.extend(millis(stream.retention.age).to_le_bytes());
@@ -117,14 +126,14 @@ pub(super) fn encode_stream(stream: &Stream) -> Vec<u8> {
     let shards = u32::try_from(stream.shards.len()).expect("shards are counted in 32 bits");
     out.extend(shards.to_le_bytes());
     for shard in &stream.shards {
-        encode_shard(&mut out, shard);
+        encode_shard(&mut out, shard, version);
     }
     match stream.key_compaction {
         Some(policy) => out.extend(millis(policy.tombstone_age).to_le_bytes()),
-        None if is_tagged => out.extend(NOT_KEYED.to_le_bytes()),
+        None if has_tags => out.extend(NOT_KEYED.to_le_bytes()),
         None => {}
     }
-    if is_tagged {
+    if has_tags {
         encode_tags(&mut out, &stream.tags);
     }
     out
@@ -140,25 +149,34 @@ fn encode_tags(out: &mut Vec<u8>, tags: &BTreeMap<String, String>) {
     }
 }
 
-fn encode_shard(out: &mut Vec<u8>, shard: &Shard) {
+fn encode_shard(out: &mut Vec<u8>, shard: &Shard, version: u8) {
     let start = out.len();
     out.extend(shard.index.get().to_le_bytes());
     out.extend(shard.owner.get().to_le_bytes());
     out.extend(shard.lane.get().to_le_bytes());
     out.extend(shard.range.start.0.to_le_bytes());
     out.extend(shard.range.end.0.to_le_bytes());
-    out.push(match shard.state {
-        ShardState::Open => 0,
-        ShardState::Closed => 1,
-    });
+    out.push(u8::from(!shard.is_open()));
     out.extend(shard.parent.map_or(NO_SHARD, ShardIndex::get).to_le_bytes());
     out.extend(shard.adjacent_parent.map_or(NO_SHARD, ShardIndex::get).to_le_bytes());
-    debug_assert_eq!(out.len() - start, SHARD_BYTES);
+    if version == VERSION_RESHARDED {
+        let (at, end) = shard.closed.map_or((NOT_CLOSED, 0), |closed| (closed.at.get(), closed.end.get()));
+        for number in [shard.opened.get(), at, end] {
+            out.extend(number.to_le_bytes());
+        }
+    }
+    debug_assert_eq!(out.len() - start, shard_bytes(version));
+}
+
+fn shard_bytes(version: u8) -> usize {
+    if version == VERSION_RESHARDED { TIMED_SHARD_BYTES } else { SHARD_BYTES }
 }
 
 pub(super) fn decode_stream(bytes: &[u8]) -> Result<Stream, DecodeError> {
     let (version, mut reader) = match bytes.split_first() {
-        Some((version @ (&VERSION_KEYED | &VERSION_TAGGED), rest)) => (*version, Reader { rest }),
+        Some((version @ (&VERSION_KEYED | &VERSION_TAGGED | &VERSION_RESHARDED), rest)) => {
+            (*version, Reader { rest })
+        }
         _ => (VERSION, Reader::new(bytes)?),
     };
     let id = StreamId(reader.u64("stream id")?);
@@ -173,37 +191,46 @@ pub(super) fn decode_stream(bytes: &[u8]) -> Result<Stream, DecodeError> {
     let map_version = reader.u32("map version")?;
     let name = reader.name()?;
     let count = reader.u32("shard count")?;
-    let left = reader.rest.len() / SHARD_BYTES;
+    let left = reader.rest.len() / shard_bytes(version);
     // What cannot be there is not allocated for.
     let mut shards = Vec::with_capacity(left.min(usize::try_from(count).unwrap_or(left)));
     for _ in 0..count {
-        shards.push(decode_shard(&mut reader)?);
+        shards.push(decode_shard(&mut reader, version, created)?);
     }
     let tombstone_age = if version == VERSION { NOT_KEYED } else { reader.u64("tombstone age")? };
     let tombstone_age = (version == VERSION_KEYED || tombstone_age != NOT_KEYED).then_some(tombstone_age);
     let policy = |age| KeyCompaction { tombstone_age: Duration::from_millis(age) };
     let key_compaction = tombstone_age.map(policy);
-    let tags = if version == VERSION_TAGGED { reader.tags()? } else { BTreeMap::new() };
+    let tags = match version {
+        VERSION_TAGGED => reader.tags(1)?,
+        VERSION_RESHARDED => reader.tags(0)?,
+        _ => BTreeMap::new(),
+    };
     reader.end(Stream { id, name, created, retention, quota, key_compaction, map_version, tags, shards })
 }
 
-fn decode_shard(reader: &mut Reader<'_>) -> Result<Shard, DecodeError> {
-    Ok(Shard {
-        index: ShardIndex(reader.u32("shard index")?),
-        owner: OwnerId(reader.u64("shard owner")?),
-        lane: LaneId(reader.u32("shard lane")?),
-        range: HashKeyRange {
-            start: HashKey(reader.u128("range start")?),
-            end: HashKey(reader.u128("range end")?),
-        },
-        state: match reader.u8("shard state")? {
-            0 => ShardState::Open,
-            1 => ShardState::Closed,
-            value => return Err(DecodeError::Impossible { field: "shard state", value: value.to_string() }),
-        },
-        parent: reader.shard("parent")?,
-        adjacent_parent: reader.shard("adjacent parent")?,
-    })
+/// Before version 4 no shard was ever closed, and all are as old as their stream.
+fn decode_shard(reader: &mut Reader<'_>, version: u8, created: Timestamp) -> Result<Shard, DecodeError> {
+    let index = ShardIndex(reader.u32("shard index")?);
+    let owner = OwnerId(reader.u64("shard owner")?);
+    let lane = LaneId(reader.u32("shard lane")?);
+    let start = HashKey(reader.u128("range start")?);
+    let range = HashKeyRange { start, end: HashKey(reader.u128("range end")?) };
+    let state = reader.u8("shard state")?;
+    let parent = reader.shard("parent")?;
+    let adjacent_parent = reader.shard("adjacent parent")?;
+    let is_timed = version == VERSION_RESHARDED;
+    let opened = if is_timed { Timestamp(reader.u64("opening time")?) } else { created };
+    let (at, end) =
+        if is_timed { (reader.u64("closing time")?, reader.u64("shard end")?) } else { (NOT_CLOSED, 0) };
+    let closed = match (state, at) {
+        (0, NOT_CLOSED) if end == 0 => None,
+        (1, at) if at != NOT_CLOSED => Some(Closing { at: Timestamp(at), end: SequenceNumber(end) }),
+        (state, _) => {
+            return Err(DecodeError::Impossible { field: "shard state", value: state.to_string() });
+        }
+    };
+    Ok(Shard { index, owner, lane, range, opened, closed, parent, adjacent_parent })
 }
 
 /// Takes little-endian fields off the front of a value.
@@ -246,17 +273,8 @@ impl<'a> Reader<'a> {
         StreamName::new(&text).map_err(|_| DecodeError::Impossible { field, value: format!("{text:?}") })
     }
 
-    /// The tags of a stream whose value has any: at least one, so that a stream has one value and no other.
-    fn tags(&mut self) -> Result<BTreeMap<String, String>, DecodeError> {
-        let tags = self.any_tags()?;
-        if tags.is_empty() {
-            return Err(DecodeError::Impossible { field: "tag count", value: "0".to_owned() });
-        }
-        Ok(tags)
-    }
-
-    /// Tags, which are sorted.
-    fn any_tags(&mut self) -> Result<BTreeMap<String, String>, DecodeError> {
+    /// Tags are sorted and there are `min` at least, so that a stream has one value and no other.
+    fn tags(&mut self, min: usize) -> Result<BTreeMap<String, String>, DecodeError> {
         let count = self.u16("tag count")?;
         let mut tags = BTreeMap::new();
         for _ in 0..count {
@@ -265,6 +283,9 @@ impl<'a> Reader<'a> {
                 return Err(DecodeError::Impossible { field: "tag key", value: format!("{key:?}") });
             }
             tags.insert(key, value);
+        }
+        if tags.len() < min {
+            return Err(DecodeError::Impossible { field: "tag count", value: count.to_string() });
         }
         Ok(tags)
     }

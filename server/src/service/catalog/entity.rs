@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use tidemill_storage::{KeyCompaction, Retention};
-use tidemill_wire::message::{Quota, ShardState};
+use tidemill_wire::message::Quota;
 use tidemill_wire::routing::HashKeyRange;
-use tidemill_wire::{LaneId, OwnerId, ShardIndex, StreamId, StreamName, Timestamp};
+use tidemill_wire::{LaneId, OwnerId, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
 
 /// Names a data directory among all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,10 +68,29 @@ pub struct Shard {
     pub lane: LaneId,
     /// The hash keys whose records it takes, or took.
     pub range: HashKeyRange,
-    /// Whether it takes appends.
-    pub state: ShardState,
+    /// Since when it takes appends.
+    pub opened: Timestamp,
+    /// Its end, if it takes no more appends.
+    pub closed: Option<Closing>,
     /// The shard whose keys it took over.
     pub parent: Option<ShardIndex>,
     /// The other shard whose keys it took over, when two were merged.
     pub adjacent_parent: Option<ShardIndex>,
+}
+
+/// The end of a shard. Decided once, with all that the shard has acknowledged before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closing {
+    /// When; nothing in the shard is younger.
+    pub at: Timestamp,
+    /// The number after its last record.
+    pub end: SequenceNumber,
+}
+
+impl Shard {
+    /// Whether it takes appends.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.closed.is_none()
+    }
 }

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use thiserror::Error;
-use tidemill_wire::{StreamId, StreamName};
+use tidemill_wire::routing::{HashKey, HashKeyRange};
+use tidemill_wire::{ShardIndex, StreamId, StreamName};
 
 use super::encoding::DecodeError;
 use super::rules::{TAG_BYTES_MAX, TAGS_MAX};
@@ -233,6 +234,80 @@ pub enum RecordSizeError {
     OutOfRange {
         /// What was asked for.
         kib: u32,
+    },
+    /// The change could not be made durable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a stream's shards were not changed.
+#[derive(Debug, Error)]
+pub enum ReshardError {
+    /// There is no such stream.
+    #[error("stream {name} does not exist")]
+    Unknown {
+        /// The name.
+        name: StreamName,
+    },
+    /// The stream has no such shard.
+    #[error("there is no shard {shard}")]
+    UnknownShard {
+        /// The index that was asked for.
+        shard: ShardIndex,
+    },
+    /// The shard was split or merged before.
+    #[error("shard {shard} is closed")]
+    Closed {
+        /// Which.
+        shard: ShardIndex,
+    },
+    /// A shard cannot be split there.
+    #[error("hash key {at} does not divide {start} to {end}", start = range.start, end = range.end)]
+    Key {
+        /// Where the upper half was to begin.
+        at: HashKey,
+        /// The shard's keys.
+        range: HashKeyRange,
+    },
+    /// The keys of two shards do not follow each other.
+    #[error("shards {shard} and {adjacent} are not neighbours")]
+    NotAdjacent {
+        /// The one.
+        shard: ShardIndex,
+        /// The other.
+        adjacent: ShardIndex,
+    },
+    /// The number of open shards can be doubled or halved at most.
+    #[error("{open} open shards cannot become {target}: expected half to twice as many")]
+    Scale {
+        /// Open shards.
+        open: u32,
+        /// What was asked for.
+        target: u32,
+    },
+    /// A stream cannot have so many open shards.
+    #[error("{found} open shards are out of range: expected 1 to {limit}")]
+    TooManyOpen {
+        /// How many there would be.
+        found: u32,
+        /// The most there may be.
+        limit: u32,
+    },
+    /// A stream cannot have so many shards, closed ones included.
+    #[error(
+        "there would be {found} shards, of which those that are closed stay until their records are over; the limit is {limit}"
+    )]
+    TooMany {
+        /// How many there would be.
+        found: usize,
+        /// The most there may be.
+        limit: usize,
+    },
+    /// The shards' ends could not be decided, and they go on as before.
+    #[error("the ends of the shards are not decided: {reason}")]
+    Undecided {
+        /// Why.
+        reason: String,
     },
     /// The change could not be made durable.
     #[error(transparent)]

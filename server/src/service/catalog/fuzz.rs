@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use tidemill_storage::KeyCompaction;
-use tidemill_wire::Timestamp;
+use tidemill_wire::{SequenceNumber, Timestamp};
 
 use super::encoding::{
     decode_consumer, decode_counters, decode_node, decode_policy, decode_record_size, decode_stream,
@@ -14,7 +14,7 @@ use super::encoding::{
 use super::entity::Counters;
 use super::memory::MemoryCatalog;
 use super::tests::{DEFAULTS, LIMITS, NODE, new};
-use super::{Catalog, Stream};
+use super::{Catalog, Ends, ShardChange, Stream};
 use crate::service::consumer::{Consumer, ConsumerName};
 
 /// A target: its name and what it does with arbitrary bytes.
@@ -80,15 +80,21 @@ fn seeds() -> Vec<Vec<u8>> {
     let tags = [("team".to_owned(), "tide".to_owned())].into();
     let consumer = Consumer { stream: plain.id, name, created: Timestamp(78), tags };
     let counters = encode_counters(Counters { next_stream: 3, next_owner: 9 });
-    vec![
+    let tagged = Stream { tags: [("team".to_owned(), "tide".to_owned())].into(), ..plain.clone() };
+    let change = ShardChange::Scale { shards: 6 };
+    let planned = catalog.plan_reshard(&plain.name, change).expect("it is less than twice as many");
+    let ends = planned.parents().iter().map(|parent| (*parent, SequenceNumber(7))).collect();
+    let resharded = catalog.reshard(planned, &Ends { at: Timestamp(99), ends }).expect("memory takes it");
+    let streams = [plain, keyed, tagged, resharded];
+    let streams = streams.iter().map(encode_stream);
+    let others = [
         encode_node(NODE),
         counters,
-        encode_stream(&plain),
-        encode_stream(&keyed),
         encode_consumer(&consumer),
         encode_policy("{\"Version\":\"2012-10-17\"}"),
         encode_record_size(2_048),
-    ]
+    ];
+    others.into_iter().chain(streams).collect()
 }
 
 /// Marsaglia's xorshift64, enough to choose what to break.

@@ -14,6 +14,7 @@ mod error;
 mod fuzz;
 mod memory;
 mod redb;
+mod reshard;
 mod rules;
 mod state;
 
@@ -22,13 +23,14 @@ use tidemill_wire::{OwnerId, StreamId, StreamName, Timestamp};
 
 pub use self::redb::RedbCatalog;
 pub use encoding::DecodeError;
-pub use entity::{Node, NodeId, Shard, Stream};
+pub use entity::{Closing, Node, NodeId, Shard, Stream};
 pub use error::{
     CreateStreamError, DeleteStreamError, DeregisterConsumerError, PolicyError, RecordSizeError,
-    RegisterConsumerError, SettingsError, StoreError, TagConsumerError, TagStreamError, TagsError,
-    UpdateStreamError,
+    RegisterConsumerError, ReshardError, SettingsError, StoreError, TagConsumerError, TagStreamError,
+    TagsError, UpdateStreamError,
 };
 pub use memory::MemoryCatalog;
+pub use reshard::{Ends, Reshard, ShardChange};
 pub use rules::{
     Limits, RATE_MAX, RETENTION_AGE_MAX, RETENTION_AGE_MIN, RETENTION_BYTES_MIN, StreamDefaults,
     TAG_BYTES_MAX, TAGS_MAX,
@@ -104,6 +106,36 @@ pub trait Catalog: Send {
         let stream = self.state().plan_tags(name, change)?;
         self.commit(Change::Update(stream.clone()))?;
         Ok(stream)
+    }
+
+    /// What a change of a stream's shards would do. Nothing is changed by that: the ends of the shards that it closes are decided elsewhere.
+    ///
+    /// # Errors
+    /// When there is no such stream or shard, or the shards cannot be changed so.
+    fn plan_reshard(&self, name: &StreamName, change: ShardChange) -> Result<Reshard, ReshardError> {
+        self.state().plan_reshard(name, change)
+    }
+
+    /// Closes shards at their ends and opens those that go on from there, in one change. Nothing else may have changed the stream since this was planned.
+    ///
+    /// # Errors
+    /// When the change could not be made durable.
+    fn reshard(&mut self, reshard: Reshard, ends: &Ends) -> Result<Stream, StoreError> {
+        let stream = reshard.into_stream(ends);
+        self.commit(Change::Update(stream.clone()))?;
+        Ok(stream)
+    }
+
+    /// Drops closed shards whose records are all over, and returns the streams that had some.
+    ///
+    /// # Errors
+    /// When a change could not be made durable; those before it stand.
+    fn expire_shards(&mut self, now: Timestamp) -> Result<Vec<Stream>, StoreError> {
+        let expired = self.state().plan_expiry(now);
+        for stream in &expired {
+            self.commit(Change::Update(stream.clone()))?;
+        }
+        Ok(expired)
     }
 
     /// Sees to it that no stream gets an owner up to this one, for the log holds entries of it that are not the stream's, nor an id that a stream with

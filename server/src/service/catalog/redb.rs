@@ -14,6 +14,7 @@ use redb::{
     TableError, WriteTransaction,
 };
 
+use tidemill_storage::failpoint::{self, Step};
 use tidemill_wire::StreamId;
 
 use super::Catalog;
@@ -165,7 +166,9 @@ impl RedbCatalog {
                 Change::Policy(holder, None) => remove_policies(&transaction, [holder].into_iter())?,
             }
         }
+        let passage = failpoint::enter(Step::Commit, &self.path);
         transaction.commit()?;
+        passage.leave();
         Ok(())
     }
 

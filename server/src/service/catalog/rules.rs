@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidemill_storage::{KeyCompaction, Retention};
-use tidemill_wire::message::{KeyCompaction as KeySetting, Quota, Settings, ShardState};
+use tidemill_wire::message::{KeyCompaction as KeySetting, Quota, Settings};
 use tidemill_wire::routing::HashKeyRange;
-use tidemill_wire::{LaneId, OwnerId, ShardIndex};
+use tidemill_wire::{LaneId, OwnerId, ShardIndex, Timestamp};
 
 use super::entity::Shard;
 use super::error::{SettingsError, TagsError};
@@ -34,7 +34,7 @@ pub const TAG_BYTES_MAX: usize = 1_024;
 /// Bounds of the catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Shards that one stream may have.
+    /// Open shards that one stream may have.
     pub shards_per_stream: u32,
     /// Streams that there may be.
     pub streams: u32,
@@ -111,7 +111,7 @@ pub(super) fn millis(span: Duration) -> u64 {
 
 /// Divides the hash keys evenly among new shards and deals them out to the lanes in turn, from the one with
 /// the fewest open shards on. `load` has the open shards of each lane, and at least one lane.
-pub(super) fn deal(shards: u32, first_owner: OwnerId, load: &[u64]) -> Vec<Shard> {
+pub(super) fn deal(shards: u32, first_owner: OwnerId, load: &[u64], now: Timestamp) -> Vec<Shard> {
     let emptiest = load.iter().enumerate().min_by_key(|(_, open)| **open).map_or(0, |(lane, _)| lane);
     let lanes = (0..load.len()).cycle().skip(emptiest);
     let numbered = (0_u32..).zip(first_owner.get()..).zip(lanes);
@@ -123,7 +123,8 @@ pub(super) fn deal(shards: u32, first_owner: OwnerId, load: &[u64]) -> Vec<Shard
             owner: OwnerId(owner),
             lane: LaneId(u32::try_from(lane).expect("lanes are counted in 32 bits")),
             range,
-            state: ShardState::Open,
+            opened: now,
+            closed: None,
             parent: None,
             adjacent_parent: None,
         })

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use tidemill_storage::Retention;
-use tidemill_wire::message::{Settings, ShardState};
+use tidemill_wire::message::Settings;
 use tidemill_wire::routing::RoutingTable;
 use tidemill_wire::{OwnerId, StreamId, StreamName, Timestamp};
 
@@ -20,7 +20,10 @@ pub use self::consumers::NewConsumer;
 pub use self::policies::{POLICY_BYTES_MAX, PolicyHolder};
 pub use self::record_sizes::{RECORD_KIB_MAX, RECORD_KIB_MIN};
 use super::entity::{Counters, Node, Shard, Stream};
-use super::error::{CreateStreamError, DeleteStreamError, Inconsistency, TagStreamError, UpdateStreamError};
+use super::error::{
+    CreateStreamError, DeleteStreamError, Inconsistency, ReshardError, TagStreamError, UpdateStreamError,
+};
+use super::reshard::{Reshard, ShardChange, expire, plan};
 use super::rules::{Limits, RETENTION_AGE_FOREVER, StreamDefaults, check_tags, deal, settle, settle_keys};
 use crate::service::consumer::{Consumer, Consumers};
 
@@ -158,6 +161,10 @@ impl State {
                     shard.index, shard.lane, self.node.lanes
                 ));
             }
+            if [shard.parent, shard.adjacent_parent].into_iter().flatten().any(|parent| parent >= shard.index)
+            {
+                return refuse(format!("shard {} is older than its parents", shard.index));
+            }
             if shard.owner.get() >= self.counters.next_owner || !owners.insert(shard.owner) {
                 return refuse(format!(
                     "shard {} has the owner {}, which is not its own",
@@ -169,7 +176,7 @@ impl State {
             return refuse("its shards are out of order".to_owned());
         }
         let open =
-            stream.shards.iter().filter(|shard| is_open(shard)).map(|shard| (shard.range, shard.index));
+            stream.shards.iter().filter(|shard| shard.is_open()).map(|shard| (shard.range, shard.index));
         RoutingTable::new(open).map_or_else(|error| refuse(error.to_string()), |_| Ok(()))
     }
 
@@ -215,7 +222,7 @@ impl State {
     pub(super) fn counters_after(&self, change: &Change) -> Counters {
         let Counters { next_stream, next_owner } = self.counters;
         match change {
-            Change::Create(stream) => {
+            Change::Create(stream) | Change::Update(stream) => {
                 let owners = stream.shards.iter().map(|shard| shard.owner.get() + 1);
                 Counters {
                     next_stream: next_stream.max(stream.id.get() + 1),
@@ -229,8 +236,7 @@ impl State {
                 let next_stream = (next_stream + skipped).min(COUNTER_MAX);
                 Counters { next_stream, next_owner: next_owner + skipped }
             }
-            Change::Update(_)
-            | Change::Delete(_)
+            Change::Delete(_)
             | Change::Skip(_)
             | Change::Register(_)
             | Change::Deregister(_)
@@ -271,7 +277,7 @@ impl State {
             key_compaction,
             map_version: 1,
             tags: new.tags,
-            shards: deal(new.shards, OwnerId(self.counters.next_owner), &self.load),
+            shards: deal(new.shards, OwnerId(self.counters.next_owner), &self.load, now),
         })
     }
 
@@ -298,6 +304,21 @@ impl State {
         let mut stream = present.cloned().ok_or_else(|| TagStreamError::Unknown { name: name.clone() })?;
         change.apply(&mut stream.tags)?;
         Ok(stream)
+    }
+
+    /// What a change of a stream's shards would do, before its shards' ends are known.
+    pub(super) fn plan_reshard(
+        &self,
+        name: &StreamName,
+        change: ShardChange,
+    ) -> Result<Reshard, ReshardError> {
+        let present = self.streams.get(name).ok_or_else(|| ReshardError::Unknown { name: name.clone() })?;
+        plan(present, change, self.limits, OwnerId(self.counters.next_owner), &self.load)
+    }
+
+    /// The streams that have closed shards whose records are all over, as they would be without those shards.
+    pub(super) fn plan_expiry(&self, now: Timestamp) -> Vec<Stream> {
+        self.streams.values().filter_map(|stream| expire(stream, now)).collect()
     }
 
     /// The stream that would be removed.
@@ -343,7 +364,7 @@ impl State {
     }
 
     fn insert(&mut self, stream: Stream) {
-        for shard in stream.shards.iter().filter(|shard| is_open(shard)) {
+        for shard in stream.shards.iter().filter(|shard| shard.is_open()) {
             *self.load_of(shard) += 1;
         }
         self.names.insert(stream.id, stream.name.clone());
@@ -353,7 +374,7 @@ impl State {
     fn remove(&mut self, name: &StreamName) {
         let Some(stream) = self.streams.remove(name) else { return };
         self.names.remove(&stream.id);
-        for shard in stream.shards.iter().filter(|shard| is_open(shard)) {
+        for shard in stream.shards.iter().filter(|shard| shard.is_open()) {
             *self.load_of(shard) -= 1;
         }
     }
@@ -364,10 +385,6 @@ impl State {
             .get_mut(lane)
             .expect("shards are dealt to, and stored ones checked against, the lanes there are")
     }
-}
-
-fn is_open(shard: &Shard) -> bool {
-    shard.state == ShardState::Open
 }
 
 #[cfg(test)]

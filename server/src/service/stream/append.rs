@@ -8,7 +8,7 @@ use tidemill_wire::message::Ack;
 use tidemill_wire::{ShardIndex, StreamId};
 
 use super::error::AppendError;
-use super::table::{LocalShard, Streams};
+use super::table::{Gate, LocalShard, Streams};
 
 /// A checked batch for one shard.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct Append {
     pub payload_bytes: u64,
 }
 
-/// What a queued append has cost its shard.
+/// What a queued append has cost its shard. As long as it is there, the append counts as under way.
 pub struct Charge<E: Env> {
     stream: StreamId,
     shard: Rc<LocalShard<E>>,
@@ -57,6 +57,16 @@ impl<E: Env> Charge<E> {
     }
 }
 
+impl<E: Env> Drop for Charge<E> {
+    fn drop(&mut self) {
+        let left = self.shard.under_way.get() - 1;
+        self.shard.under_way.set(left);
+        if left == 0 && self.shard.gate.get() == Gate::Held {
+            self.shard.tell();
+        }
+    }
+}
+
 impl<E: Env> Streams<E> {
     /// Charges the shard's quota and queues the batch, both in the order of the calls. `sink` is told what became of it, with `token`, and has the
     /// charge settle it.
@@ -68,8 +78,10 @@ impl<E: Env> Streams<E> {
     ) -> Result<Charge<E>, AppendError> {
         let Append { stream, shard, ack, batch, records, payload_bytes } = append;
         let local = self.local(stream, shard)?;
-        if local.closed.get() {
-            return Err(AppendError::ShardClosed { stream, shard });
+        match local.gate.get() {
+            Gate::Open => {}
+            Gate::Held => return Err(AppendError::ShardMoving { stream, shard }),
+            Gate::Closed => return Err(AppendError::ShardClosed { stream, shard }),
         }
         let mut quota = local.quota.borrow_mut();
         if quota.limits_writes() {
@@ -78,6 +90,7 @@ impl<E: Env> Streams<E> {
         }
         drop(quota);
         let queued = local.lane.append_to(sink, token, local.owner, batch, records, ack);
+        local.under_way.set(local.under_way.get() + 1);
         let charge = Charge { stream, shard: local, payload_bytes, records };
         match queued {
             Ok(()) => Ok(charge),

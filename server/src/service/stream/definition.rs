@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tidemill_storage::{KeyCompaction, Retention};
 use tidemill_wire::message::{Quota, ShardState};
 use tidemill_wire::routing::{HashKeyRange, RoutingError, RoutingTable};
-use tidemill_wire::{LaneId, OwnerId, ShardIndex, StreamId, StreamName, Timestamp};
+use tidemill_wire::{LaneId, OwnerId, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
 
 use crate::service::consumer::Consumers;
 
@@ -48,12 +48,37 @@ pub struct Shard {
     pub lane: LaneId,
     /// Its keys.
     pub range: HashKeyRange,
-    /// Whether it takes appends.
-    pub state: ShardState,
+    /// Since when it takes appends.
+    pub opened: Timestamp,
+    /// Its end, if it takes no more appends.
+    pub closed: Option<ShardEnd>,
     /// The shard it was split from, or the first that it was merged from.
     pub parent: Option<ShardIndex>,
     /// The second shard that it was merged from.
     pub adjacent_parent: Option<ShardIndex>,
+}
+
+/// Where a closed shard ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardEnd {
+    /// When it was closed; nothing in it is younger.
+    pub at: Timestamp,
+    /// The number after its last record.
+    pub next: SequenceNumber,
+}
+
+impl Shard {
+    /// Whether it takes appends.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.closed.is_none()
+    }
+
+    /// The same in the words of the wire.
+    #[must_use]
+    pub fn state(&self) -> ShardState {
+        if self.is_open() { ShardState::Open } else { ShardState::Closed }
+    }
 }
 
 /// The parts of a definition beside its shards.
@@ -85,7 +110,7 @@ impl Definition {
     /// Puts a definition together and checks that the open shards' ranges cover the space of keys.
     pub fn new(attributes: Attributes, mut shards: Vec<Shard>) -> Result<Self, RoutingError> {
         shards.sort_unstable_by_key(|shard| shard.index);
-        let open = shards.iter().filter(|shard| shard.state == ShardState::Open);
+        let open = shards.iter().filter(|shard| shard.is_open());
         let routing = RoutingTable::new(open.map(|shard| (shard.range, shard.index)))?;
         let Attributes {
             id,
@@ -142,6 +167,19 @@ impl Definition {
     #[must_use]
     pub fn shard(&self, index: ShardIndex) -> Option<&Shard> {
         self.shards.get(self.position(index)?)
+    }
+
+    /// How many shards take appends.
+    #[must_use]
+    pub fn open_shards(&self) -> usize {
+        self.routing.shards().len()
+    }
+
+    /// The shards that go on where a closed one ends.
+    pub fn children(&self, parent: ShardIndex) -> impl Iterator<Item = &Shard> {
+        let is_child =
+            move |shard: &&Shard| shard.parent == Some(parent) || shard.adjacent_parent == Some(parent);
+        self.shards.iter().filter(is_child)
     }
 
     /// Which open shard takes which key.

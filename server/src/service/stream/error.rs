@@ -32,6 +32,14 @@ pub enum AppendError {
         /// The shard.
         shard: ShardIndex,
     },
+    /// The shard is being split or merged: in a moment it either takes records again or is closed.
+    #[error("shard {shard} of stream {stream} is being split or merged")]
+    ShardMoving {
+        /// The stream.
+        stream: StreamId,
+        /// The shard.
+        shard: ShardIndex,
+    },
     /// The shard's write quota is used up.
     #[error("the write quota of shard {shard} is used up")]
     Throttled {
@@ -59,6 +67,23 @@ pub enum RouteError {
     /// A part of the batch does not make a batch.
     #[error(transparent)]
     Part(#[from] BuildError),
+}
+
+/// Why it was not decided where shards end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HoldError {
+    /// Their appends are not settled, or not flushed, in time.
+    #[error("appends under way are not settled in time")]
+    Late,
+    /// What they hold could not be made durable.
+    #[error(transparent)]
+    Disk(DiskError),
+    /// The stream was deleted.
+    #[error("shard {shard} is gone")]
+    Gone {
+        /// The shard.
+        shard: ShardIndex,
+    },
 }
 
 /// Why a fetch has no answer.

@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_lite::future::or;
-use tidemill_storage::{Env, Fetched};
+use tidemill_storage::{Env, Fetched, until};
 use tidemill_wire::message::Position;
 use tidemill_wire::{SequenceNumber, ShardIndex, StreamId};
 
 use super::error::FetchError;
 use super::pace;
 use super::seat::Seat;
-use super::table::{LocalShard, Streams, now_ns};
+use super::table::{Gate, LocalShard, Streams, now_ns};
 use crate::service::quota::{ShardQuota, Wait};
 
 /// Bytes of headers and offsets that a fetch within its quota may bring beside keys and data.
@@ -137,14 +137,18 @@ impl<E: Env> Reader<E> {
         }
     }
 
-    /// Resolves when there are records from `end` on, or the shard is gone. Never on a lane that takes no appends any more: its watch
-    /// is over at once, and whoever looked again for each of these would never let the core go.
+    /// Resolves when there are records from `end` on, or the shard is closed or gone. Not because its lane takes no appends any more: the watch
+    /// is over at once then, and whoever looked again for each of these would never let the core go.
     async fn appended(&self, end: SequenceNumber) {
-        let LocalShard { lane, owner, .. } = &*self.local;
-        lane.watch(*owner, end).await;
-        if lane.bounds(*owner).is_ok_and(|bounds| bounds.next <= end) {
-            std::future::pending::<()>().await;
-        }
+        let LocalShard { lane, owner, gate, .. } = &*self.local;
+        let closed = until(self.local.changed(), || (gate.get() == Gate::Closed).then_some(()));
+        let watch = async {
+            lane.watch(*owner, end).await;
+            if lane.bounds(*owner).is_ok_and(|bounds| bounds.next <= end) {
+                std::future::pending::<()>().await;
+            }
+        };
+        or(closed, watch).await;
     }
 
     /// The number that a position means now.
@@ -192,7 +196,7 @@ impl<E: Env> Reader<E> {
 
     fn delivery(&self, fetched: Fetched) -> Delivery {
         let Fetched { entries, bytes, from, next, oldest, end } = fetched;
-        let closed = self.local.closed.get() && next >= end;
+        let closed = self.local.gate.get() == Gate::Closed && next >= end;
         Delivery { entries, bytes, from, next, oldest, end, closed }
     }
 

@@ -4,18 +4,17 @@
 //! shards with their quotas.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use tidemill_storage::{Bounds, Env, Lane};
-use tidemill_wire::message::ShardState;
+use tidemill_storage::{Bounds, Env, Lane, Signal};
 use tidemill_wire::{LaneId, OwnerId, ShardIndex, StreamId, StreamName};
 
-use super::definition::Definition;
+use super::definition::{Definition, Shard};
 use super::error::AppendError;
 use super::seat::Seats;
 use crate::service::quota::ShardQuota;
@@ -26,6 +25,10 @@ pub struct Streams<E: Env> {
     lanes: BTreeMap<LaneId, Lane<E>>,
     by_id: RefCell<HashMap<StreamId, Rc<Stream<E>>, FixedState>>,
     by_name: RefCell<BTreeMap<StreamName, Rc<Stream<E>>>>,
+    /// Streams whose shards are being changed.
+    pub(super) moving: RefCell<BTreeSet<StreamId>>,
+    /// Told when a change of shards is over.
+    pub(super) moved: Signal,
     /// Fetches that wait for records.
     pub(super) waiting: Rc<Cell<u64>>,
     pub(super) waiting_max: u64,
@@ -37,8 +40,11 @@ pub struct Streams<E: Env> {
 
 /// A stream and those of its shards that this core owns.
 pub struct Stream<E: Env> {
+    /// As every core has taken it in: what is routed by and shown.
     definition: Arc<Definition>,
-    /// By position in the definition.
+    /// As this core has taken it in, which another one may not have done yet: what is served.
+    newest: Arc<Definition>,
+    /// By position in the newest definition.
     local: Vec<Option<Rc<LocalShard<E>>>>,
     turn: Cell<u32>,
 }
@@ -48,8 +54,29 @@ pub(super) struct LocalShard<E: Env> {
     pub(super) index: ShardIndex,
     pub(super) owner: OwnerId,
     pub(super) lane: Lane<E>,
-    pub(super) closed: Cell<bool>,
+    pub(super) gate: Cell<Gate>,
+    /// Appends that the lane has not settled.
+    pub(super) under_way: Cell<u64>,
+    /// Told when the gate changes and when nothing is under way any more; made by the first who waits.
+    changed: RefCell<Option<Rc<Signal>>>,
     pub(super) quota: RefCell<ShardQuota>,
+}
+
+/// Whether a shard takes appends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gate {
+    /// It does.
+    Open,
+    /// Not now: whether it goes on or ends here is being decided.
+    Held,
+    /// It has ended.
+    Closed,
+}
+
+impl Gate {
+    fn of(shard: &Shard) -> Self {
+        if shard.is_open() { Self::Open } else { Self::Closed }
+    }
 }
 
 /// What a shard holds.
@@ -69,6 +96,8 @@ impl<E: Env> Streams<E> {
             lanes: lanes.into_iter().collect(),
             by_id: RefCell::new(HashMap::with_hasher(FixedState::default())),
             by_name: RefCell::new(BTreeMap::new()),
+            moving: RefCell::default(),
+            moved: Signal::default(),
             waiting: Rc::new(Cell::new(0)),
             waiting_max,
             seats: Seats::default(),
@@ -128,8 +157,8 @@ impl<E: Env> Streams<E> {
     }
 
     /// Takes in a stream that is new or has changed. Its shards on this core's lanes take appends from here on; those that were
-    /// there keep what they have used of their quotas. Nobody finds it by its name before it is [named](Self::name): a client learns the id of a new
-    /// stream by its name, and every core has to know the stream by then.
+    /// there keep what they have used of their quotas, and those that are there no more are forgotten. Nobody finds it by its name, or is told of its new shards, before it is
+    /// [named](Self::name): a client learns the id of a new stream by its name, and every core has to know the stream and its shards by then.
     pub fn take_in(&self, definition: &Arc<Definition>) {
         self.recent.take();
         let before = self.get(definition.id);
@@ -143,26 +172,41 @@ impl<E: Env> Streams<E> {
                     index: shard.index,
                     owner: shard.owner,
                     lane: lane.clone(),
-                    closed: Cell::new(false),
+                    gate: Cell::new(Gate::of(shard)),
+                    under_way: Cell::new(0),
+                    changed: RefCell::default(),
                     quota: RefCell::new(ShardQuota::new(definition.quota)),
                 })
             });
-            local.closed.set(shard.state == ShardState::Closed);
+            // What is held waits until every core knows.
+            if local.gate.get() != Gate::Held {
+                local.gate.set(Gate::of(shard));
+            }
             local.quota.borrow_mut().change(self.now_ns(), definition.quota);
             Some(local)
         });
         let local = local.collect();
-        let turn = Cell::new(before.map_or(0, |stream| stream.turn.get()));
+        let turn = Cell::new(before.as_ref().map_or(0, |stream| stream.turn.get()));
         self.seats.change(self.now_ns(), definition);
-        let stream = Rc::new(Stream { definition: Arc::clone(definition), local, turn });
+        if let Some(before) = &before {
+            let is_gone = |shard: &&Rc<LocalShard<E>>| definition.position(shard.index).is_none();
+            for shard in before.local.iter().flatten().filter(is_gone) {
+                shard.lane.forget(shard.owner);
+            }
+        }
+        let shown = before.map_or_else(|| Arc::clone(definition), |stream| Arc::clone(&stream.definition));
+        let stream = Rc::new(Stream { definition: shown, newest: Arc::clone(definition), local, turn });
         self.by_id.borrow_mut().insert(definition.id, stream);
     }
 
-    /// Lets a stream that was taken in be found by its name, as it is now.
+    /// Lets a stream that was taken in be found by its name, as it is now: every core has taken it in.
     pub fn name(&self, id: StreamId) {
-        if let Some(stream) = self.get(id) {
-            self.by_name.borrow_mut().insert(stream.definition.name.clone(), stream);
-        }
+        let Some(stream) = self.get(id) else { return };
+        let newest = Arc::clone(&stream.newest);
+        let (local, turn) = (stream.local.clone(), stream.turn.clone());
+        let stream = Rc::new(Stream { definition: Arc::clone(&newest), newest, local, turn });
+        self.by_id.borrow_mut().insert(id, Rc::clone(&stream));
+        self.by_name.borrow_mut().insert(stream.definition.name.clone(), stream);
     }
 
     /// Drops a stream that was deleted. Those who wait for its records are told.
@@ -179,6 +223,7 @@ impl<E: Env> Streams<E> {
         for shard in stream.local.iter().flatten() {
             shard.lane.forget(shard.owner);
         }
+        self.end_move(id);
     }
 
     /// What this core's shards of a stream hold.
@@ -209,9 +254,14 @@ pub(super) fn now_ns<E: Env>(env: &E) -> u64 {
 }
 
 impl<E: Env> Stream<E> {
-    /// How it is defined.
+    /// How it is defined, as every core knows.
     pub fn definition(&self) -> &Arc<Definition> {
         &self.definition
+    }
+
+    /// The lane of a shard. A core that has taken in less may not know the shard yet.
+    pub fn lane_of(&self, shard: ShardIndex) -> Option<LaneId> {
+        self.newest.shard(shard).map(|shard| shard.lane)
     }
 
     /// A number that grows with each call, for records without a key.
@@ -222,6 +272,31 @@ impl<E: Env> Stream<E> {
     }
 
     pub(super) fn local(&self, index: ShardIndex) -> Option<Rc<LocalShard<E>>> {
-        self.local.get(self.definition.position(index)?)?.clone()
+        self.local.get(self.newest.position(index)?)?.clone()
+    }
+
+    /// The shards whose lanes this core holds.
+    pub(super) fn locals(&self) -> impl Iterator<Item = &Rc<LocalShard<E>>> {
+        self.local.iter().flatten()
+    }
+
+    /// Whether a shard takes appends by the newest definition.
+    pub(super) fn gate_of(&self, shard: ShardIndex) -> Gate {
+        self.newest.shard(shard).map_or(Gate::Closed, Gate::of)
+    }
+}
+
+impl<E: Env> LocalShard<E> {
+    /// Told when the gate changes and when nothing is under way any more.
+    pub(super) fn changed(&self) -> Rc<Signal> {
+        Rc::clone(self.changed.borrow_mut().get_or_insert_default())
+    }
+
+    /// Tells those who wait for a change.
+    pub(super) fn tell(&self) {
+        let signal = self.changed.borrow().clone();
+        if let Some(signal) = signal {
+            signal.notify();
+        }
     }
 }

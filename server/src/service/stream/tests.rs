@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_lite::FutureExt;
 use proptest::prelude::*;
 use tidemill_storage::sim::{Faults, Sim, SimEnv};
 use tidemill_storage::{AppendSink, Appended, Env, Fetched, Lane, LaneConfig, Retention, Settled};
 use tidemill_wire::batch::{BatchBuilder, BatchView, Compression, payload_bytes_of};
 use tidemill_wire::entry::{EntryHeader, EntryKind};
-use tidemill_wire::message::{Ack, Position, Quota, ShardState};
+use tidemill_wire::message::{Ack, Position, Quota};
 use tidemill_wire::routing::{HashKeyRange, RoutingTable};
 use tidemill_wire::{LaneId, OwnerId, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
 
@@ -174,7 +175,8 @@ async fn streams(env: &SimEnv, retention: Retention, quota: Quota) -> Streams<Si
         owner: OwnerId(1),
         lane: LaneId(0),
         range: HashKeyRange::split_evenly(1)[0],
-        state: ShardState::Open,
+        opened: Timestamp(0),
+        closed: None,
         parent: None,
         adjacent_parent: None,
     };
@@ -284,6 +286,107 @@ fn a_reader_at_the_end_of_a_poisoned_lane_waits_as_elsewhere() {
         let (delivery, took) = fetch(&env, &streams, delivery.end.0, wait).await;
         assert_eq!(delivery.bytes, 0);
         assert!(took >= wait, "an answer without records after {took:?}");
+    });
+    assert!(done.is_some());
+}
+
+/// The stream of [`streams`] after its shard was split at an end, in a definition that only this core has.
+fn after_split(streams: &Streams<SimEnv>, end: SequenceNumber) -> Arc<Definition> {
+    let known = streams.get(STREAM).expect("it was taken in");
+    let before = known.definition();
+    let parent = *before.shard(SHARD).expect("it is there");
+    let closed = Some(ShardEnd { at: Timestamp(5), next: end });
+    let child = |(range, index): (HashKeyRange, u32)| Shard {
+        index: ShardIndex(index),
+        owner: OwnerId(10 + u64::from(index)),
+        range,
+        opened: Timestamp(5),
+        parent: Some(SHARD),
+        ..parent
+    };
+    let children = HashKeyRange::split_evenly(2).into_iter().zip(1..).map(child);
+    let shards = std::iter::once(Shard { closed, ..parent }).chain(children);
+    let attributes = Attributes {
+        id: STREAM,
+        name: before.name.clone(),
+        created: before.created,
+        retention: before.retention,
+        quota: before.quota,
+        key_compaction: None,
+        map_version: 1,
+        tags: std::collections::BTreeMap::new(),
+        consumers: std::collections::BTreeMap::new(),
+        record_kib: before.record_kib,
+    };
+    Arc::new(Definition::new(attributes, shards.collect()).expect("two halves have all keys"))
+}
+
+#[test]
+fn a_held_shard_ends_behind_all_that_it_took() {
+    let sim = Sim::new(4);
+    let env = sim.env();
+    let done = sim.run(async {
+        let streams = streams(&env, Retention::FOREVER, Quota::OFF).await;
+        let (told, batch) = (Rc::<Told>::default(), Bytes::from(vec![7; 100]));
+        let before =
+            Append { stream: STREAM, shard: SHARD, ack: Ack::Written, batch, records: 3, payload_bytes: 100 };
+        let charge = streams.append(before, Rc::<Told>::clone(&told), 5).expect("queued");
+        let held = streams.hold(STREAM, &[SHARD, ShardIndex(9)]);
+        let refused = append(&streams, 100, 1).await.expect_err("its end is being decided");
+        assert_eq!(refused, AppendError::ShardMoving { stream: STREAM, shard: SHARD });
+        let settle = async {
+            let outcome = told.arrived.recv().await.expect("the sink lives");
+            env.sleep(Duration::from_secs(1)).await;
+            assert_eq!(charge.settle(&outcome).expect("stored").base_sequence, SequenceNumber(0));
+            drop(charge);
+        };
+        let begun = env.monotonic();
+        let (ends, ()) = futures_lite::future::zip(held.ends(), settle).await;
+        let ends = ends.expect("the disk is sound");
+        assert_eq!(
+            ends.iter().map(|end| (end.shard, end.next)).collect::<Vec<_>>(),
+            [(SHARD, SequenceNumber(3))]
+        );
+        assert!(env.monotonic().saturating_sub(begun) >= Duration::from_secs(1), "it was not waited for");
+        assert!(streams.is_moving(STREAM));
+        streams.release(STREAM);
+        assert!(!streams.is_moving(STREAM));
+        assert_eq!(append(&streams, 100, 1).await, Ok(SequenceNumber(3)), "nothing has come of it");
+    });
+    assert!(done.is_some());
+}
+
+#[test]
+fn a_split_is_shown_and_told_to_readers_when_every_core_knows() {
+    let sim = Sim::new(5);
+    let env = sim.env();
+    let done = sim.run(async {
+        let streams = streams(&env, Retention::FOREVER, Quota::OFF).await;
+        streams.name(STREAM);
+        append(&streams, 100, 2).await.expect("stored");
+        let reader = fetch(&env, &streams, 2, Duration::from_secs(60));
+        let change = async {
+            let ends = streams.hold(STREAM, &[SHARD]).ends().await.expect("the disk is sound");
+            streams.take_in(&after_split(&streams, ends[0].next));
+            let shown = || streams.get(STREAM).expect("it is there").definition().shards().len();
+            assert_eq!(
+                (shown(), streams.get(STREAM).and_then(|stream| stream.lane_of(ShardIndex(2)))),
+                (1, Some(LaneId(0)))
+            );
+            env.sleep(Duration::from_secs(3)).await;
+            let refused = append(&streams, 100, 1).await.expect_err("nobody is sent on yet");
+            assert!(matches!(refused, AppendError::ShardMoving { .. }), "{refused}");
+            let (delivery, _) = fetch(&env, &streams, 2, Duration::ZERO).await;
+            assert!(!delivery.closed);
+            streams.name(STREAM);
+            assert_eq!(shown(), 3);
+            streams.rest(STREAM).or(async { streams.release(STREAM) }).await;
+        };
+        let ((delivery, took), ()) = futures_lite::future::zip(reader, change).await;
+        assert!(delivery.closed && delivery.bytes == 0, "{delivery:?}");
+        assert!(took >= Duration::from_secs(3) && took < Duration::from_secs(10), "told after {took:?}");
+        let refused = append(&streams, 100, 1).await.expect_err("it is closed");
+        assert_eq!(refused, AppendError::ShardClosed { stream: STREAM, shard: SHARD });
     });
     assert!(done.is_some());
 }

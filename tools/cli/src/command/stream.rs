@@ -1,4 +1,4 @@
-//! `tidemill stream`: create, list, describe, update and delete streams.
+//! `tidemill stream`: create, list, describe, update, split, merge, scale and delete streams.
 
 mod description;
 mod quota;
@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
-use tidemill_client::{Admin, ErrorCode, KeyCompaction, Settings, StreamDescription, StreamName};
+use tidemill_client::{
+    Admin, ErrorCode, HashKey, HashKeyRange, KeyCompaction, Settings, ShardIndex, StreamDescription,
+    StreamName,
+};
 
 use super::block_on;
 use crate::connection::{connect, request_failed};
@@ -21,7 +24,7 @@ use crate::time::show_time;
 use description::Description;
 use quota::QuotaRule;
 
-/// Create, list, describe, update and delete streams.
+/// Create, list, describe, update, split, merge, scale and delete streams.
 #[derive(Debug, Args)]
 pub(crate) struct Stream {
     #[command(subcommand)]
@@ -70,6 +73,39 @@ enum Action {
         name: StreamName,
         #[command(flatten)]
         changes: Changes,
+    },
+    /// Split a shard in two. Records of a key keep their order: those in the shard come before those in its children.
+    #[command(after_help = "Examples:
+  tidemill stream split logs 0
+  tidemill stream split logs 0 --at 85070591730234615865843651857942052864")]
+    Split {
+        /// The stream.
+        name: StreamName,
+        /// The shard's index.
+        shard: u32,
+        /// The hash key at which the second half begins; the middle of the shard unless it is given.
+        #[arg(long, value_name = "KEY")]
+        at: Option<u128>,
+    },
+    /// Merge two shards whose hash keys follow each other.
+    #[command(after_help = "Examples:
+  tidemill stream merge logs 0 1")]
+    Merge {
+        /// The stream.
+        name: StreamName,
+        /// The index of one shard.
+        shard: u32,
+        /// The index of the other.
+        adjacent: u32,
+    },
+    /// Divide the keys evenly among another number of shards, half to twice as many as there are.
+    #[command(after_help = "Examples:
+  tidemill stream scale logs 8")]
+    Scale {
+        /// The stream.
+        name: StreamName,
+        /// How many shards it is to have.
+        shards: u32,
     },
     /// Delete streams and all their records. There is no way back.
     #[command(after_help = "Examples:
@@ -168,11 +204,20 @@ impl Stream {
                 }
                 Action::List => list(&admin, output).await,
                 Action::Describe { name } => {
-                    let description =
-                        admin.describe_stream(&name).await.map_err(|error| request_failed(&error))?;
-                    output.print(&Description::from(&description), Description::text)
+                    show(&admin.describe_stream(&name).await.map_err(|error| request_failed(&error))?, output)
                 }
                 Action::Update { name, changes } => update(&admin, &name, &changes, output).await,
+                Action::Split { name, shard, at } => {
+                    split(&admin, &name, ShardIndex(shard), at, output).await
+                }
+                Action::Merge { name, shard, adjacent } => {
+                    let merged = admin.merge_shards(&name, ShardIndex(shard), ShardIndex(adjacent)).await;
+                    show(&merged.map_err(|error| request_failed(&error))?, output)
+                }
+                Action::Scale { name, shards } => {
+                    let scaled = admin.scale_stream(&name, shards).await;
+                    show(&scaled.map_err(|error| request_failed(&error))?, output)
+                }
                 Action::Delete { names, if_present } => delete(&admin, &names, if_present, output).await,
             }
         })
@@ -217,6 +262,33 @@ async fn update(admin: &Admin, name: &StreamName, changes: &Changes, output: Out
     }
     let updated = admin.update_stream(name, settings).await.map_err(|error| request_failed(&error))?;
     output.print(&Description::from(&updated), |description| description.summary())
+}
+
+async fn split(
+    admin: &Admin,
+    name: &StreamName,
+    shard: ShardIndex,
+    at: Option<u128>,
+    output: Output,
+) -> Outcome {
+    let at = match at {
+        Some(at) => HashKey(at),
+        None => {
+            let present = admin.describe_stream(name).await.map_err(|error| request_failed(&error))?;
+            let range = present.shards.iter().find(|known| known.index == shard).map(|known| known.range);
+            // The server tells what is wrong with a shard that is not there.
+            range.map_or(HashKey(0), |HashKeyRange { start, end }| {
+                HashKey(start.0 + (end.0 - start.0).div_ceil(2))
+            })
+        }
+    };
+    let changed = admin.split_shard(name, shard, at).await.map_err(|error| request_failed(&error))?;
+    show(&changed, output)
+}
+
+/// A stream with its shards, as `describe` shows it.
+fn show(stream: &StreamDescription, output: Output) -> Outcome {
+    output.print(&Description::from(stream), Description::text)
 }
 
 async fn list(admin: &Admin, output: Output) -> Outcome {

@@ -126,6 +126,106 @@ def records(kinesis):
         assert kinesis.get_records(ShardIterator=iterator["ShardIterator"])["Records"] == []
 
 
+def follow(kinesis, stream, shards):
+    """Reads every record as Amazon's client library does: a shard when its parents were read to their ends."""
+    records, ended, begun = [], set(), set(shards)
+    waiting = list(shards)
+    while waiting:
+        shard = waiting.pop(0)
+        iterator = kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON")
+        iterator = iterator["ShardIterator"]
+        while iterator:
+            answer = kinesis.get_records(ShardIterator=iterator, Limit=20)
+            records += answer["Records"]
+            iterator = answer.get("NextShardIterator")
+            if iterator and not answer["Records"]:
+                break
+        if not iterator:
+            ended.add(shard)
+            assert answer["ChildShards"], answer
+            for child in answer["ChildShards"]:
+                if child["ShardId"] not in begun and set(child["ParentShards"]) <= ended:
+                    begun.add(child["ShardId"])
+                    waiting.append(child["ShardId"])
+    return records
+
+
+def reshard(kinesis):
+    kinesis.create_stream(StreamName="moving", ShardCount=2)
+    active = kinesis.get_waiter("stream_exists")
+    sent, counter = {}, 0
+
+    def put():
+        nonlocal counter
+        batch = []
+        for key in (f"key-{index}" for index in range(30)):
+            counter += 1
+            sent.setdefault(key, []).append(str(counter).encode())
+            batch.append({"PartitionKey": key, "Data": str(counter).encode()})
+        assert kinesis.put_records(StreamName="moving", Records=batch)["FailedRecordCount"] == 0
+
+    def open_shards():
+        shards = kinesis.list_shards(StreamName="moving", ShardFilter={"Type": "AT_LATEST"})["Shards"]
+        return sorted(shards, key=lambda shard: int(shard["HashKeyRange"]["StartingHashKey"]))
+
+    def scale(target):
+        return kinesis.update_shard_count(StreamName="moving", TargetShardCount=target, ScalingType="UNIFORM_SCALING")
+
+    put()
+    kinesis.split_shard(StreamName="moving", ShardToSplit="shardId-000000000000", NewStartingHashKey=str(2**126))
+    active.wait(StreamName="moving", WaiterConfig=QUICK)
+    put()
+    shards = kinesis.describe_stream(StreamName="moving")["StreamDescription"]["Shards"]
+    assert [shard.get("ParentShardId") for shard in shards] == [None, None] + ["shardId-000000000000"] * 2, shards
+    assert ["EndingSequenceNumber" in shard["SequenceNumberRange"] for shard in shards] == [True] + [False] * 3, shards
+    assert int(shards[0]["SequenceNumberRange"]["EndingSequenceNumber"]) < int(
+        shards[2]["SequenceNumberRange"]["StartingSequenceNumber"]
+    )
+    middle, last = open_shards()[1:]
+    kinesis.merge_shards(
+        StreamName="moving", ShardToMerge=middle["ShardId"], AdjacentShardToMerge=last["ShardId"]
+    )
+    active.wait(StreamName="moving", WaiterConfig=QUICK)
+    put()
+    merged = open_shards()[1]
+    assert (merged["ParentShardId"], merged["AdjacentParentShardId"]) == (middle["ShardId"], last["ShardId"]), merged
+    for target in [4, 3]:
+        before = len(open_shards())
+        answer = scale(target)
+        assert (answer["CurrentShardCount"], answer["TargetShardCount"]) == (before, target), answer
+        active.wait(StreamName="moving", WaiterConfig=QUICK)
+        assert len(open_shards()) == target
+        put()
+    summary = kinesis.describe_stream_summary(StreamName="moving")["StreamDescriptionSummary"]
+    assert summary["StreamStatus"] == "ACTIVE" and summary["OpenShardCount"] == 3, summary
+    ids = [shard["ShardId"] for shard in open_shards()]
+    refused("LimitExceededException", scale, target=7)
+    refused(
+        "InvalidArgumentException", kinesis.split_shard, "already been merged or split",
+        StreamName="moving", ShardToSplit="shardId-000000000000", NewStartingHashKey="1000",
+    )
+    refused(
+        "InvalidArgumentException", kinesis.split_shard, "is not both greater than",
+        StreamName="moving", ShardToSplit=ids[0], NewStartingHashKey="0",
+    )
+    refused(
+        "InvalidArgumentException", kinesis.merge_shards, "not an adjacent pair",
+        StreamName="moving", ShardToMerge=ids[0], AdjacentShardToMerge=ids[2],
+    )
+    refused(
+        "ResourceNotFoundException", kinesis.merge_shards, "shardId-000000009999",
+        StreamName="moving", ShardToMerge=ids[0], AdjacentShardToMerge="shardId-000000009999",
+    )
+    found, numbers = {}, {}
+    for record in follow(kinesis, "moving", ["shardId-000000000000", "shardId-000000000001"]):
+        key, number = record["PartitionKey"], int(record["SequenceNumber"])
+        found.setdefault(key, []).append(record["Data"])
+        assert numbers.get(key, -1) < number, "numbers grow from parent to child"
+        numbers[key] = number
+    assert found == sent
+    kinesis.delete_stream(StreamName="moving")
+
+
 def errors(kinesis):
     unchecked = client(config={"parameter_validation": False})
     refused("ResourceNotFoundException", kinesis.describe_stream, "nowhere", StreamName="nowhere")
@@ -177,7 +277,7 @@ def end(kinesis):
 
 def main():
     kinesis = client()
-    for step in [streams, records, errors, signatures, end]:
+    for step in [streams, records, reshard, errors, signatures, end]:
         began = time.monotonic()
         step(kinesis)
         print(f"{step.__name__}: {time.monotonic() - began:.1f} s", flush=True)

@@ -1,7 +1,7 @@
 //! A whole data directory as an earlier version left it: the server opens it, and it holds what it held.
 //!
-//! The image in `tests/fixtures` is of a server that was killed: two lanes, a catalog with a stream of each kind. It is never written anew for a change of the code: a
-//! change of a format gets an image of its own beside it, made by the second test with `TIDEMILL_DATA_IMAGE=FILE`.
+//! The images in `tests/fixtures` are of a server that was killed: two lanes, a catalog with a stream of each kind; in the second one a stream was resharded. They are never written
+//! anew for a change of the code: a change of a format gets an image of its own beside them, made by the second test with `TIDEMILL_DATA_IMAGE=FILE`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,9 +11,14 @@ use tidemill_client::{Client, ClientOptions, ProducerOptions, Receipt, Record, S
 
 use crate::image::{pack, unpack};
 use crate::process::{Server, records, run};
+use crate::reshard::{scale, shards};
 use crate::traffic::runtime;
 
-const IMAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/data-directory.image");
+/// Images, and the streams in them.
+const IMAGES: [(&str, &[&str]); 2] = [
+    ("data-directory.image", &["plain", "state"]),
+    ("data-directory-resharded.image", &["plain", "state", "moved"]),
+];
 const FLAGS: &[&str] = &[
     "--set",
     "data.lanes=2",
@@ -23,6 +28,8 @@ const FLAGS: &[&str] = &[
     "storage.group_bytes=256KiB",
     "--set",
     "limits.frame_bytes=512KiB",
+    "--set",
+    "aws.authentication=off",
 ];
 const KEYS: usize = 10;
 const RECORDS: usize = 400;
@@ -58,14 +65,25 @@ fn make(data: &Path) {
     let server = Server::start(data, FLAGS);
     runtime.block_on(send(&server.address, "plain", RECORDS / 2..RECORDS));
     runtime.block_on(send(&server.address, "state", 0..RECORDS));
+    let moved = ["stream", "create", "moved", "--shards", "2", "--compact", "keys", "--quota", "off"];
+    server.run(&moved).ok();
+    for (part, target) in (0..4).zip([4, 3, 3, 3]) {
+        runtime.block_on(send(&server.address, "moved", part * RECORDS / 4..(part + 1) * RECORDS / 4));
+        let (status, answer) = scale(&server.http, "moved", target).expect("the server answers");
+        assert_eq!(status, 200, "{answer}");
+    }
     server.kill();
 }
 
 /// Checks that every record is there once and in the order of its key, and that the server goes on with the numbers. Of an image that `may_be_old`, the records of a stream
 /// that keeps them for a year may all be over.
-fn check(data: &Path, may_be_old: bool) {
+fn check(data: &Path, streams: &[&str], may_be_old: bool) {
     let server = Server::start(data, FLAGS);
-    for stream in ["plain", "state"] {
+    if streams.contains(&"moved") {
+        // Its shards keep all, so those that were closed stay.
+        assert_eq!(shards(&server.http, "moved"), (3, 13));
+    }
+    for stream in streams.iter().copied() {
         let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for record in records(&server.run(&["replay", stream, "--json"]).ok()) {
             found.entry(record.key).or_default().push(record.data);
@@ -93,10 +111,13 @@ fn check(data: &Path, may_be_old: bool) {
 
 #[test]
 fn a_data_directory_of_an_earlier_version_opens_and_goes_on() {
-    let folder = tempfile::tempdir().expect("a temporary directory");
-    let data = folder.path().join("data");
-    unpack(&fs::read(IMAGE).expect("the image"), &data);
-    check(&data, true);
+    for (image, streams) in IMAGES {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let data = folder.path().join("data");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(image);
+        unpack(&fs::read(path).expect("the image"), &data);
+        check(&data, streams, true);
+    }
 }
 
 #[test]
@@ -110,5 +131,5 @@ fn a_data_directory_that_is_made_now_is_like_the_image() {
     }
     let copy = folder.path().join("copy");
     unpack(&image, &copy);
-    check(&copy, false);
+    check(&copy, IMAGES[1].1, false);
 }

@@ -22,6 +22,7 @@ mod offline;
 mod process;
 mod quota;
 mod repair;
+mod reshard;
 mod roundtrip;
 mod tools;
 mod traffic;

@@ -2,11 +2,13 @@
 
 use super::super::{Ack, DecodeError, DecodeReason, Position, Settings, bounded, shape, verified};
 use super::{
-    Append, CreateStream, Fetch, Hello, ListStreams, ROUTE, Request, RequestBody, Subscribe, UpdateStream,
+    Append, CreateStream, Fetch, Hello, ListStreams, MergeShards, ROUTE, Request, RequestBody, ScaleStream,
+    SplitShard, Subscribe, UpdateStream,
 };
 use crate::generated::tidemill::native as fb;
 use crate::ids::{RequestId, ShardIndex, StreamId, StreamName};
 use crate::limits::PEER_NAME_BYTES_MAX;
+use crate::routing::HashKey;
 
 impl Request {
     /// Verifies and reads a request's message. What carries no text (append, fetch, ping, subscribe, credit,
@@ -69,6 +71,19 @@ impl RequestBody {
                 let unsubscribe = request.body_as_unsubscribe().ok_or_else(unknown)?;
                 Self::Unsubscribe { subscription: RequestId(unsubscribe.subscription()) }
             }
+            fb::RequestBody::SplitShard => {
+                let split = request.body_as_split_shard().ok_or_else(unknown)?;
+                Self::SplitShard(SplitShard::decode(&split)?)
+            }
+            fb::RequestBody::MergeShards => {
+                let merge = request.body_as_merge_shards().ok_or_else(unknown)?;
+                Self::MergeShards(MergeShards::decode(&merge)?)
+            }
+            fb::RequestBody::ScaleStream => {
+                let scale = request.body_as_scale_stream().ok_or_else(unknown)?;
+                let name = StreamName::new(scale.name())?;
+                Self::ScaleStream(ScaleStream { name, shards: scale.shards() })
+            }
             _ => return Err(unknown()),
         })
     }
@@ -101,6 +116,21 @@ impl UpdateStream {
     fn decode(update: &fb::UpdateStream<'_>) -> Result<Self, DecodeReason> {
         let name = StreamName::new(update.name())?;
         Ok(Self { name, settings: Settings::decode(Some(update.settings())) })
+    }
+}
+
+impl SplitShard {
+    fn decode(split: &fb::SplitShard<'_>) -> Result<Self, DecodeReason> {
+        let (name, at) = (StreamName::new(split.name())?, split.at());
+        let at = HashKey(u128::from(at.high()) << 64 | u128::from(at.low()));
+        Ok(Self { name, shard: ShardIndex(split.shard()), at })
+    }
+}
+
+impl MergeShards {
+    fn decode(merge: &fb::MergeShards<'_>) -> Result<Self, DecodeReason> {
+        let name = StreamName::new(merge.name())?;
+        Ok(Self { name, shard: ShardIndex(merge.shard()), adjacent: ShardIndex(merge.adjacent()) })
     }
 }
 

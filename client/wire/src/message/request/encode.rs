@@ -5,7 +5,8 @@ use flatbuffers::{UnionWIPOffset, WIPOffset};
 
 use super::super::{Builder, Encoder, bounded};
 use super::{
-    Append, CreateStream, Fetch, Hello, ListStreams, ROUTE, Request, RequestBody, Subscribe, UpdateStream,
+    Append, CreateStream, Fetch, Hello, ListStreams, MergeShards, ROUTE, Request, RequestBody, ScaleStream,
+    SplitShard, Subscribe, UpdateStream,
 };
 use crate::frame;
 use crate::generated::tidemill::native as fb;
@@ -54,6 +55,9 @@ impl RequestBody {
                 let args = fb::UnsubscribeArgs { subscription: subscription.0 };
                 (fb::RequestBody::Unsubscribe, fb::Unsubscribe::create(b, &args).as_union_value())
             }
+            Self::SplitShard(split) => (fb::RequestBody::SplitShard, split.encode(b)),
+            Self::MergeShards(merge) => (fb::RequestBody::MergeShards, merge.encode(b)),
+            Self::ScaleStream(scale) => (fb::RequestBody::ScaleStream, scale.encode(b)),
         }
     }
 }
@@ -92,6 +96,30 @@ impl UpdateStream {
         let name = Some(b.create_string(self.name.as_str()));
         let settings = Some(self.settings.encode(b));
         fb::UpdateStream::create(b, &fb::UpdateStreamArgs { name, settings }).as_union_value()
+    }
+}
+
+impl SplitShard {
+    fn encode(&self, b: &mut Builder) -> Body {
+        let name = Some(b.create_string(self.name.as_str()));
+        let at = fb::HashKey::new((self.at.0 >> 64) as u64, self.at.0 as u64);
+        let args = fb::SplitShardArgs { name, shard: self.shard.0, at: Some(&at) };
+        fb::SplitShard::create(b, &args).as_union_value()
+    }
+}
+
+impl MergeShards {
+    fn encode(&self, b: &mut Builder) -> Body {
+        let name = Some(b.create_string(self.name.as_str()));
+        let args = fb::MergeShardsArgs { name, shard: self.shard.0, adjacent: self.adjacent.0 };
+        fb::MergeShards::create(b, &args).as_union_value()
+    }
+}
+
+impl ScaleStream {
+    fn encode(&self, b: &mut Builder) -> Body {
+        let name = Some(b.create_string(self.name.as_str()));
+        fb::ScaleStream::create(b, &fb::ScaleStreamArgs { name, shards: self.shards }).as_union_value()
     }
 }
 

@@ -1,19 +1,24 @@
 //! One call on its way: what its operation needs of the server, and the names in its input.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures_lite::future::or;
 
 use tidemill_wire::message::Position;
+use tidemill_wire::routing::HashKeyRange;
 use tidemill_wire::{SequenceNumber, ShardIndex, StreamName, Timestamp};
 
 use super::super::seal::Seal;
 use super::super::value::Value;
 use super::super::{Aws, Fault, Identity, Request};
-use super::error::{fetch_fault, invalid, no_shard, no_stream, not_found};
-use super::limits::TOKEN_AGE_MS_MAX;
+use super::error::{fetch_fault, invalid, no_shard, no_stream, not_active, not_found, reshard_fault};
+use super::limits::{MOVE_PAUSE, TOKEN_AGE_MS_MAX};
 use super::names::{shard_id, shard_of_id, stream_arn, stream_of_arn, stream_of_id};
 use super::sequence::{Numbering, RecordNumber};
-use crate::service::stream::{Definition, Fetch, Shard};
-use crate::shard::Core;
+use crate::service::catalog::ShardChange;
+use crate::service::stream::{AppendError, Definition, Fetch, Shard};
+use crate::shard::{Core, Outcome, sleep};
 
 /// One call.
 #[derive(Clone, Copy)]
@@ -22,6 +27,25 @@ pub(super) struct Call<'a> {
     pub(super) aws: &'a Aws,
     /// What was asked.
     pub(super) request: &'a Request<'a>,
+}
+
+/// What a stream is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    /// It serves.
+    Active,
+    /// It serves, and its shards are being changed.
+    Updating,
+}
+
+impl Status {
+    /// As clients get it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "ACTIVE",
+            Self::Updating => "UPDATING",
+        }
+    }
 }
 
 /// The ways to name a stream, of which one is enough.
@@ -77,6 +101,42 @@ impl<'a> Call<'a> {
     /// The stream that an input names.
     pub(super) fn stream(self, input: &Value) -> Result<Arc<Definition>, Fault> {
         self.find(StreamNames::of(input))
+    }
+
+    /// The same, for a change of its shards: while one is under way there is no other.
+    pub(super) fn active(self, input: &Value) -> Result<Arc<Definition>, Fault> {
+        let stream = self.stream(input)?;
+        match self.status(&stream) {
+            Status::Active => Ok(stream),
+            Status::Updating => Err(not_active(stream.name.as_str(), self.account())),
+        }
+    }
+
+    /// What a stream is doing.
+    pub(super) fn status(self, stream: &Definition) -> Status {
+        if self.core().streams().is_moving(stream.id) { Status::Updating } else { Status::Active }
+    }
+
+    /// Changes a stream's shards.
+    pub(super) async fn reshard(self, stream: &Definition, change: ShardChange) -> Result<(), Fault> {
+        let changed = self.core().catalog().reshard(stream.name.clone(), change).await;
+        changed.map(drop).map_err(|error| reshard_fault(&error, stream.name.as_str(), self.account()))
+    }
+
+    /// Waits until a stream's shards are not being changed, and returns them; `None` if that takes longer than until `deadline`, or the stream is gone.
+    pub(super) async fn rested(self, stream: &Definition, deadline: Duration) -> Option<Arc<Definition>> {
+        sleep(MOVE_PAUSE).await;
+        let streams = self.core().streams();
+        let in_time = async {
+            streams.rest(stream.id).await;
+            true
+        };
+        let late = async {
+            sleep(deadline.saturating_sub(self.core().monotonic())).await;
+            false
+        };
+        let known = or(late, in_time).await.then(|| streams.get(stream.id)).flatten();
+        known.map(|stream| Arc::clone(stream.definition()))
     }
 
     /// The stream of these names, which have to agree.
@@ -155,12 +215,17 @@ impl<'a> Call<'a> {
             shard,
             position: Position::Newest,
             bytes_max: 1,
-            wait: std::time::Duration::ZERO,
+            wait: Duration::ZERO,
         };
         let fetched = self.core().fetch(newest).await;
         let delivery = fetched.map_err(|error| fetch_fault(&error, stream.name.as_str(), self.account()))?;
         Ok(delivery.end)
     }
+}
+
+/// Whether an append met a shard that takes no records any more, or not at the moment.
+pub(super) fn is_moved(outcome: &Outcome) -> bool {
+    matches!(outcome, Err(AppendError::ShardMoving { .. } | AppendError::ShardClosed { .. }))
 }
 
 /// The numbers of a shard's records.
@@ -173,15 +238,20 @@ pub(super) fn number(stream: &Definition, shard: ShardIndex, sequence: SequenceN
     numbering(stream, shard).decimal(sequence)
 }
 
-/// A shard as clients get it. `end` is the number after the last record of a closed one.
-pub(super) fn shard_value(stream: &Definition, shard: &Shard, end: Option<SequenceNumber>) -> Value {
-    let range = Value::structure([
-        ("StartingHashKey", Value::text(shard.range.start.to_string())),
-        ("EndingHashKey", Value::text(shard.range.end.to_string())),
-    ]);
+/// A range of hash keys as clients get it.
+pub(super) fn range_value(range: HashKeyRange) -> Value {
+    Value::structure([
+        ("StartingHashKey", Value::text(range.start.to_string())),
+        ("EndingHashKey", Value::text(range.end.to_string())),
+    ])
+}
+
+/// A shard as clients get it.
+pub(super) fn shard_value(stream: &Definition, shard: &Shard) -> Value {
     let first = number(stream, shard.index, SequenceNumber(0));
     // A shard that was closed without a record ends where it begins.
-    let last = end.map(|end| number(stream, shard.index, SequenceNumber(end.get().saturating_sub(1))));
+    let last = shard.closed.map(|end| SequenceNumber(end.next.get().saturating_sub(1)));
+    let last = last.map(|last| number(stream, shard.index, last));
     let numbers = Value::structure([
         ("StartingSequenceNumber", Value::text(first)),
         ("EndingSequenceNumber", last.and_then(Value::text)),
@@ -190,7 +260,7 @@ pub(super) fn shard_value(stream: &Definition, shard: &Shard, end: Option<Sequen
         ("ShardId", Value::text(shard_id(shard.index))),
         ("ParentShardId", shard.parent.map(shard_id).and_then(Value::text)),
         ("AdjacentParentShardId", shard.adjacent_parent.map(shard_id).and_then(Value::text)),
-        ("HashKeyRange", Some(range)),
+        ("HashKeyRange", Some(range_value(shard.range))),
         ("SequenceNumberRange", Some(numbers)),
     ])
 }

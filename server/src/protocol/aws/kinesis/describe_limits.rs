@@ -5,7 +5,6 @@ use super::super::Fault;
 use super::super::value::Value;
 use super::call::Call;
 use super::limits::SHARD_LIMIT_MAX;
-use tidemill_wire::message::ShardState;
 
 /// Streams that are looked at in one go.
 const PAGE: usize = 1_000;
@@ -17,7 +16,7 @@ pub(super) async fn answer(call: Call<'_>) -> Result<Option<Value>, Fault> {
     loop {
         let (page, more) = call.core().streams().list(after.as_ref(), PAGE);
         for stream in &page {
-            let shards = stream.shards().iter().filter(|shard| shard.state == ShardState::Open).count();
+            let shards = stream.open_shards();
             open = open.saturating_add(i64::try_from(shards).unwrap_or(i64::MAX));
         }
         after = page.last().map(|stream| stream.name.clone());

@@ -1,10 +1,5 @@
 //! DescribeStream and DescribeStreamSummary.
 
-use std::collections::BTreeMap;
-
-use tidemill_wire::message::ShardState;
-use tidemill_wire::{SequenceNumber, ShardIndex};
-
 use super::super::Fault;
 use super::super::value::Value;
 use super::call::{Call, shard_value};
@@ -21,7 +16,7 @@ pub(super) async fn answer(call: Call<'_>, input: Value) -> Result<Option<Value>
     let rest: Vec<Shard> = rest.copied().collect();
     let limit = input.get_integer("Limit").and_then(|limit| usize::try_from(limit).ok());
     let (page, more) = page(&rest, limit.unwrap_or(DESCRIBE_SHARDS_DEFAULT));
-    let shards = shard_values(call, &stream, page).await;
+    let shards = page.iter().map(|shard| shard_value(&stream, shard)).collect();
     let mut members = common(call, &stream);
     members.push(("Shards", Value::List(shards)));
     members.push(("HasMoreShards", Value::Boolean(more)));
@@ -31,7 +26,7 @@ pub(super) async fn answer(call: Call<'_>, input: Value) -> Result<Option<Value>
 /// Describes a stream without its shards.
 pub(super) async fn summary(call: Call<'_>, input: Value) -> Result<Option<Value>, Fault> {
     let stream = call.stream(&input)?;
-    let open = stream.shards().iter().filter(|shard| shard.state == ShardState::Open).count();
+    let open = stream.open_shards();
     let mut members = common(call, &stream);
     members.push(("StreamId", Value::Text(stream_id(call.seal(), stream.id))));
     members.push(("OpenShardCount", Value::Integer(i64::try_from(open).unwrap_or(i64::MAX))));
@@ -47,20 +42,6 @@ pub(super) fn page(shards: &[Shard], limit: usize) -> (&[Shard], bool) {
     shards.get(..limit).map_or((shards, false), |page| (page, shards.len() > limit))
 }
 
-/// Shards as clients get them; only closed ones have an end, for which their owners are asked.
-pub(super) async fn shard_values(call: Call<'_>, stream: &Definition, shards: &[Shard]) -> Vec<Value> {
-    let mut ends: BTreeMap<ShardIndex, SequenceNumber> = BTreeMap::new();
-    if shards.iter().any(|shard| shard.state == ShardState::Closed) {
-        let bounds = call.core().bounds(stream).await;
-        ends.extend(bounds.into_iter().map(|found| (found.shard, found.bounds.next)));
-    }
-    let end = |shard: &Shard| match shard.state {
-        ShardState::Open => None,
-        ShardState::Closed => ends.get(&shard.index).copied(),
-    };
-    shards.iter().map(|shard| shard_value(stream, shard, end(shard))).collect()
-}
-
 /// How a stream takes its capacity.
 pub(super) fn mode() -> Value {
     Value::structure([("StreamMode", Value::text("PROVISIONED"))])
@@ -72,7 +53,7 @@ fn common(call: Call<'_>, stream: &Definition) -> Vec<(&'static str, Value)> {
     vec![
         ("StreamName", Value::Text(stream.name.to_string())),
         ("StreamARN", Value::Text(call.arn(&stream.name))),
-        ("StreamStatus", Value::Text("ACTIVE".to_owned())),
+        ("StreamStatus", Value::Text(call.status(stream).as_str().to_owned())),
         ("StreamModeDetails", mode()),
         ("RetentionPeriodHours", Value::Integer(hours_of(stream))),
         ("StreamCreationTimestamp", Value::Timestamp(stream.created)),

@@ -3,9 +3,11 @@
 use tidemill_wire::{ShardIndex, StreamId};
 
 use super::names::shard_id;
-use crate::service::catalog::{CreateStreamError, DeleteStreamError, TagStreamError, UpdateStreamError};
+use crate::service::catalog::{
+    CreateStreamError, DeleteStreamError, ReshardError, TagStreamError, UpdateStreamError,
+};
 use crate::service::stream::{AppendError, FetchError};
-use crate::shard::{CatalogError, CreateError, DeleteError, TagError, UpdateError};
+use crate::shard::{CatalogError, CreateError, DeleteError, ReshardFailure, TagError, UpdateError};
 
 use super::super::Fault;
 
@@ -78,8 +80,10 @@ pub(super) fn append_fault(error: &AppendError, stream: &str, account: &str) -> 
         AppendError::Lane(Lane::QueueFull { .. }) => Fault::unavailable("the shard's queue is full"),
         // The segments of this server are smaller than what the stream is allowed.
         AppendError::Lane(Lane::TooLarge { .. }) => invalid(error.to_string()),
-        // The route was looked up a moment ago and leads to open shards; whoever tries again meets the new one.
-        AppendError::ShardClosed { .. } => Fault::unavailable("the shard was closed"),
+        // Records go where the new shards are; only a change that takes too long comes up to here.
+        AppendError::ShardClosed { .. } | AppendError::ShardMoving { .. } => {
+            Fault::unavailable("the shard is being split or merged")
+        }
         AppendError::Lane(Lane::UnknownOwner(_) | Lane::RecordCount { .. } | Lane::Poisoned { .. }) => {
             tracing::error!(stream, %error, "append failed");
             Fault::internal()
@@ -136,6 +140,44 @@ pub(super) fn tag_fault(error: &TagError, name: &str, account: &str) -> Fault {
         TagStreamError::Tags(_) => Some(limit_exceeded(error.to_string())),
         TagStreamError::Store(_) => None,
     })
+}
+
+/// Shards that were not changed.
+pub(super) fn reshard_fault(error: &ReshardFailure, stream: &str, account: &str) -> Fault {
+    catalog_fault(error, |error| match error {
+        ReshardError::Unknown { .. } => Some(no_stream(stream, account)),
+        ReshardError::UnknownShard { shard } => Some(no_shard(&shard_id(*shard), stream, account)),
+        ReshardError::Closed { shard } => Some(invalid(format!(
+            "Shard {} in stream {stream} under account {account} has already been merged or split, and thus is not eligible for merging or splitting.",
+            shard_id(*shard)
+        ))),
+        ReshardError::Key { .. } => Some(invalid(error.to_string())),
+        ReshardError::NotAdjacent { shard, adjacent } => Some(invalid(format!(
+            "Shards {} and {} in stream {stream} under account {account} are not an adjacent pair of shards eligible for merging.",
+            shard_id(*shard),
+            shard_id(*adjacent)
+        ))),
+        ReshardError::Scale { open, target } => {
+            let bound = if target > open { "more than twice" } else { "less than half" };
+            Some(limit_exceeded(format!(
+                "UpdateShardCount cannot update to {bound} of current open shard count. Current open shard count: {open}, Target shard count: \
+                 {target}"
+            )))
+        }
+        ReshardError::TooManyOpen { .. } | ReshardError::TooMany { .. } => {
+            Some(limit_exceeded(error.to_string()))
+        }
+        ReshardError::Undecided { .. } => {
+            Some(Fault::unavailable("the shards are busy and stay as they are"))
+        }
+        ReshardError::Store(_) => None,
+    })
+}
+
+/// The stream's shards are being changed, and nothing else can change them meanwhile.
+pub(super) fn not_active(stream: &str, account: &str) -> Fault {
+    let text = format!("Stream {stream} under account {account} not ACTIVE, instead in state UPDATING");
+    Fault::of_caller("ResourceInUseException", text)
 }
 
 /// A stream that was not deleted.

@@ -50,6 +50,9 @@ pub(super) async fn answer(call: Call<'_>) -> Result<Vec<u8>, Fault> {
         fetch_fault(&error, stream.name.as_str(), call.account())
     })?;
     let page = Page::collect(&delivery, delivery.from, limit, GET_BYTES_MAX).await?;
+    // A shard that has been closed meanwhile has children that are not in what was known before.
+    let stream = call.core().streams().get(stream.id).ok_or_else(|| no_stream_of_id(iterator.stream))?;
+    let stream = std::sync::Arc::clone(stream.definition());
     call.core().metrics().sent_records.add(page.count() as u64);
     Ok(encode(call, &stream, iterator.shard, &delivery, &page))
 }

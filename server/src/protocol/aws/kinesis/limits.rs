@@ -1,5 +1,7 @@
 //! Bounds of the service, as AWS documents them.
 
+use std::time::Duration;
+
 use tidemill_wire::limits::{BATCH_BYTES_MAX, KEY_BYTES_MAX};
 
 /// Records of one PutRecords.
@@ -23,6 +25,10 @@ pub(super) const EVENT_BYTES_MAX: usize = 128 << 10;
 pub(super) const SMALL_EVENT_BYTES: usize = 8 << 10;
 /// How long shard iterators and page tokens are good for.
 pub(super) const TOKEN_AGE_MS_MAX: u64 = 300_000;
+/// How long records wait for the shards that their keys go to, while these are being changed. Longer than a change takes before it is given up.
+pub(super) const MOVE_TIME_MAX: Duration = Duration::from_secs(8);
+/// The least of it: word of a change reaches one core a moment before the other.
+pub(super) const MOVE_PAUSE: Duration = Duration::from_millis(1);
 /// Shards in a page of DescribeStream if the caller says nothing.
 pub(super) const DESCRIBE_SHARDS_DEFAULT: usize = 100;
 /// Shards in a page of ListShards if the caller says nothing.

@@ -23,7 +23,7 @@ pub(super) async fn answer(call: Call<'_>, input: Value) -> Result<Option<Value>
         Value::structure([
             ("StreamName", Value::text(stream.name.as_str())),
             ("StreamARN", Value::text(call.arn(&stream.name))),
-            ("StreamStatus", Value::text("ACTIVE")),
+            ("StreamStatus", Value::text(call.status(stream).as_str())),
             ("StreamModeDetails", Some(mode())),
             ("StreamCreationTimestamp", Some(Value::Timestamp(stream.created))),
         ])

@@ -1,7 +1,7 @@
 //! Amazon Kinesis Data Streams: its operations over the streams of this server.
 //!
 //! One line in [`HANDLERS`] for each operation that is served; every other one of the model is refused as unsupported. Inputs are checked against
-//! the model before a handler sees them. Leaves out what the stream service does not do: resharding, on-demand capacity.
+//! the model before a handler sees them. Leaves out what the stream service does not do: on-demand capacity.
 
 mod account;
 mod call;
@@ -19,6 +19,7 @@ mod limits;
 mod list_shards;
 mod list_stream_consumers;
 mod list_streams;
+mod merge_shards;
 mod model;
 mod names;
 mod page;
@@ -31,6 +32,7 @@ mod resource;
 mod resource_policy;
 mod retention;
 mod sequence;
+mod split_shard;
 mod subscribe_to_shard;
 mod subscription;
 mod tags;
@@ -38,6 +40,7 @@ mod tags;
 mod tests;
 mod token;
 mod update_max_record_size;
+mod update_shard_count;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -109,6 +112,7 @@ const HANDLERS: &[(&str, Handler)] = &[
     ("ListStreams", Checked(|call, input| Box::pin(list_streams::answer(call, input)))),
     ("ListTagsForResource", Checked(|call, input| Box::pin(tags::list_resource(call, input)))),
     ("ListTagsForStream", Checked(|call, input| Box::pin(tags::list(call, input)))),
+    ("MergeShards", Checked(|call, input| Box::pin(merge_shards::answer(call, input)))),
     ("PutRecord", Direct(|call| Box::pin(put_record::answer(call)))),
     ("PutRecords", Direct(|call| Box::pin(put_records::answer(call)))),
     ("PutResourcePolicy", Checked(|call, input| Box::pin(resource_policy::put(call, input)))),
@@ -117,10 +121,12 @@ const HANDLERS: &[(&str, Handler)] = &[
         Checked(|call, input| Box::pin(register_stream_consumer::answer(call, input))),
     ),
     ("RemoveTagsFromStream", Checked(|call, input| Box::pin(tags::remove(call, input)))),
+    ("SplitShard", Checked(|call, input| Box::pin(split_shard::answer(call, input)))),
     ("SubscribeToShard", Streaming(|call, input| Box::pin(subscribe_to_shard::answer(call, input)))),
     ("TagResource", Checked(|call, input| Box::pin(tags::add_resource(call, input)))),
     ("UntagResource", Checked(|call, input| Box::pin(tags::remove_resource(call, input)))),
     ("UpdateMaxRecordSize", Checked(|call, input| Box::pin(update_max_record_size::answer(call, input)))),
+    ("UpdateShardCount", Checked(|call, input| Box::pin(update_shard_count::answer(call, input)))),
 ];
 
 /// Answers an operation of the service.

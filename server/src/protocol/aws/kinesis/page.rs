@@ -7,6 +7,7 @@ use tidemill_wire::{SequenceNumber, ShardIndex, Timestamp};
 use super::super::Fault;
 use super::super::output::Output;
 use super::super::value::Value;
+use super::call::range_value;
 use super::names::shard_id;
 use super::sequence::Numbering;
 use crate::service::stream::{Definition, Delivery};
@@ -125,22 +126,15 @@ fn damaged(error: &dyn std::fmt::Display) -> Fault {
 
 /// The shards that go on where a closed one ends: what a reader who has come to its end is told.
 pub(super) fn children(stream: &Definition, shard: ShardIndex) -> Value {
-    let is_child = |parent: Option<ShardIndex>| parent == Some(shard);
-    let children =
-        stream.shards().iter().filter(|child| is_child(child.parent) || is_child(child.adjacent_parent));
-    let children = children.map(|child| {
+    let children = stream.children(shard).map(|child| {
         let parents = [child.parent, child.adjacent_parent].into_iter().flatten();
-        let range = Value::structure([
-            ("StartingHashKey", Value::text(child.range.start.to_string())),
-            ("EndingHashKey", Value::text(child.range.end.to_string())),
-        ]);
         Value::structure([
             ("ShardId", Value::text(shard_id(child.index))),
             (
                 "ParentShards",
                 Some(Value::List(parents.map(|parent| Value::Text(shard_id(parent))).collect())),
             ),
-            ("HashKeyRange", Some(range)),
+            ("HashKeyRange", Some(range_value(child.range))),
         ])
     });
     Value::List(children.collect())

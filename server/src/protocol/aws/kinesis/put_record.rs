@@ -5,11 +5,13 @@ use tidemill_wire::message::Ack;
 
 use super::super::Fault;
 use super::super::output::Output;
-use super::call::{Call, number};
+use super::call::{Call, is_moved, number};
 use super::error::{append_fault, dry_run, invalid};
+use super::limits::MOVE_TIME_MAX;
 use super::names::shard_id;
 use super::put_input::PutRecord;
-use super::put_records::{batch_fault, shard_of};
+use super::put_records::{batch_fault, hash_of};
+use super::sequence::RecordNumber;
 use super::write;
 use crate::service::stream::{Append, AppendError, Definition};
 
@@ -21,7 +23,7 @@ pub(super) async fn answer(call: Call<'_>) -> Result<Vec<u8>, Fault> {
     let mut input = PutRecord::read(call.request)?;
     let entry = input.take_entry()?;
     let stream = call.find(input.names())?;
-    let shard = shard_of(&stream, &entry);
+    let hash = hash_of(&entry);
     let mut scratch = Vec::new();
     let data = entry.data_into(&mut scratch, stream.record_kib)?;
     if let Some(ordering) = input.ordering() {
@@ -32,15 +34,25 @@ pub(super) async fn answer(call: Call<'_>) -> Result<Vec<u8>, Fault> {
     }
     let mut builder = BatchBuilder::new();
     builder.push(entry.key.as_bytes(), data, None).map_err(|error| batch_fault(&error))?;
-    let append = Append {
+    let mut append = Append {
         stream: stream.id,
-        shard,
+        shard: stream.routing().shard_of(hash),
         ack: Ack::Durable,
         records: 1,
         payload_bytes: builder.payload_bytes() as u64,
         batch: builder.build(Compression::None).ok_or_else(Fault::internal)?,
     };
-    let outcome = call.aws.append_all(vec![append]).await.pop().unwrap_or(Err(AppendError::Closing));
+    let deadline = call.core().monotonic() + MOVE_TIME_MAX;
+    let outcome = loop {
+        let outcome = call.aws.append_all(vec![append.clone()]).await;
+        let outcome = outcome.into_iter().next().unwrap_or(Err(AppendError::Closing));
+        if !is_moved(&outcome) {
+            break outcome;
+        }
+        let Some(stream) = call.rested(&stream, deadline).await else { break outcome };
+        append.shard = stream.routing().shard_of(hash);
+    };
+    let shard = append.shard;
     let appended = outcome.map_err(|error| append_fault(&error, stream.name.as_str(), call.account()))?;
     Ok(write(call.request.encoding, ANSWER_BYTES, |out| {
         out.begin_structure(2);
@@ -54,18 +66,21 @@ pub(super) async fn answer(call: Call<'_>) -> Result<Vec<u8>, Fault> {
 
 /// The numbers of a shard only grow, so the record's is greater than any that was given out before; what has to be seen is that it was.
 async fn check_ordering(call: Call<'_>, stream: &Definition, ordering: &str) -> Result<(), Fault> {
-    let shard = super::sequence::RecordNumber::parse(ordering).map(|number| number.shard);
-    let shard = shard.filter(|shard| stream.shard(*shard).is_some());
-    let found = match shard {
-        Some(shard) => call.locate(stream, shard, ordering).await?,
-        None => None,
+    let number = RecordNumber::parse(ordering).filter(|number| number.created == stream.created);
+    let is_known = match number {
+        Some(number) if stream.shard(number.shard).is_some() => {
+            call.locate(stream, number.shard, ordering).await?.is_some()
+        }
+        // A closed shard whose records are over: what it gave out is not known any more, and all of it is below its children's.
+        Some(number) => stream.shards().last().is_some_and(|last| number.shard < last.index),
+        None => false,
     };
-    match found {
-        Some(_) => Ok(()),
-        None => Err(invalid(format!(
-            "ExclusiveMinimumSequenceNumber {ordering} used in PutRecord on stream {} under account {} is invalid.",
-            stream.name,
-            call.account()
-        ))),
+    if is_known {
+        return Ok(());
     }
+    Err(invalid(format!(
+        "ExclusiveMinimumSequenceNumber {ordering} used in PutRecord on stream {} under account {} is invalid.",
+        stream.name,
+        call.account()
+    )))
 }

@@ -3,16 +3,19 @@
 //! The records of a shard are appended in their order, together as long as they are few: what is appended together is admitted by the shard's quota, or
 //! refused, together.
 
-use tidemill_wire::batch::{BatchBuilder, BuildError, Compression};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidemill_wire::batch::{BatchBuilder, BatchView, BuildError, Compression};
 use tidemill_wire::message::{Ack, Quota};
 use tidemill_wire::routing::HashKey;
 use tidemill_wire::{SequenceNumber, ShardIndex};
 
 use super::super::Fault;
 use super::super::output::{AnyOutput, Output};
-use super::call::{Call, numbering};
+use super::call::{Call, is_moved, numbering};
 use super::error::{dry_run, invalid, rate_exceeded};
-use super::limits::{PART_BYTES_MAX, PART_SHARE, PUT_BYTES_MAX};
+use super::limits::{MOVE_TIME_MAX, PART_BYTES_MAX, PART_SHARE, PUT_BYTES_MAX};
 use super::names::shard_id;
 use super::put_input::{PutEntry, PutRecords};
 use super::sequence::Numbering;
@@ -31,6 +34,29 @@ struct Part {
     payload_bytes: u64,
 }
 
+/// Parts as they are gathered.
+struct Parts {
+    parts: Vec<Part>,
+    bytes_max: u64,
+    records_max: u32,
+}
+
+/// Records, divided.
+struct Division {
+    parts: Vec<Part>,
+    /// Where each record is.
+    places: Vec<Place>,
+    /// Where each record is in the space of keys.
+    hashes: Vec<HashKey>,
+}
+
+/// What became of a part.
+struct Fate {
+    shard: ShardIndex,
+    numbering: Numbering,
+    outcome: Outcome,
+}
+
 /// Where a record is: which part, and which record of it.
 type Place = (usize, u32);
 
@@ -39,22 +65,20 @@ pub(super) async fn answer(call: Call<'_>) -> Result<Vec<u8>, Fault> {
     let mut input = PutRecords::read(call.request)?;
     let entries = input.take_entries()?;
     let stream = call.find(input.names())?;
-    let (parts, places) = divide(&stream, &entries)?;
+    let Division { parts, mut places, hashes } = divide(&stream, &entries)?;
     if input.is_dry_run() {
         return Err(dry_run());
     }
     // The body is held until the answer; what was copied out of it is not.
     drop(entries);
-    let number = |part: &Part| (part.shard, numbering(&stream, part.shard));
-    let shards: Vec<(ShardIndex, Numbering)> = parts.iter().map(number).collect();
-    let appends: Vec<Append> = parts.into_iter().filter_map(|part| part.into_append(&stream)).collect();
-    let outcomes = call.aws.append_all(appends).await;
-    for error in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
-        if !matches!(error, AppendError::Throttled { .. }) {
+    let fates = append_all(call, Arc::clone(&stream), parts, &hashes, &mut places).await;
+    for error in fates.iter().filter_map(|fate| fate.outcome.as_ref().err()) {
+        if !matches!(error, AppendError::Throttled { .. }) && !is_moved(&Err(error.clone())) {
             tracing::warn!(stream = %stream.name, %error, "records were not appended");
         }
     }
-    let failed = places.iter().filter(|(part, _)| !outcomes.get(*part).is_some_and(Outcome::is_ok)).count();
+    let is_stored = |(part, _): &&Place| fates.get(*part).is_some_and(|fate| fate.outcome.is_ok());
+    let failed = places.len() - places.iter().filter(is_stored).count();
     Ok(write(call.request.encoding, places.len() * RECORD_ANSWER_BYTES + 64, |out| {
         out.begin_structure(2);
         out.name("FailedRecordCount");
@@ -62,8 +86,8 @@ pub(super) async fn answer(call: Call<'_>) -> Result<Vec<u8>, Fault> {
         out.name("Records");
         out.begin_list(places.len());
         for (part, at) in &places {
-            if let (Some(shard), Some(outcome)) = (shards.get(*part), outcomes.get(*part)) {
-                put_fate(out, call, &stream, shard, outcome, *at);
+            if let Some(fate) = fates.get(*part) {
+                put_fate(out, call, &stream, fate, *at);
             }
         }
         out.end_list();
@@ -71,12 +95,9 @@ pub(super) async fn answer(call: Call<'_>) -> Result<Vec<u8>, Fault> {
     }))
 }
 
-/// The shard of a record.
-pub(super) fn shard_of(stream: &Definition, entry: &PutEntry<'_>) -> ShardIndex {
-    match entry.hash {
-        Some(hash) => stream.routing().shard_of(hash),
-        None => stream.routing().shard_of(HashKey::of(entry.key.as_bytes())),
-    }
+/// Where in the space of keys a record is.
+pub(super) fn hash_of(entry: &PutEntry<'_>) -> HashKey {
+    entry.hash.unwrap_or_else(|| HashKey::of(entry.key.as_bytes()))
 }
 
 /// A record that no batch takes although its sizes were checked.
@@ -84,37 +105,80 @@ pub(super) fn batch_fault(error: &BuildError) -> Fault {
     invalid(error.to_string())
 }
 
-fn divide(stream: &Definition, entries: &[PutEntry<'_>]) -> Result<(Vec<Part>, Vec<Place>), Fault> {
-    let (bytes_max, records_max) = share(stream.quota);
-    let mut parts: Vec<Part> = Vec::new();
+fn divide(stream: &Definition, entries: &[PutEntry<'_>]) -> Result<Division, Fault> {
+    let mut parts = Parts::of(stream);
     let mut places = Vec::with_capacity(entries.len());
+    let mut hashes = Vec::with_capacity(entries.len());
     let mut scratch = Vec::new();
     let mut total = 0;
     for entry in entries {
         let data = entry.data_into(&mut scratch, stream.record_kib)?;
-        let bytes = entry.key.len() + data.len();
-        total += bytes;
+        total += entry.key.len() + data.len();
         if total > PUT_BYTES_MAX {
             return Err(invalid(format!("Records have more than {PUT_BYTES_MAX} bytes of keys and data.")));
         }
-        let shard = shard_of(stream, entry);
-        // The last part of a shard is the one that may take more.
-        let open = parts.iter().rposition(|part| part.shard == shard);
-        let open = open.filter(|at| {
-            let part = &parts[*at];
-            part.payload_bytes.saturating_add(bytes as u64) <= bytes_max
-                && part.builder.records() < records_max
-        });
-        let at = open.unwrap_or_else(|| {
-            parts.push(Part { shard, builder: BatchBuilder::new(), payload_bytes: 0 });
-            parts.len() - 1
-        });
-        let part = &mut parts[at];
-        places.push((at, part.builder.records()));
-        part.builder.push(entry.key.as_bytes(), data, None).map_err(|error| batch_fault(&error))?;
-        part.payload_bytes += bytes as u64;
+        let hash = hash_of(entry);
+        let place = parts.add(stream.routing().shard_of(hash), entry.key.as_bytes(), data);
+        places.push(place.map_err(|error| batch_fault(&error))?);
+        hashes.push(hash);
     }
-    Ok((parts, places))
+    Ok(Division { parts: parts.parts, places, hashes })
+}
+
+/// Appends parts, and those that meet a shard whose keys are going elsewhere once more to where they have gone; places are then those of the last try.
+async fn append_all(
+    call: Call<'_>,
+    mut stream: Arc<Definition>,
+    mut parts: Vec<Part>,
+    hashes: &[HashKey],
+    places: &mut [Place],
+) -> Vec<Fate> {
+    let deadline = call.core().monotonic() + MOVE_TIME_MAX;
+    let mut fates: Vec<Fate> = Vec::new();
+    loop {
+        let first = fates.len();
+        let shards: Vec<ShardIndex> = parts.iter().map(|part| part.shard).collect();
+        let appends: Vec<Append> = parts.into_iter().filter_map(|part| part.into_append(&stream)).collect();
+        let batches: Vec<Bytes> = appends.iter().map(|append| append.batch.clone()).collect();
+        let outcomes = call.aws.append_all(appends).await;
+        fates.extend(shards.into_iter().zip(outcomes).map(|(shard, outcome)| Fate {
+            shard,
+            numbering: numbering(&stream, shard),
+            outcome,
+        }));
+        if !fates[first..].iter().any(|fate| is_moved(&fate.outcome)) {
+            return fates;
+        }
+        let Some(rested) = call.rested(&stream, deadline).await else { return fates };
+        stream = rested;
+        parts = again(&stream, &fates[first..], batches, first, hashes, places);
+    }
+}
+
+/// The records of the parts that have met such a shard, divided anew. The parts tried last are those from `first` on.
+fn again(
+    stream: &Definition,
+    fates: &[Fate],
+    batches: Vec<Bytes>,
+    first: usize,
+    hashes: &[HashKey],
+    places: &mut [Place],
+) -> Vec<Part> {
+    let moved = batches.into_iter().zip(fates).map(|(batch, fate)| {
+        let records = is_moved(&fate.outcome).then(|| BatchView::parse(batch).ok()?.into_records().ok());
+        records.flatten()
+    });
+    let mut moved: Vec<Option<_>> = moved.collect();
+    let (mut parts, next) = (Parts::of(stream), first + fates.len());
+    for ((part, at), hash) in places.iter_mut().zip(hashes) {
+        let records = part.checked_sub(first).and_then(|part| moved.get_mut(part)?.as_mut());
+        // The records of a part have the order of their places.
+        let Some(record) = records.and_then(Iterator::next) else { continue };
+        let place = parts.add(stream.routing().shard_of(*hash), &record.key, &record.data);
+        let place = place.expect("a batch has held it, and no batch holds more than before");
+        (*part, *at) = (next + place.0, place.1);
+    }
+    parts.parts
 }
 
 /// Bytes and records of a part: a share of what a shard may take in a second, so that one that takes some more takes some of the call.
@@ -123,6 +187,34 @@ fn share(quota: Quota) -> (u64, u32) {
     let bytes = of(quota.write_bytes_per_second).min(PART_BYTES_MAX);
     let records = u32::try_from(of(quota.write_records_per_second)).unwrap_or(u32::MAX);
     (bytes, records)
+}
+
+impl Parts {
+    fn of(stream: &Definition) -> Self {
+        let (bytes_max, records_max) = share(stream.quota);
+        Self { parts: Vec::new(), bytes_max, records_max }
+    }
+
+    /// Adds a record to its shard's last part, or begins another one.
+    fn add(&mut self, shard: ShardIndex, key: &[u8], data: &[u8]) -> Result<Place, BuildError> {
+        let bytes = (key.len() + data.len()) as u64;
+        // The last part of a shard is the one that may take more.
+        let open = self.parts.iter().rposition(|part| part.shard == shard);
+        let open = open.filter(|at| {
+            let part = &self.parts[*at];
+            part.payload_bytes.saturating_add(bytes) <= self.bytes_max
+                && part.builder.records() < self.records_max
+        });
+        let at = open.unwrap_or_else(|| {
+            self.parts.push(Part { shard, builder: BatchBuilder::new(), payload_bytes: 0 });
+            self.parts.len() - 1
+        });
+        let part = &mut self.parts[at];
+        let place = (at, part.builder.records());
+        part.builder.push(key, data, None)?;
+        part.payload_bytes += bytes;
+        Ok(place)
+    }
 }
 
 impl Part {
@@ -145,8 +237,7 @@ fn put_fate(
     out: &mut AnyOutput,
     call: Call<'_>,
     stream: &Definition,
-    (shard, numbering): &(ShardIndex, Numbering),
-    outcome: &Outcome,
+    Fate { shard, numbering, outcome }: &Fate,
     at: u32,
 ) {
     out.begin_structure(2);

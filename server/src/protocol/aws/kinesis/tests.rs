@@ -4,6 +4,7 @@ mod consumers;
 mod control;
 mod record_sizes;
 mod records;
+mod reshard;
 mod served;
 mod subscriptions;
 mod tables;

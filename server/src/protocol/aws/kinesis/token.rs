@@ -5,6 +5,7 @@ use tidemill_wire::{SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp}
 
 use super::super::seal::{Opened, Seal};
 use crate::service::consumer::ConsumerName;
+use crate::service::stream::Shard;
 
 const ITERATOR: u8 = 1;
 const STREAM_PAGE: u8 = 2;
@@ -29,8 +30,34 @@ pub(super) struct ShardPage {
     pub(super) stream: StreamId,
     /// After this shard.
     pub(super) after: ShardIndex,
-    /// Whether closed shards are left out.
-    pub(super) open_only: bool,
+    /// Which of them.
+    pub(super) choice: ShardChoice,
+}
+
+/// Which shards of a stream are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ShardChoice {
+    /// All.
+    All,
+    /// Those that are open.
+    Open,
+    /// Those that were open at a time.
+    At(Timestamp),
+    /// Those that were open at a time or later.
+    From(Timestamp),
+}
+
+impl ShardChoice {
+    /// Whether a shard is one of them.
+    pub(super) fn takes(self, shard: &Shard) -> bool {
+        let is_open_from = |time| shard.closed.is_none_or(|end| end.at >= time);
+        match self {
+            Self::All => true,
+            Self::Open => shard.is_open(),
+            Self::At(time) => shard.opened <= time && is_open_from(time),
+            Self::From(time) => is_open_from(time),
+        }
+    }
 }
 
 /// Where a list of consumers goes on.
@@ -83,7 +110,14 @@ impl ShardPage {
     pub(super) fn close(&self, seal: &Seal, now: Timestamp) -> String {
         let mut bytes = self.stream.get().to_be_bytes().to_vec();
         bytes.extend(self.after.get().to_be_bytes());
-        bytes.push(u8::from(self.open_only));
+        let (kind, time) = match self.choice {
+            ShardChoice::All => (0, None),
+            ShardChoice::Open => (1, None),
+            ShardChoice::At(time) => (2, Some(time)),
+            ShardChoice::From(time) => (3, Some(time)),
+        };
+        bytes.push(kind);
+        bytes.extend(time.map(|time| time.get().to_be_bytes()).into_iter().flatten());
         seal.close(SHARD_PAGE, now, &bytes)
     }
 
@@ -92,13 +126,17 @@ impl ShardPage {
         let Opened { made, contents } = seal.open(SHARD_PAGE, token)?;
         let (stream, rest) = contents.split_first_chunk()?;
         let (after, rest) = rest.split_first_chunk()?;
-        let open_only = match rest {
-            [0] => false,
-            [1] => true,
+        let (kind, rest) = rest.split_first()?;
+        let time = rest.try_into().ok().map(|time| Timestamp(u64::from_be_bytes(time)));
+        let choice = match (kind, time) {
+            (0, None) if rest.is_empty() => ShardChoice::All,
+            (1, None) if rest.is_empty() => ShardChoice::Open,
+            (2, Some(time)) => ShardChoice::At(time),
+            (3, Some(time)) => ShardChoice::From(time),
             _ => return None,
         };
         let stream = StreamId(u64::from_be_bytes(*stream));
-        Some((Self { stream, after: ShardIndex(u32::from_be_bytes(*after)), open_only }, made))
+        Some((Self { stream, after: ShardIndex(u32::from_be_bytes(*after)), choice }, made))
     }
 }
 
@@ -156,8 +194,11 @@ mod tests {
     #[test]
     fn pages_say_where_they_go_on() {
         let seal = Seal::new(&[7; 32]);
-        let page = ShardPage { stream: StreamId(3), after: ShardIndex(9), open_only: true };
-        assert_eq!(ShardPage::open(&seal, &page.close(&seal, Timestamp(5))), Some((page, Timestamp(5))));
+        let time = Timestamp(77);
+        for choice in [ShardChoice::All, ShardChoice::Open, ShardChoice::At(time), ShardChoice::From(time)] {
+            let page = ShardPage { stream: StreamId(3), after: ShardIndex(9), choice };
+            assert_eq!(ShardPage::open(&seal, &page.close(&seal, Timestamp(5))), Some((page, Timestamp(5))));
+        }
         let after = ConsumerName::new("reader").expect("a name");
         let consumers = ConsumerPage { stream: StreamId(3), after };
         let token = consumers.close(&seal, Timestamp(5));

@@ -34,7 +34,7 @@ pub(in super::super) fn decode_consumer(bytes: &[u8]) -> Result<Consumer, Decode
     let text = String::from_utf8_lossy(name);
     let name = ConsumerName::new(&text)
         .map_err(|_| DecodeError::Impossible { field, value: format!("{text:?}") })?;
-    let tags = reader.any_tags()?;
+    let tags = reader.tags(0)?;
     reader.end(Consumer { stream, name, created, tags })
 }
 

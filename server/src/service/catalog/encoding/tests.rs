@@ -28,7 +28,8 @@ fn sample() -> Stream {
             owner: OwnerId(9),
             lane: LaneId(1),
             range: HashKeyRange { start: HashKey(0), end: HashKey(u128::MAX) },
-            state: ShardState::Closed,
+            opened: Timestamp(1_700_000_000_123),
+            closed: None,
             parent: Some(ShardIndex(2)),
             adjacent_parent: None,
         }],
@@ -55,7 +56,7 @@ fn the_bytes_are_those_of_the_format_page() {
         "01000000",
         "00000000000000000000000000000000",
         "ffffffffffffffffffffffffffffffff",
-        "01",
+        "00",
         "02000000",
         "ffffffff",
     );
@@ -73,7 +74,17 @@ fn the_bytes_are_those_of_the_format_page() {
     assert_eq!(decode_stream(&encode_stream(&tagged)), Ok(tagged));
     let both = Stream { tags, ..keyed };
     assert_eq!(hex(&encode_stream(&both)), format!("03{}0201000000000000{tail}", &stream[2..]));
-    assert_eq!(decode_stream(&encode_stream(&both)), Ok(both));
+    assert_eq!(decode_stream(&encode_stream(&both)), Ok(both.clone()));
+    let closed = Some(Closing { at: Timestamp(0x0304), end: SequenceNumber(5) });
+    let shards = vec![Shard { opened: Timestamp(0x0102), closed, ..sample().shards[0] }];
+    let resharded = Stream { shards: shards.clone(), ..sample() };
+    let shard = "0102000000ffffffff020100000000000004030000000000000500000000000000";
+    let start = &stream[2..stream.len() - 18];
+    assert_eq!(hex(&encode_stream(&resharded)), format!("04{start}{shard}ffffffffffffffff0000"));
+    assert_eq!(decode_stream(&encode_stream(&resharded)), Ok(resharded));
+    let all = Stream { shards, ..both };
+    assert_eq!(hex(&encode_stream(&all)), format!("04{start}{shard}0201000000000000{tail}"));
+    assert_eq!(decode_stream(&encode_stream(&all)), Ok(all));
     assert_eq!(hex(&encode_node(NODE)), "01efcdab896745230103000000");
     let counters = Counters { next_stream: 8, next_owner: 10 };
     assert_eq!(hex(&encode_counters(counters)), "0108000000000000000a00000000000000");
@@ -89,14 +100,16 @@ fn what_is_not_a_value_is_refused() {
     let longer = [good.as_slice(), &[0]].concat();
     assert_eq!(decode_stream(&longer), Err(DecodeError::TrailingBytes { bytes: 1 }));
     let mut newer = good.clone();
-    newer[0] = 4;
+    newer[0] = 5;
     let error = decode_stream(&newer).expect_err("the version is unknown");
-    assert_eq!(error.to_string(), "value has version 4, which this server does not know");
+    assert_eq!(error.to_string(), "value has version 5, which this server does not know");
     let mut state = good.clone();
     let at = state.len() - 9;
-    state[at] = 2;
-    let error = decode_stream(&state).expect_err("there is no such state");
-    assert_eq!(error.to_string(), "shard state has the impossible value 2");
+    for impossible in [1, 2] {
+        state[at] = impossible;
+        let error = decode_stream(&state).expect_err("no shard of this version is closed");
+        assert_eq!(error.to_string(), format!("shard state has the impossible value {impossible}"));
+    }
     let mut name = good;
     name[62] = b'/';
     let error = decode_stream(&name).expect_err("the name is not one");
@@ -106,13 +119,16 @@ fn what_is_not_a_value_is_refused() {
 
 fn shard() -> impl Strategy<Value = Shard> {
     let parent = || prop::option::of((0..u32::MAX).prop_map(ShardIndex));
-    (any::<(u32, u64, u32, u128, u128, bool)>(), parent(), parent()).prop_map(
-        |((index, owner, lane, start, end, open), parent, adjacent_parent)| Shard {
+    let closing = (0..u64::MAX, any::<u64>());
+    let closing = closing.prop_map(|(at, end)| Closing { at: Timestamp(at), end: SequenceNumber(end) });
+    (any::<(u32, u64, u32, u128, u128, u64)>(), prop::option::of(closing), parent(), parent()).prop_map(
+        |((index, owner, lane, start, end, opened), closed, parent, adjacent_parent)| Shard {
             index: ShardIndex(index),
             owner: OwnerId(owner),
             lane: LaneId(lane),
             range: HashKeyRange { start: HashKey(start), end: HashKey(end) },
-            state: if open { ShardState::Open } else { ShardState::Closed },
+            opened: Timestamp(opened),
+            closed,
             parent,
             adjacent_parent,
         },

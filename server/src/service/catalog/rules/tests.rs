@@ -70,7 +70,7 @@ fn a_refusal_names_value_and_range() {
 #[test]
 fn shards_go_round_from_the_emptiest_lane() {
     let lanes = |shards, load: &[u64]| -> Vec<u32> {
-        deal(shards, OwnerId(5), load).iter().map(|shard| shard.lane.get()).collect()
+        deal(shards, OwnerId(5), load, Timestamp(1)).iter().map(|shard| shard.lane.get()).collect()
     };
     assert_eq!(lanes(5, &[3, 1, 2]), [1, 2, 0, 1, 2]);
     assert_eq!(lanes(3, &[0]), [0, 0, 0]);
@@ -80,7 +80,7 @@ fn shards_go_round_from_the_emptiest_lane() {
 proptest! {
     #[test]
     fn dealt_shards_cover_all_keys_and_own_themselves(shards in 1..300_u32, load in prop::collection::vec(0..9_u64, 1..9)) {
-        let dealt = deal(shards, OwnerId(100), &load);
+        let dealt = deal(shards, OwnerId(100), &load, Timestamp(1));
         prop_assert_eq!(dealt.len(), shards as usize);
         prop_assert!(RoutingTable::new(dealt.iter().map(|shard| (shard.range, shard.index))).is_ok());
         let mut per_lane = vec![0_u32; load.len()];

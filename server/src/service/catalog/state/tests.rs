@@ -1,8 +1,9 @@
 //! What a stored catalog must satisfy to be taken, and that ids are used once.
 
 use tidemill_wire::routing::HashKey;
-use tidemill_wire::{LaneId, ShardIndex};
+use tidemill_wire::{LaneId, SequenceNumber, ShardIndex};
 
+use super::super::entity::Closing;
 use super::super::tests::{DEFAULTS, LIMITS, NODE, new};
 use super::*;
 
@@ -40,6 +41,9 @@ fn ids_are_never_given_twice() {
 
 #[test]
 fn a_catalog_that_contradicts_itself_is_refused() {
+    let closing = Closing { at: Timestamp(1), end: SequenceNumber(0) };
+    let old = "stream a: shard 1 is older than its parents";
+    check(|_, streams| streams[0].shards[1].adjacent_parent = Some(ShardIndex(1)), old);
     check(|_, streams| streams[1].name = streams[0].name.clone(), "stream a: its name or id is there twice");
     check(|_, streams| streams[1].id = streams[0].id, "stream b: its name or id is there twice");
     check(|counters, _| counters.next_stream = 2, "stream b: its id 2 has not been given out");
@@ -54,7 +58,7 @@ fn a_catalog_that_contradicts_itself_is_refused() {
         "stream a: hash key 170141183460469231731687303715884105728 belongs to no open shard",
     );
     check(
-        |_, streams| streams[0].shards.iter_mut().for_each(|shard| shard.state = ShardState::Closed),
+        |_, streams| streams[0].shards.iter_mut().for_each(|shard| shard.closed = Some(closing)),
         "stream a: hash key 0 belongs to no open shard",
     );
     let beyond = "counters Counters { next_stream: 18446744073709551615, next_owner: 5 } are beyond 4611686018427387904";

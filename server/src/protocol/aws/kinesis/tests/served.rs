@@ -1,6 +1,5 @@
 //! A core on a thread of its own, which answers calls of the test's thread.
 
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -21,8 +20,7 @@ use super::super::super::{
 };
 use crate::gate::budget::Budget;
 use crate::metrics::CoreMetrics;
-use crate::service::catalog::{Limits, MemoryCatalog, Node, NodeId, StreamDefaults};
-use crate::service::stream::Definition;
+use crate::service::catalog::{Catalog, Limits, MemoryCatalog, Node, NodeId, StreamDefaults};
 use crate::shard::{
     CatalogHandle, CatalogThread, Clock, Core, CoreEnv, CoreParts, Executor, Known, Letter, Placement, Post,
     Pulse, Runtime, online_cpus, open_lanes,
@@ -84,7 +82,6 @@ pub(super) struct Served {
     questions: Sender<Question>,
     core: Option<JoinHandle<std::io::Result<()>>>,
     catalog: CatalogHandle,
-    post: Post,
     catalog_thread: Option<JoinHandle<()>>,
     _directory: TempDir,
 }
@@ -108,6 +105,13 @@ impl Events {
 /// A refusal: status, name, message.
 pub(super) type Refused = (u16, String, String);
 
+/// An empty catalog of one lane.
+pub(super) fn memory(quota: Quota) -> MemoryCatalog {
+    let limits = Limits { shards_per_stream: 64, streams: 16, is_compacting: false };
+    let retention = Retention { age: Duration::from_secs(86_400), bytes: None };
+    MemoryCatalog::new(Node { id: NodeId(1), lanes: 1 }, limits, StreamDefaults { retention, quota })
+}
+
 impl Served {
     /// Without quotas.
     pub(super) fn start() -> Self {
@@ -116,15 +120,16 @@ impl Served {
 
     /// With these quotas for new streams.
     pub(super) fn start_with(quota: Quota) -> Self {
+        Self::start_on(memory(quota))
+    }
+
+    /// With this catalog.
+    pub(super) fn start_on(memory: impl Catalog + 'static) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let (post, mailboxes) = Post::new(1);
         let mailbox = mailboxes.into_iter().next().expect("one core");
         let (thread, catalog) = CatalogThread::new();
         let clock = Clock::start();
-        let limits = Limits { shards_per_stream: 64, streams: 16, is_compacting: false };
-        let retention = Retention { age: Duration::from_secs(86_400), bytes: None };
-        let memory =
-            MemoryCatalog::new(Node { id: NodeId(1), lanes: 1 }, limits, StreamDefaults { retention, quota });
         let catalog_thread = thread.start(memory, clock, post.clone()).expect("a thread");
         let config = LaneConfig {
             segment_bytes: 16 << 20,
@@ -132,7 +137,6 @@ impl Served {
             queue_bytes_max: 64 << 20,
             ..LaneConfig::test_min(directory.path().join("lane"), LaneId(0))
         };
-        let to_core = post.clone();
         let (questions, asked) = async_channel::bounded::<Question>(16);
         let (at_core, cpu) = (catalog.clone(), online_cpus().expect("processors")[0]);
         let runtime = Runtime { preempt: Duration::from_micros(500), spin: Duration::ZERO };
@@ -182,7 +186,7 @@ impl Served {
         });
         let core = Some(core.expect("a thread"));
         let catalog_thread = Some(catalog_thread);
-        Self { questions, core, catalog, post: to_core, catalog_thread, _directory: directory }
+        Self { questions, core, catalog, catalog_thread, _directory: directory }
     }
 
     /// Asks with any bytes.
@@ -233,17 +237,6 @@ impl Served {
         let (status, name, message) = self.refused(operation, input);
         assert_eq!((status, name.as_str()), (400, error), "{operation} {input}: {message}");
         assert!(message.contains(part), "{operation} {input}: {message:?} lacks {part:?}");
-    }
-
-    /// Has the core know a stream as it is defined here.
-    pub(super) fn take_in(&self, definition: Definition) {
-        let (done, known) = async_channel::bounded(1);
-        let stream = definition.id;
-        let letter = Letter::TakeIn { definition: Arc::new(definition), done: done.clone() };
-        self.post.send_blocking(0, letter).expect("the core lives");
-        known.recv_blocking().expect("the core takes it in");
-        self.post.send_blocking(0, Letter::Name { stream, done }).expect("the core lives");
-        known.recv_blocking().expect("the core names it");
     }
 
     /// Creates a stream.

@@ -3,18 +3,13 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tidemill_storage::Retention;
-use tidemill_wire::message::{Quota, ShardState};
-use tidemill_wire::routing::{HashKey, HashKeyRange};
-use tidemill_wire::{LaneId, OwnerId, ShardIndex, StreamId, StreamName, Timestamp};
+use tidemill_wire::message::Quota;
 
 use super::super::super::cbor::CborOutput;
 use super::super::super::output::Output;
 use super::super::super::value::Value as Input;
 use super::super::super::{Encoding, SubscriptionTimes};
 use super::served::{ACCOUNT, Events, Served, text};
-use crate::service::consumer::{Consumer, ConsumerName};
-use crate::service::stream::{Attributes, Definition, Shard};
 
 const TIMES: SubscriptionTimes = SubscriptionTimes::TEST_MIN;
 
@@ -343,55 +338,16 @@ fn consumers_that_take_nothing_keep_no_room_from_the_others() {
     assert!(first > 10, "the room has come back: {first} records in an event");
 }
 
-/// A moment in an answer.
-fn moment(value: &Value) -> Timestamp {
-    Timestamp((value.as_f64().expect("seconds") * 1_000.0).round() as u64)
-}
-
-/// The stream as it is when its one shard was split: no operation does so here.
-fn split(served: &Served, arn: &str) -> Definition {
-    let summary = served.ask("DescribeStreamSummary", &json!({ "StreamName": "logs" }));
-    let described = served.ask("DescribeStreamConsumer", &json!({ "ConsumerARN": arn }));
-    let name = ConsumerName::new("reader").expect("a name");
-    let registered = moment(&described["ConsumerDescription"]["ConsumerCreationTimestamp"]);
-    let consumer = Consumer { stream: StreamId(1), name: name.clone(), created: registered, tags: [].into() };
-    let attributes = Attributes {
-        id: StreamId(1),
-        name: StreamName::new("logs").expect("a name"),
-        created: moment(&summary["StreamDescriptionSummary"]["StreamCreationTimestamp"]),
-        retention: Retention { age: Duration::from_secs(86_400), bytes: None },
-        quota: Quota::OFF,
-        key_compaction: None,
-        map_version: 2,
-        tags: [].into(),
-        consumers: [(name, consumer)].into(),
-        record_kib: 1_024,
-    };
-    let shard = |index: u32, start: u128, end: u128, parent: Option<u32>| Shard {
-        index: ShardIndex(index),
-        owner: OwnerId(1 + u64::from(index)),
-        lane: LaneId(0),
-        range: HashKeyRange { start: HashKey(start), end: HashKey(end) },
-        state: if parent.is_some() { ShardState::Open } else { ShardState::Closed },
-        parent: parent.map(ShardIndex),
-        adjacent_parent: None,
-    };
-    let half = u128::MAX / 2;
-    let shards = vec![
-        shard(0, 0, u128::MAX, None),
-        shard(1, 0, half, Some(0)),
-        shard(2, half + 1, u128::MAX, Some(0)),
-    ];
-    Definition::new(attributes, shards).expect("the halves are the whole")
-}
-
 #[test]
 fn at_the_end_of_a_closed_shard_a_subscription_names_the_children_and_ends() {
     let (served, arn) = served(Quota::OFF);
     served.put("logs", "a", "data");
     let waits = subscribe(&served, &arn, &json!({ "Type": "TRIM_HORIZON" }));
     assert_eq!(keys(&waits, 1).0, ["a"]);
-    served.take_in(split(&served, &arn));
+    let half = (u128::MAX / 2 + 1).to_string();
+    let split =
+        json!({ "StreamName": "logs", "ShardToSplit": "shardId-000000000000", "NewStartingHashKey": half });
+    assert_eq!(served.ask("SplitShard", &split), Value::Null);
     let check = |events: &Events, records: usize| {
         let mut last = events.next().expect("an event");
         while let Some(next) = events.next() {
