@@ -57,7 +57,7 @@ enum Slot<'a> {
     Damaged(Box<Case>),
 }
 
-/// An owner's number in each segment, or in some.
+/// A number for each of some owners.
 type Told = HashMap<OwnerId, SequenceNumber, FixedState>;
 
 /// Composes what takes the places of the damaged segments, in the order of their places.
