@@ -203,6 +203,8 @@ impl<E: Env> Streams<E> {
     pub fn name(&self, id: StreamId) {
         let Some(stream) = self.get(id) else { return };
         let newest = Arc::clone(&stream.newest);
+        // Seats may have been taken since by what the stream was before.
+        self.seats.change(self.now_ns(), &newest);
         let (local, turn) = (stream.local.clone(), stream.turn.clone());
         let stream = Rc::new(Stream { definition: Arc::clone(&newest), newest, local, turn });
         self.by_id.borrow_mut().insert(id, Rc::clone(&stream));

@@ -26,6 +26,7 @@ fn with(streams: &Streams<SimEnv>, consumers: &[&str]) {
         })
         .collect();
     streams.take_in(&Arc::new(definition));
+    streams.name(STREAM);
 }
 
 fn feed(consumer: &str, turn: Turn, from: u64, wait: Duration) -> Feed {
@@ -129,6 +130,7 @@ fn every_consumer_has_the_rate_of_the_stream_for_itself_and_no_more_by_taking_ov
         let mut definition = Definition::clone(streams.get(STREAM).expect("it is there").definition());
         definition.quota = rate;
         streams.take_in(&Arc::new(definition));
+        streams.name(STREAM);
         for _ in 0..3 {
             append(&streams, 1_900, 1).await.expect("stored");
         }
