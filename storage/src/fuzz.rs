@@ -12,8 +12,10 @@ use tidemill_wire::{
 };
 
 use crate::{
+    lane::{decode_checkpoint_body, is_whole_checkpoint},
     limits::SEGMENT_HEADER_BYTES,
     segment::{
+        bytes::Fields,
         footer::{OwnerRow, POINT_BYTES, Point, RowFormat, decode_owner_table},
         header::SegmentHeader,
         load::scan_bytes,
@@ -36,6 +38,7 @@ pub const TARGETS: &[Target] = &[
     ("recovery_scan", recovery_scan),
     ("footer_points", footer_points),
     ("footer_contents", footer_contents),
+    ("checkpoint", checkpoint),
     ("lane_directory", directory::open_mutated),
 ];
 
@@ -73,6 +76,18 @@ fn owner_table(bytes: &[u8]) {
             assert_eq!(decode_owner_table(&checked, RowFormat::Checked(2), points), Some(rows.clone()));
             assert!(rows.is_empty() || decode_owner_table(&checked, RowFormat::Checked(3), points).is_none());
         }
+    }
+}
+
+/// The first bytes say how many segments and owners the others are taken for: no mutation finds a body's checksum.
+fn checkpoint(bytes: &[u8]) {
+    assert!(!is_whole_checkpoint(bytes) || bytes.starts_with(b"TIDECHKP"));
+    let [segments, owners, body @ ..] = bytes else { return };
+    let (segments, owners) = (u64::from(*segments), u64::from(*owners));
+    if let Some(checkpoint) = decode_checkpoint_body(segments, owners, Fields(body)) {
+        let found = checkpoint.counts();
+        assert!(found.0 <= segments && found.1 == owners);
+        assert!(48 * segments + 40 * owners <= body.len() as u64);
     }
 }
 

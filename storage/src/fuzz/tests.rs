@@ -69,7 +69,13 @@ fn valid() -> Vec<Vec<u8>> {
         entries.extend_from_slice(&payload);
         entries.resize(entries.len().next_multiple_of(8), 0);
     }
-    vec![header, trailer.encode(), rows, entries, b"0000000000000001.segment".to_vec()]
+    // A segment and an owner with one span.
+    let mut checkpoint = vec![1, 1];
+    for number in [1, 1, 1, 1, 100, 200, 7, 40, 1, 50, 1 | 1 << 32, 1, 30, 40, 150, 153, 50, 3 | 2 << 32_u64]
+    {
+        checkpoint.extend_from_slice(&u64::to_le_bytes(number));
+    }
+    vec![header, trailer.encode(), rows, entries, b"0000000000000001.segment".to_vec(), checkpoint]
 }
 
 /// Inputs are drawn from the same seed in each run.

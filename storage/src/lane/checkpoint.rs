@@ -24,8 +24,8 @@ use crate::{
 
 mod format;
 
-pub(crate) use format::is_whole;
-pub(super) use format::{Checkpoint, Listed};
+pub(super) use format::Listed;
+pub(crate) use format::{Checkpoint, decode_body, is_whole};
 use format::{Encoder, decode};
 
 /// The checkpoint on the disk, as the lane remembers it.
@@ -112,7 +112,7 @@ fn written_bytes<E: Env>(state: &State<E>) -> u64 {
 /// Writes a checkpoint in the place of the one before.
 async fn write<E: Env>(core: &Core<E>, rows: u64) -> Result<(), DiskError> {
     // Nobody counts or moves spans in steps meanwhile, and no segment becomes one that owners know by its footer.
-    let _index = core.index.lock().await;
+    let index = core.index.lock().await;
     let listed = listed(&core.state.borrow());
     let mut encoder = Encoder::new(core.config.lane, &listed);
     for part in 0..OWNER_MAP_PARTS {
@@ -126,6 +126,7 @@ async fn write<E: Env>(core: &Core<E>, rows: u64) -> Result<(), DiskError> {
         give_way().await;
     }
     let chunks = encoder.finish();
+    drop(index);
     let bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
     let path = core.config.directory.join(CHECKPOINT_PREPARING_NAME);
     // What an earlier attempt may have left.
@@ -175,7 +176,8 @@ fn batches(chunks: Vec<Bytes>) -> Vec<Vec<Bytes>> {
 
 /// The sealed segments that the checkpoint will stand for.
 fn listed<E: Env>(state: &State<E>) -> BTreeMap<SegmentId, Listed> {
-    let sealed = state.all_segments().filter(|segment| {
+    // Those that are retired are there by their names until they are used again.
+    let sealed = state.all_segments().chain(&state.retired).filter(|segment| {
         // One whose owners are being told where their points are still has its contents.
         segment.is_sealed() && segment.contents.borrow().is_none()
     });

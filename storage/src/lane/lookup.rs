@@ -8,11 +8,13 @@ use tidemill_wire::{OwnerId, SequenceNumber};
 use super::{
     core::{Core, SegmentOf, State},
     reader::{Target, known},
+    signal::give_way,
     spans::{Found, Gap, Span},
 };
 use crate::{
     env::{Env, File},
     error::{Damage, FetchError},
+    limits::UPKEEP_BATCH,
     segment::{
         Segment, SegmentId,
         footer::OwnerRow,
@@ -92,7 +94,15 @@ async fn locate<E: Env>(
 ) -> Result<Option<(Span, SegmentOf<E>)>, FetchError> {
     let (changes, mut low, mut high, mut probe) = {
         let state = core.state.borrow();
-        let Some((low, high)) = sides(&state, gap) else { return Ok(None) };
+        let Some((mut low, high)) = sides(&state, gap) else {
+            return Err(missing(&state, owner, gap, gap.before.next));
+        };
+        if let Some((first, id)) = state.places.at(low)
+            && id != gap.before.segment
+        {
+            // Compaction has put another one in its place, and has not led the owner to it yet.
+            low = first.saturating_sub(1);
+        }
         let recent = state.recent.get(owner).and_then(|span| in_segment(&state, span));
         let mut probe = None;
         if let (Target::Sequence(sequence), Some((span, segment))) = (target, recent) {
@@ -114,31 +124,17 @@ async fn locate<E: Env>(
             let between = state.places.between(low, high);
             probe.take().or_else(|| between.get(between.len() / 2).copied())
         };
-        let Some((middle, mut id)) = middle else { break };
-        let mut at = middle;
-        // The next one that has a row of the owner.
-        let found = loop {
-            let segment = core.state.borrow().segment(id).map(SegmentOf::<E>::clone);
-            if let Some(segment) = segment
-                && let Some(row) = row_of(&segment, owner).await.map_err(told)?.filter(OwnerRow::has_entries)
-            {
-                break Some((Span::of_row(segment.id, &row), segment));
-            }
-            let next = core.state.borrow().places.next(at, high);
-            let Some(next) = next else { break None };
-            (at, id) = next;
-        };
-        match found {
-            Some((span, _)) if is_before(&span, target) => low = at,
-            Some(found) => {
-                let is_it = is_at(&found.0, target);
-                best = Some(found);
-                if is_it {
+        let Some(middle) = middle else { break };
+        match first_from(core, owner, middle, high).await? {
+            Some((at, span, _)) if is_before(&span, target) => low = at,
+            Some((_, span, segment)) => {
+                best = Some((span, segment));
+                if is_at(&span, target) {
                     break;
                 }
-                high = middle;
+                high = middle.0;
             }
-            None => high = middle,
+            None => high = middle.0,
         }
     }
     let mut state = core.state.borrow_mut();
@@ -156,24 +152,73 @@ async fn locate<E: Env>(
     }
 }
 
-/// The parts of a segment that lie in gaps of some owners, in rising order, each with the places on both sides: their indexes with each span.
+/// The owner's first span in a segment or those behind it, with the segment and its place; none from the place `high` on.
+async fn first_from<E: Env>(
+    core: &Core<E>,
+    owner: OwnerId,
+    (mut place, mut id): (SegmentId, SegmentId),
+    high: SegmentId,
+) -> Result<Option<(SegmentId, Span, SegmentOf<E>)>, FetchError> {
+    loop {
+        let segment = core.state.borrow().segment(id).map(SegmentOf::<E>::clone);
+        if let Some(segment) = segment
+            && let Some(row) = row_of(&segment, owner).await.map_err(told)?.filter(OwnerRow::has_entries)
+        {
+            return Ok(Some((place, Span::of_row(segment.id, &row), segment)));
+        }
+        let next = core.state.borrow().places.next(place, high);
+        let Some(next) = next else { return Ok(None) };
+        (place, id) = next;
+    }
+}
+
+/// What a segment has of some owners.
+#[derive(Default)]
+pub(super) struct Within {
+    /// The owners' indexes with each span.
+    pub(super) found: Vec<(usize, Span)>,
+    /// Those of whom it cannot be told.
+    pub(super) failed: Vec<usize>,
+    /// Why it could not be told of the last of these.
+    pub(super) error: Option<LoadError>,
+}
+
+/// The parts of a segment that lie in gaps of some owners, in rising order, each with the places on both sides.
 pub(super) async fn spans_within<F: File>(
     segment: &Segment<F>,
     owners: impl Iterator<Item = (usize, OwnerId, (SegmentId, SegmentId))>,
-) -> Result<Vec<(usize, Span)>, LoadError> {
-    let mut found = Vec::new();
+) -> Within {
+    let mut told = Within::default();
     let first = segment.place().first;
     let mut within = owners.filter(|(_, _, (low, high))| *low < first && first < *high).peekable();
     if within.peek().is_none() {
-        return Ok(found);
+        return told;
     }
-    let Some(mut rows) = Rows::open(segment).await? else { return Ok(found) };
-    for (index, owner, _) in within {
-        if let Some(row) = rows.find(owner).await?.filter(OwnerRow::has_entries) {
-            found.push((index, Span::of_row(segment.id, &row)));
+    let mut rows = match Rows::open(segment).await {
+        Ok(Some(rows)) => rows,
+        Ok(None) => return told,
+        Err(error) => {
+            told.failed.extend(within.map(|(index, _, _)| index));
+            told.error = Some(error);
+            return told;
+        }
+    };
+    for (looked, (index, owner, _)) in within.enumerate() {
+        match rows.find(owner).await {
+            Ok(row) => {
+                let span = row.filter(OwnerRow::has_entries).map(|row| Span::of_row(segment.id, &row));
+                told.found.extend(span.map(|span| (index, span)));
+            }
+            Err(error) => {
+                told.failed.push(index);
+                told.error = Some(error);
+            }
+        }
+        if looked % UPKEEP_BATCH == UPKEEP_BATCH - 1 {
+            give_way().await;
         }
     }
-    Ok(found)
+    told
 }
 
 fn is_at(span: &Span, target: Target) -> bool {

@@ -47,7 +47,7 @@ mod upkeep;
 mod writer;
 
 pub use answer::{Appended, Bounds, Fetched, KeyCompaction, RecoveryReport, Retention, TornTail};
-pub(crate) use checkpoint::is_whole as is_whole_checkpoint;
+pub(crate) use checkpoint::{decode_body as decode_checkpoint_body, is_whole as is_whole_checkpoint};
 pub use reply::{AppendSink, Settled};
 pub use signal::{Signal, Until, until};
 

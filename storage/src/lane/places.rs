@@ -35,6 +35,12 @@ impl Places {
         self.segments.get(start..end).unwrap_or_default()
     }
 
+    /// The segment at a place, which began there or before.
+    pub(super) fn at(&self, place: SegmentId) -> Option<(SegmentId, SegmentId)> {
+        let behind = self.segments.partition_point(|(first, _)| *first <= place);
+        self.segments.get(behind.checked_sub(1)?).copied()
+    }
+
     /// The next segment behind a beginning and before another one.
     pub(super) fn next(&self, after: SegmentId, before: SegmentId) -> Option<(SegmentId, SegmentId)> {
         self.between(after, before).first().copied()

@@ -29,7 +29,7 @@ use crate::{
     env::{Disk, Env, File},
     limits::{UPKEEP_BATCH, WATERMARK_PARTS_MAX, WATERMARK_RESERVE_PARTS, WATERMARK_ROWS_MAX},
     owner_map::OWNER_MAP_PARTS,
-    segment::{Segment, SegmentId, footer::OWNER_ROW_BYTES, load::LoadError, watermarks},
+    segment::{Segment, SegmentId, footer::OWNER_ROW_BYTES, watermarks},
 };
 
 /// Bytes that one owner's number takes: in a watermarks entry, and in the footer.
@@ -65,23 +65,25 @@ async fn rest<E: Env>(core: &Core<E>, pause: Duration) -> bool {
 
 /// Drops spans that are over their owner's age or bytes: of those owners that the schedule names, and no others are looked at.
 async fn expire<E: Env>(core: &Core<E>) {
-    let _index = core.index.lock().await;
     release_forgotten(core).await;
     let now = core.now();
     let mut waiting = BTreeSet::new();
     let mut looked: Option<(Timestamp, OwnerId)> = None;
     let mut is_more = true;
     while is_more {
-        for _ in 0..UPKEEP_BATCH {
+        {
+            let _index = core.index.lock().await;
             let mut state = core.state.borrow_mut();
-            let behind = (looked.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-            let next = state.schedule.range(behind).next().copied().filter(|(due, _)| *due < now);
-            is_more = next.is_some();
-            let Some((due, owner)) = next else { break };
-            looked = Some((due, owner));
-            state.stats.expiry_looks += 1;
-            if let Some(front) = expire_until(&mut state, owner, now) {
-                waiting.insert((front, owner));
+            for _ in 0..UPKEEP_BATCH {
+                let behind = (looked.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+                let next = state.schedule.range(behind).next().copied().filter(|(due, _)| *due < now);
+                is_more = next.is_some();
+                let Some((due, owner)) = next else { break };
+                looked = Some((due, owner));
+                state.stats.expiry_looks += 1;
+                if let Some(front) = expire_until(&mut state, owner, now) {
+                    waiting.insert((front, owner));
+                }
             }
         }
         give_way().await;
@@ -90,8 +92,9 @@ async fn expire<E: Env>(core: &Core<E>) {
         let later = waiting.split_off(&(front + 1, OwnerId(0)));
         let owners: Vec<OwnerId> =
             std::mem::replace(&mut waiting, later).into_iter().map(|(_, owner)| owner).collect();
-        // Whoever goes on waits in a segment behind.
+        // Whoever goes on waits in a segment behind. Others who wait for the index have their turn between segments.
         waiting.extend(pass_gaps(core, front, owners, now).await);
+        give_way().await;
     }
 }
 
@@ -132,6 +135,7 @@ async fn pass_gaps<E: Env>(
     mut owners: Vec<OwnerId>,
     now: Timestamp,
 ) -> Vec<(SegmentId, OwnerId)> {
+    let _index = core.index.lock().await;
     let (mut place, mut again) = (front, Vec::new());
     while !owners.is_empty() {
         let segment = {
@@ -149,16 +153,12 @@ async fn pass_gaps<E: Env>(
             let open = with_gaps.filter(|(_, (low, high))| *low == front && first < *high);
             open.enumerate().map(|(index, (id, sides))| (index, id, sides)).collect()
         };
-        let found = match spans_within(&segment, wanted.iter().copied()).await {
-            Ok(found) => found,
-            Err(error) => {
-                let error = told(error);
-                tracing::error!(lane = core.config.lane.0, %error, "what is over its retention stays: where the next records are cannot be read");
-                break;
-            }
-        };
+        let within = spans_within(&segment, wanted.iter().copied()).await;
+        if let Some(error) = within.error.map(told) {
+            tracing::error!(lane = core.config.lane.0, %error, "what is over its retention stays: where the next records are cannot be read");
+        }
         let mut left: Vec<OwnerId> = Vec::new();
-        let mut found = found.into_iter().peekable();
+        let mut found = within.found.into_iter().peekable();
         for batch in wanted.chunks(UPKEEP_BATCH) {
             {
                 let mut state = core.state.borrow_mut();
@@ -197,66 +197,71 @@ fn pass_gap<E: Env>(
     expire_until(state, id, now)
 }
 
-/// Takes forgotten owners out of the index. Held: `Core::index`.
+/// Takes forgotten owners out of the index, but for those of whom damage hides what they have.
 pub(super) async fn release_forgotten<E: Env>(core: &Core<E>) {
-    loop {
-        let batch: Vec<(OwnerId, Option<(SegmentId, SegmentId)>)> = {
-            let state = core.state.borrow();
-            let some = state.forgotten.iter().take(UPKEEP_BATCH);
-            let sides_of = |id: &OwnerId| sides(&state, &state.owners.get(id)?.spans.gap()?);
-            let mut batch: Vec<_> = some.map(|id| (*id, sides_of(id))).collect();
-            batch.sort_unstable_by_key(|(id, _)| *id);
-            batch
-        };
-        if batch.is_empty() {
-            return;
-        }
-        let spans = match spans_in_gaps(core, &batch).await {
-            Ok(spans) => spans,
-            Err(error) => {
-                let error = told(error);
-                tracing::error!(lane = core.config.lane.0, %error, "what a dropped owner has cannot be read, and stays");
-                return;
-            }
-        };
+    let mut left = core.state.borrow().forgotten.len();
+    while left > 0 {
         {
+            let _index = core.index.lock().await;
+            let batch: Vec<(OwnerId, Option<(SegmentId, SegmentId)>)> = {
+                let mut state = core.state.borrow_mut();
+                let count = left.min(UPKEEP_BATCH).min(state.forgotten.len());
+                left = if count == 0 { 0 } else { left.saturating_sub(count) };
+                let some: Vec<OwnerId> = state.forgotten.drain(..count).collect();
+                let sides_of = |id: &OwnerId| sides(&state, &state.owners.get(id)?.spans.gap()?);
+                let mut batch: Vec<_> = some.iter().map(|id| (*id, sides_of(id))).collect();
+                batch.sort_unstable_by_key(|(id, _)| *id);
+                batch
+            };
+            let (spans, failed) = spans_in_gaps(core, &batch).await;
             let mut state = core.state.borrow_mut();
-            spans.iter().for_each(|span| release(&state, span));
-            for (id, _) in &batch {
-                let Some(owner) = state.owners.remove(id) else { continue };
-                owner.spans.iter().for_each(|span| release(&state, &span));
+            let is_told = |index: &usize| failed.binary_search(index).is_err();
+            spans.iter().filter(|(index, _)| is_told(index)).for_each(|(_, span)| release(&state, span));
+            for (index, (id, _)) in batch.iter().enumerate() {
+                if !is_told(&index) {
+                    state.forgotten.push(*id);
+                } else if let Some(owner) = state.owners.remove(id) {
+                    owner.spans.iter().for_each(|span| release(&state, &span));
+                }
             }
-            state.forgotten.retain(|id| batch.binary_search_by_key(id, |(id, _)| *id).is_err());
         }
         give_way().await;
     }
 }
 
-/// The spans in the gaps of some owners, who come in rising order.
+/// The spans in the gaps of some owners, who come in rising order, by their indexes, and the indexes of those of whom it cannot be told.
 async fn spans_in_gaps<E: Env>(
     core: &Core<E>,
     owners: &[(OwnerId, Option<(SegmentId, SegmentId)>)],
-) -> Result<Vec<Span>, LoadError> {
+) -> (Vec<(usize, Span)>, Vec<usize>) {
     let wanted = || {
         let gaps = owners.iter().enumerate();
         gaps.filter_map(|(index, (owner, sides))| Some((index, *owner, (*sides)?)))
     };
+    let (mut spans, mut failed) = (Vec::new(), Vec::new());
     let (Some(low), Some(high)) =
         (wanted().map(|(_, _, (low, _))| low).min(), wanted().map(|(_, _, (_, high))| high).max())
     else {
-        return Ok(Vec::new());
+        return (spans, failed);
     };
-    let (mut spans, mut place) = (Vec::new(), low);
+    let mut place = low;
     loop {
         let segment = {
             let state = core.state.borrow();
             let next = state.places.next(place, high);
             next.and_then(|(first, id)| Some((first, Rc::clone(state.segment(id)?))))
         };
-        let Some((first, segment)) = segment else { return Ok(spans) };
+        let Some((first, segment)) = segment else { break };
         place = first;
-        spans.extend(spans_within(&segment, wanted()).await?.into_iter().map(|(_, span)| span));
+        let within = spans_within(&segment, wanted()).await;
+        if let Some(error) = within.error.map(told) {
+            tracing::error!(lane = core.config.lane.0, %error, "what a dropped owner has cannot be read, and stays");
+        }
+        spans.extend(within.found);
+        failed.extend(within.failed);
     }
+    failed.sort_unstable();
+    (spans, failed)
 }
 
 fn release<E: Env>(state: &State<E>, span: &Span) {

@@ -230,7 +230,8 @@ async fn finish<E: Env>(core: &Core<E>) -> Result<(), DiskError> {
         let segment = Rc::clone(state.active());
         let contents = segment.contents.borrow();
         let footer = contents.as_ref().map_or(0, |contents| contents.footer_bytes(0, 0));
-        let room = segment.bytes() - SEGMENT_TRAILER_BYTES - footer - segment.written.get();
+        // An earlier version may have filled it with less room for the footer.
+        let room = (segment.bytes() - SEGMENT_TRAILER_BYTES).saturating_sub(footer + segment.written.get());
         if state.ends_with_mark || segment.entry_bytes() == 0 || room < 2 * ENTRY_HEADER_BYTES as u64 {
             return Ok(());
         }

@@ -118,6 +118,8 @@ pub(crate) struct Segment<F> {
     pub(crate) payload_bytes: Cell<u64>,
     /// What compaction found to be live when it last looked at each entry's place.
     pub(crate) measured: Cell<Option<Measured>>,
+    /// Its owner table is damaged, and its entries do not tell what was in it.
+    pub(crate) is_beyond_mending: Cell<bool>,
     /// One flush at a time: the kernel reports a failure once per open file, so a second flush beside a failing one could seem to succeed.
     pub(crate) flush_gate: futures_util::lock::Mutex<()>,
 }
@@ -139,6 +141,7 @@ impl<F: File> Segment<F> {
             live_payload_bytes: Cell::new(0),
             payload_bytes: Cell::new(0),
             measured: Cell::new(None),
+            is_beyond_mending: Cell::new(false),
             flush_gate: futures_util::lock::Mutex::new(()),
         }
     }

@@ -187,6 +187,9 @@ pub(crate) async fn row_of<F: File>(
 
 /// Writes a damaged owner table anew. The entries tell what was in it, and the trailer's checksum whether they tell the same. Returns whether that is so.
 async fn mend<F: File>(segment: &Segment<F>, trailer: &Trailer, damage: &Damage) -> Result<bool, DiskError> {
+    if segment.is_beyond_mending.get() {
+        return Ok(false);
+    }
     let scanned = scan(&segment.file, segment.id).await?;
     let (mut table, mut points) = (Vec::new(), 0_u32);
     for owner in scanned.contents.sorted_owners() {
@@ -200,5 +203,7 @@ async fn mend<F: File>(segment: &Segment<F>, trailer: &Trailer, damage: &Damage)
         segment.file.write(trailer.footer_position, vec![Bytes::from(table)], WriteMode::Cached).await?;
         segment.file.flush().await?;
     }
+    // Once is enough: a scan reads the whole segment.
+    segment.is_beyond_mending.set(!same);
     Ok(same)
 }

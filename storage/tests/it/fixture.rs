@@ -95,13 +95,23 @@ async fn make(env: &LocalEnv, directory: &Path) {
         seal(&lane).await;
         env.sleep(Duration::from_millis(20)).await;
     }
+    // The last checkpoint is of what is there now, if upkeep finds it worth one.
+    lane.pause_compaction(true);
+    env.sleep(Duration::from_millis(100)).await;
+    let before = lane.stats().checkpoints;
+    for _ in 0..10 {
+        if lane.stats().checkpoints == before {
+            seal(&lane).await;
+            env.sleep(Duration::from_millis(100)).await;
+        }
+    }
     env.sleep(Duration::from_millis(300)).await;
     lane.append(PLAIN, payload(PLAIN_ENTRIES, 100), 2, Ack::Durable).await.expect("appended");
     env.stop();
 }
 
 /// Checks that all is there, with headers and trailers of these versions, and that the lane goes on.
-async fn check(env: &LocalEnv, directory: &Path, headers: &[u8], trailer: u8) {
+async fn check(env: &LocalEnv, directory: &Path, headers: &[u8], trailer: u8, has_checkpoint: Option<bool>) {
     let files = directory.join("lane");
     let versions = |path: &Path| fs::read(path).expect("read")[12];
     let trailer_version = |path: &Path| {
@@ -116,6 +126,9 @@ async fn check(env: &LocalEnv, directory: &Path, headers: &[u8], trailer: u8) {
     assert!(report.segments.iter().any(|segment| segment.state == SegmentState::Open));
     let mut sealed = report.segments.iter().filter(|segment| segment.state == SegmentState::Sealed);
     assert!(sealed.all(|segment| trailer_version(&segment.path) == trailer));
+    let lane = Lane::open(env.clone(), config(directory)).await.expect("opened");
+    assert!(has_checkpoint.is_none_or(|has| (lane.1.owners_listed > 0) == has), "{:?}", lane.1);
+    lane.0.close().await;
     let lane = open(env, config(directory)).await;
     let plain = read_all(&lane, PLAIN, 1000).await;
     assert_eq!(plain.len() as u64, PLAIN_ENTRIES + 1);
@@ -148,23 +161,28 @@ async fn check(env: &LocalEnv, directory: &Path, headers: &[u8], trailer: u8) {
     lane.close().await;
 }
 
-fn opens_and_goes_on(image: &'static str, headers: &'static [u8], trailer: u8) {
+fn opens_and_goes_on(image: &'static str, headers: &'static [u8], trailer: u8, has_checkpoint: bool) {
     run(move |env, directory| async move {
         let files = directory.path().join("lane");
         fs::create_dir(&files).expect("made");
         unpack(&fs::read(Path::new(IMAGES).join(image)).expect("the image"), &files);
-        check(&env, directory.path(), headers, trailer).await;
+        check(&env, directory.path(), headers, trailer, Some(has_checkpoint)).await;
     });
 }
 
 #[test]
 fn a_lane_with_plain_owner_tables_opens_and_goes_on() {
-    opens_and_goes_on("lane-headers-1-2-3.image", &[1, 2, 3], 1);
+    opens_and_goes_on("lane-headers-1-2-3.image", &[1, 2, 3], 1, false);
 }
 
 #[test]
 fn a_lane_with_checked_owner_rows_opens_and_goes_on() {
-    opens_and_goes_on("lane-trailers-2.image", &[1, 3], 2);
+    opens_and_goes_on("lane-trailers-2.image", &[1, 3], 2, false);
+}
+
+#[test]
+fn a_lane_with_a_checkpoint_of_the_index_opens_and_goes_on() {
+    opens_and_goes_on("lane-checkpoint-1.image", &[1, 3], 2, true);
 }
 
 #[test]
@@ -179,6 +197,6 @@ fn a_lane_that_is_made_now_is_like_the_image() {
         fs::create_dir(copy.path().join("lane")).expect("made");
         unpack(&image, &copy.path().join("lane"));
         // Compaction may have taken its own results in once more.
-        check(&env, copy.path(), &[1, 3], 2).await;
+        check(&env, copy.path(), &[1, 3], 2, None).await;
     });
 }

@@ -79,7 +79,7 @@ impl<E: Env> Streams<E> {
     /// When there is no such seat, or it was taken a moment ago.
     pub fn sit(&self, place: &Place, hold: Duration) -> Result<Turn, SeatError> {
         let known = self.get(place.stream).ok_or(SeatError::UnknownStream { stream: place.stream })?;
-        let definition = known.definition();
+        let definition = known.served();
         let (stream, shard) = (place.stream, place.shard);
         known.local(shard).ok_or(SeatError::UnknownShard { stream, shard })?;
         let consumer = definition.consumers.get(&place.consumer);
@@ -143,9 +143,11 @@ impl Seats {
     pub(super) fn change(&self, now_ns: u64, definition: &Definition) {
         let mut seats = self.by_stream.borrow_mut();
         let Some(of_stream) = seats.get_mut(&definition.id) else { return };
-        of_stream.retain(|(_, name), seat| {
+        of_stream.retain(|(shard, name), seat| {
             let known = definition.consumers.get(name);
-            let stays = known.is_some_and(|known| known.created == seat.registered);
+            let is_known = known.is_some_and(|known| known.created == seat.registered);
+            // A shard whose records are over has no seats either.
+            let stays = is_known && definition.position(*shard).is_some();
             if stays {
                 seat.quota.borrow_mut().change(now_ns, rate_of(definition));
             } else {

@@ -203,8 +203,6 @@ impl<E: Env> Streams<E> {
     pub fn name(&self, id: StreamId) {
         let Some(stream) = self.get(id) else { return };
         let newest = Arc::clone(&stream.newest);
-        // Seats may have been taken since by what the stream was before.
-        self.seats.change(self.now_ns(), &newest);
         let (local, turn) = (stream.local.clone(), stream.turn.clone());
         let stream = Rc::new(Stream { definition: Arc::clone(&newest), newest, local, turn });
         self.by_id.borrow_mut().insert(id, Rc::clone(&stream));
@@ -259,6 +257,11 @@ impl<E: Env> Stream<E> {
     /// How it is defined, as every core knows.
     pub fn definition(&self) -> &Arc<Definition> {
         &self.definition
+    }
+
+    /// How it is defined, as this core has taken it in: what it serves by.
+    pub(super) fn served(&self) -> &Arc<Definition> {
+        &self.newest
     }
 
     /// The lane of a shard. A core that has taken in less may not know the shard yet.

@@ -25,22 +25,29 @@ const IS_CUT: u32 = 1;
 const PART_BYTES: usize = 256 << 10;
 
 /// A checkpoint that was read.
-pub(in super::super) struct Checkpoint {
+pub(crate) struct Checkpoint {
     pub(in super::super) listed: BTreeMap<SegmentId, Listed>,
     pub(in super::super) owners: Vec<(OwnerId, Owner)>,
     pub(in super::super) bytes: u64,
 }
 
+impl Checkpoint {
+    /// Segments and owners.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.listed.len() as u64, self.owners.len() as u64)
+    }
+}
+
 /// A sealed segment, as the index knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Listed {
-    pub(in super::super) place: Place,
+pub(crate) struct Listed {
+    pub(crate) place: Place,
     /// Owners' spans in it that readers can reach.
-    pub(in super::super) spans: u64,
+    pub(crate) spans: u64,
     /// Payload bytes of these.
-    pub(in super::super) live_payload_bytes: u64,
+    pub(crate) live_payload_bytes: u64,
     /// Payload bytes of all its batches.
-    pub(in super::super) payload_bytes: u64,
+    pub(crate) payload_bytes: u64,
 }
 
 /// Makes the bytes of a checkpoint, part by part.
@@ -153,9 +160,14 @@ fn open(bytes: &[u8]) -> Option<Open<'_>> {
 
 /// Reads the checkpoint of a lane; nothing if the bytes are anything else.
 pub(super) fn decode(bytes: &[u8], lane: LaneId) -> Option<Checkpoint> {
-    let Open { segments, owners, mut body, .. } = open(bytes).filter(|open| open.lane == lane)?;
-    let mut checkpoint =
-        Checkpoint { listed: BTreeMap::new(), owners: Vec::new(), bytes: bytes.len() as u64 };
+    let Open { segments, owners, body, .. } = open(bytes).filter(|open| open.lane == lane)?;
+    decode_body(segments, owners, body)
+}
+
+/// Reads what follows a header that says so many segments and owners.
+pub(crate) fn decode_body(segments: u64, owners: u64, mut body: Fields<'_>) -> Option<Checkpoint> {
+    let bytes = (HEADER_BYTES + body.0.len()) as u64;
+    let mut checkpoint = Checkpoint { listed: BTreeMap::new(), owners: Vec::new(), bytes };
     for _ in 0..segments {
         let id = body.u64()?;
         let listed = Listed {

@@ -167,7 +167,8 @@ fn part_of<E: Env>(
     let front = owner.spans.front()?;
     // What an owner has behind its oldest span is live.
     let oldest_place = state.segment(front.segment)?.place().first;
-    spans.retain(|(index, _)| victims[*index].place().first >= oldest_place);
+    // But for entries that were on their way when it was forgotten: no span counts them.
+    spans.retain(|(index, span)| victims[*index].place().first >= oldest_place && span.first < owner.next);
     let oldest = front.segment == spans.first()?.1.segment;
     let surplus = owner.retention.filter(|_| oldest).map(|retention| Surplus {
         cutoff: retention.cutoff(core.now()),

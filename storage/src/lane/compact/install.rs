@@ -10,7 +10,6 @@ use super::{
         core::{Core, FileOf, SegmentOf, State},
         signal::give_way,
         spans::Span,
-        upkeep::release_forgotten,
     },
     gather::Part,
 };
@@ -27,7 +26,6 @@ pub(super) async fn install<E: Env>(
     (parts, rows): (&[Part], &[OwnerRow]),
 ) {
     let _index = core.index.lock().await;
-    release_forgotten(core).await;
     let output = Rc::new(output);
     output.payload_bytes.set(rows.iter().map(|row| row.payload_bytes).sum());
     // Held until all owners are led to it, so that upkeep does not take it for dead before.

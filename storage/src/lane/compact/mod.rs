@@ -352,11 +352,8 @@ async fn compact<E: Env>(
     victims: &[SegmentOf<E>],
     motive: Motive,
 ) -> Result<Room, Setback> {
-    {
-        // Those whose spans cannot be found are copied like others.
-        let _index = core.index.lock().await;
-        release_forgotten(core).await;
-    }
+    // Those whose spans cannot be found, and who are forgotten while this goes on, are copied like others.
+    release_forgotten(core).await;
     let plan = gather::gather(core, &memory.keys, victims).await?;
     let known = measure(memory, victims, &plan);
     if plan.parts.is_empty() {

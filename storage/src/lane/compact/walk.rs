@@ -50,9 +50,17 @@ impl<'a, F: File> Walk<'a, F> {
         entries.clear();
         while self.stretches.is_empty() {
             let Some((index, span)) = self.part.spans.get(self.span) else {
-                let expected = self.part.spans.last().map(|(_, span)| span.next);
-                assert_eq!(self.next, expected, "an owner's part ends where its last span does");
-                return Ok(None);
+                let Some((index, last)) = self.part.spans.last() else { return Ok(None) };
+                if self.next == Some(last.next) {
+                    return Ok(None);
+                }
+                let victim = &self.victims[*index];
+                let (expected, found) =
+                    (format!("points up to sequence number {}", last.next), format!("{:?}", self.next));
+                let offset =
+                    victim.trailer.get().map_or(0, |trailer| trailer.point_position(last.first_point));
+                let damage = Damage { path: victim.path.clone(), offset, expected, found };
+                return Err(Setback::Damaged { segment: victim.id, damage });
             };
             let end = span.first_point.saturating_add(span.point_count);
             if self.point >= end {

@@ -44,6 +44,31 @@ fn encode(owners: &[(u64, u64, u64, bool)]) -> Vec<u8> {
     encoder.finish().concat()
 }
 
+#[test]
+fn golden_checkpoint() {
+    let mut spans = Spans::default();
+    spans.push_back(&span(4, 30, 50, true));
+    let owner = Owner::of_checkpoint(SequenceNumber(40), 4, 50, true, spans);
+    let listed = [(4, listed()[&4])].into_iter().collect();
+    let mut encoder = Encoder::new(LANE, &listed);
+    encoder.add(OwnerId(0x0102), &owner, &listed);
+    let bytes = encoder.finish().concat();
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let numbers =
+        |numbers: &[u64]| numbers.iter().map(|number| hex(&number.to_le_bytes())).collect::<String>();
+    let body = numbers(&[4, 4, 4, 2, 200, 1 << 40])
+        + &numbers(&[0x0102, 40, 4, 50, 1 | 1 << 32])
+        + &numbers(&[4, 30, 40, 150, 153, 50, 3 | 2 << 32]);
+    assert_eq!(hex(&bytes[64..]), body);
+    let header = "5449444543484b50".to_owned()
+        + &hex(&crc32fast::hash(&bytes[12..64]).to_le_bytes())
+        + "0100000007000000"
+        + &hex(&crc32fast::hash(&bytes[64..]).to_le_bytes())
+        + &numbers(&[1, 1, bytes.len() as u64 - 64])
+        + &"00".repeat(16);
+    assert_eq!(hex(&bytes[..64]), header);
+}
+
 proptest! {
     #[test]
     fn owners_come_back_without_what_is_behind(
