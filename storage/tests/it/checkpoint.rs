@@ -201,3 +201,26 @@ fn a_checkpoint_of_other_segments_is_passed_over() {
         lane.close().await;
     });
 }
+
+#[test]
+fn a_retired_segment_that_waits_to_be_used_again_spoils_no_checkpoint() {
+    run(|env, directory| async move {
+        let directory = directory.path();
+        let (lane, _) = open(&env, quiet(directory)).await;
+        let little = Retention { bytes: Some(25_000), ..Retention::FOREVER };
+        (1..=OWNERS).for_each(|owner| lane.adopt(OwnerId(owner), little));
+        fill(&lane, 0..30).await;
+        for round in 30..60 {
+            fill(&lane, round..round + 1).await;
+            env.sleep(Duration::from_millis(50)).await;
+            if lane.stats().segments_retired > 0 {
+                break;
+            }
+        }
+        let stats = lane.stats();
+        assert!(stats.segments_retired > 0 && stats.checkpoints > 0, "{stats:?}");
+        lane.close().await;
+        let (_lane, report) = open(&env, quiet(directory)).await;
+        assert_eq!(report.owners_listed, OWNERS, "{report:?}");
+    });
+}
