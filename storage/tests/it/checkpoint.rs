@@ -206,21 +206,23 @@ fn a_checkpoint_of_other_segments_is_passed_over() {
 fn a_retired_segment_that_waits_to_be_used_again_spoils_no_checkpoint() {
     run(|env, directory| async move {
         let directory = directory.path();
-        let (lane, _) = open(&env, quiet(directory)).await;
         let little = Retention { bytes: Some(25_000), ..Retention::FOREVER };
-        (1..=OWNERS).for_each(|owner| lane.adopt(OwnerId(owner), little));
-        fill(&lane, 0..30).await;
-        for round in 30..60 {
-            fill(&lane, round..round + 1).await;
+        // When upkeep retires segments and writes checkpoints is a matter of time, so the lane is closed again and again.
+        let mut is_listed = false;
+        for round in 0..60 {
+            let (lane, _) = Lane::open(env.clone(), quiet(directory)).await.expect("opened");
+            (1..=OWNERS).for_each(|owner| lane.adopt(OwnerId(owner), little));
+            fill(&lane, round * 10..round * 10 + 10).await;
             env.sleep(Duration::from_millis(50)).await;
-            if lane.stats().segments_retired > 0 {
+            let waits = lane.stats().segments_retired > 0;
+            lane.close().await;
+            let (lane, report) = Lane::open(env.clone(), quiet(directory)).await.expect("opened");
+            lane.close().await;
+            is_listed = waits && report.owners_listed == OWNERS;
+            if is_listed {
                 break;
             }
         }
-        let stats = lane.stats();
-        assert!(stats.segments_retired > 0 && stats.checkpoints > 0, "{stats:?}");
-        lane.close().await;
-        let (_lane, report) = open(&env, quiet(directory)).await;
-        assert_eq!(report.owners_listed, OWNERS, "{report:?}");
+        assert!(is_listed, "no start beside a retired segment has used a checkpoint");
     });
 }

@@ -152,8 +152,8 @@ fn a_broken_footer_is_built_again_and_broken_entries_behind_it_are_found_by_the_
         let trailer = bytes.len() - 4096;
         let footer = u64::from_le_bytes(bytes[trailer + 32..trailer + 40].try_into().expect("eight bytes"));
         overwrite(&sealed, footer, &[0xff; 8]);
-        // Else the start need not look at the footer.
-        fs::remove_file(directory.path().join("lane/index.checkpoint")).expect("there is one");
+        // With a checkpoint, if upkeep has had time for one, the start need not look at the footer.
+        _ = fs::remove_file(directory.path().join("lane/index.checkpoint"));
         let (lane, report) = Lane::open(env.clone(), config(directory.path())).await.expect("opened");
         assert_eq!(report.footers_rebuilt, 1);
         lane.adopt(OWNER, tidemill_storage::Retention::FOREVER);
