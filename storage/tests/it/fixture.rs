@@ -96,8 +96,9 @@ async fn make(env: &LocalEnv, directory: &Path) {
         env.sleep(Duration::from_millis(20)).await;
     }
     // The last checkpoint is of what is there now, if upkeep finds it worth one.
+    // What compaction has begun it ends first.
+    env.sleep(Duration::from_millis(500)).await;
     lane.pause_compaction(true);
-    env.sleep(Duration::from_millis(100)).await;
     let before = lane.stats().checkpoints;
     for _ in 0..10 {
         if lane.stats().checkpoints == before {
