@@ -1,6 +1,11 @@
 //! Repair: whatever was damaged, the lane opens again, everything else is there, and no number comes back.
 
-use std::{collections::BTreeSet, fs, os::unix::fs::FileExt, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
 
 use tidemill_storage::{
     Lane, LaneConfig, Retention,
@@ -56,6 +61,15 @@ async fn survivors(env: &LocalEnv, directory: &Path) -> Vec<(Vec<Seen>, Sequence
     all
 }
 
+/// A filled lane, with a copy of it in the folder `lane`: where it is, and everything of the owners that keep it.
+async fn filled(env: &LocalEnv, directory: &Path) -> (PathBuf, Vec<Vec<Seen>>) {
+    let original = directory.join("original");
+    fs::create_dir(&original).expect("made");
+    fill(env, &original).await;
+    copy(&original.join("lane"), &directory.join("lane"));
+    (original, read(env, directory).await.expect("sound"))
+}
+
 fn is_lost(losses: &[Loss], owner: usize, entry: &Seen) -> bool {
     losses.iter().any(|loss| loss.owner == KEPT[owner] && loss.from <= entry.base && entry.base < loss.to)
 }
@@ -87,11 +101,7 @@ pub(crate) async fn check(env: &LocalEnv, directory: &Path, whole: &[Vec<Seen>],
 fn after_flipped_bits_everything_else_is_there() {
     run(|env, directory| async move {
         let directory = directory.path();
-        let original = directory.join("original");
-        fs::create_dir(&original).expect("made");
-        fill(&env, &original).await;
-        copy(&original.join("lane"), &directory.join("lane"));
-        let whole = read(&env, directory).await.expect("sound");
+        let (original, whole) = filled(&env, directory).await;
         let mut repaired = 0;
         for (round, draw) in draws(11).take(250).enumerate() {
             copy(&original.join("lane"), &directory.join("lane"));
@@ -127,11 +137,7 @@ fn structures(segment: &SegmentReport) -> Vec<(&'static str, u64)> {
 fn what_entries_tell_as_well_is_repaired_without_a_loss() {
     run(|env, directory| async move {
         let directory = directory.path();
-        let original = directory.join("original");
-        fs::create_dir(&original).expect("made");
-        fill(&env, &original).await;
-        copy(&original.join("lane"), &directory.join("lane"));
-        let whole = read(&env, directory).await.expect("sound");
+        let (original, whole) = filled(&env, directory).await;
         let report = verify(&env, &directory.join("lane")).await.expect("verified");
         let mut repaired = BTreeSet::new();
         for segment in report.segments.iter().filter(|segment| segment.entries > 0) {
@@ -164,11 +170,7 @@ fn what_entries_tell_as_well_is_repaired_without_a_loss() {
 fn after_zeroed_sectors_everything_else_is_there() {
     run(|env, directory| async move {
         let directory = directory.path();
-        let original = directory.join("original");
-        fs::create_dir(&original).expect("made");
-        fill(&env, &original).await;
-        copy(&original.join("lane"), &directory.join("lane"));
-        let whole = read(&env, directory).await.expect("sound");
+        let (original, whole) = filled(&env, directory).await;
         let report = verify(&env, &directory.join("lane")).await.expect("verified");
         for segment in report.segments.iter().filter(|segment| segment.entries > 0) {
             let end = 4096 + segment.entry_bytes;
