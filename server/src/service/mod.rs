@@ -2,5 +2,6 @@
 
 pub mod catalog;
 pub mod consumer;
+pub mod queue;
 pub mod quota;
 pub mod stream;

@@ -17,6 +17,7 @@ mod ledger;
 mod limits;
 mod mailbox;
 mod pump;
+mod queues;
 mod request;
 mod router;
 mod snapshot;

@@ -1,0 +1,60 @@
+//! A message: as it is sent, and as it lies in the log and is received.
+
+use bytes::Bytes;
+use tidemill_wire::Timestamp;
+
+/// Names a message for ever: what AWS shows as a UUID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MessageId(pub [u8; 16]);
+
+/// A message that is to be sent. Its bounds were checked by whoever took it from a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewMessage {
+    /// What its consumers get.
+    pub body: Bytes,
+    /// Typed values beside the body, in the order in which they were given.
+    pub attributes: Vec<Attribute>,
+    /// Of AWS X-Ray.
+    pub trace_header: Option<String>,
+    /// Who sent it.
+    pub sender: String,
+    /// How many seconds it is hidden, if it is not what the queue says; never given for a FIFO queue.
+    pub delay_s: Option<u32>,
+    /// The group that it belongs to: always given for a FIFO queue.
+    pub group: Option<String>,
+    /// Tells one that was sent twice: always given for a FIFO queue, of its body's hash where that is asked for, and for no other.
+    pub deduplication: Option<String>,
+}
+
+/// A typed value beside the body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// Its name.
+    pub name: String,
+    /// `String`, `Number` or `Binary`, and after a dot what its users call it.
+    pub data_type: String,
+    /// What it is.
+    pub value: AttributeValue,
+}
+
+/// What an attribute is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttributeValue {
+    /// Of String and Number.
+    Text(String),
+    /// Of Binary.
+    Binary(Bytes),
+}
+
+/// A message that was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Its name.
+    pub id: MessageId,
+    /// When it was sent; where it was moved to another queue, when it was sent to the first one.
+    pub sent: Timestamp,
+    /// The queue it was moved from as one that was received too often.
+    pub dead_letter_source: Option<String>,
+    /// What was sent.
+    pub content: NewMessage,
+}

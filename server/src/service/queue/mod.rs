@@ -1,0 +1,17 @@
+//! Queues: producers send, consumers receive, work and delete; what is not deleted in time comes back.
+//!
+//! Owns what a queue is, what its partitions decide, and how both are written to the lanes' logs. Decisions are pure (`state`): a request and the time in, an event out,
+//! which is written before the answer goes. Leaves out HTTP, AWS and where a partition's core is.
+
+mod definition;
+mod message;
+mod operation;
+
+pub use definition::{
+    Allow, Definition, Fifo, Partition, QueueId, QueueName, QueueNameError, QueueSettings, Redrive, Scope,
+    ThroughputLimit,
+};
+pub use message::{Attribute, AttributeValue, Message, MessageId, NewMessage};
+pub use operation::{
+    Counts, Receipt, ReceiptError, Receive, ReceiveError, Received, SendError, Sent, Unreadable,
+};
