@@ -144,6 +144,15 @@ impl<E: Env> Lane<E> {
         upkeep::expire_owner(&self.core, &mut state, owner);
     }
 
+    /// Hides an owner's records below a number, and gives their space back as retention does. For owners who know themselves what they need: it is
+    /// not written down, so they say it again after a start, and find until then what is still on the disk.
+    pub fn trim(&self, owner: OwnerId, below: SequenceNumber) {
+        let mut state = self.core.state.borrow_mut();
+        let Some(known) = state.owners.get_mut(&owner).filter(|known| !known.is_forgotten) else { return };
+        known.trimmed = known.trimmed.max(below.min(known.next));
+        upkeep::expire_owner(&self.core, &mut state, owner);
+    }
+
     /// Compacts an owner's records by key from now on, or no longer. What is gone stays gone.
     ///
     /// Of the sealed segments' records each goes some time after a later one of its key came, sooner where much can go and after the lane's

@@ -104,6 +104,9 @@ impl Owner {
         if !span.is_sealed() {
             return NEVER;
         }
+        if span.next <= self.trimmed {
+            return Timestamp(0);
+        }
         let rest = self.payload_bytes.saturating_sub(span.payload_bytes);
         if self.spans.are_several() && retention.bytes.is_some_and(|bytes| rest >= bytes) {
             return Timestamp(0);
@@ -132,7 +135,10 @@ impl Owner {
         let whole = span.last_time.0.saturating_sub(span.first_time.0).saturating_add(1);
         let share = u128::from(span.payload_bytes) * u128::from(passed.min(whole)) / u128::from(whole);
         let by_age = u64::try_from(share).unwrap_or(u64::MAX);
-        by_age.max(self.over_bytes(&retention)).min(span.payload_bytes)
+        let (trimmed, numbers) = (self.trimmed.since(span.first), span.next.since(span.first).max(1));
+        let share = u128::from(span.payload_bytes) * u128::from(trimmed.min(numbers)) / u128::from(numbers);
+        let by_number = u64::try_from(share).unwrap_or(u64::MAX);
+        by_age.max(by_number).max(self.over_bytes(&retention)).min(span.payload_bytes)
     }
 
     /// When each span that is kept is expected to be over its retention, from the newest to the oldest: by its age, or when as many bytes will have come after it as are kept, if they go

@@ -186,3 +186,56 @@ fn a_segment_stays_until_what_tells_its_numbers_is_stable() {
         .expect("not stopped");
     }
 }
+
+#[test]
+fn what_an_owner_trims_is_hidden_and_its_space_comes_back() {
+    let sim = Sim::new(5);
+    let env = sim.env();
+    sim.run(async {
+        let (lane, _) = open(&env, config()).await;
+        lane.adopt(OwnerId(1), Retention::FOREVER);
+        lane.adopt(OwnerId(2), Retention::FOREVER);
+        for _ in 0..10 {
+            append_each(&lane, std::iter::repeat_n(1, 1_000), 100).await;
+        }
+        append_each(&lane, std::iter::once(2), 100).await;
+        env.sleep(MINUTE).await;
+        let before = lane.stats();
+        assert!(before.segments_sealed >= 3, "{before:?}");
+
+        lane.trim(OwnerId(1), SequenceNumber(4_321));
+        let bounds = lane.bounds(OwnerId(1)).expect("known");
+        assert_eq!((bounds.oldest, bounds.next), (SequenceNumber(4_321), SequenceNumber(10_000)));
+        let fetched = lane.fetch(OwnerId(1), SequenceNumber(0), 1).await.expect("read");
+        assert_eq!((fetched.from, fetched.next), (SequenceNumber(4_321), SequenceNumber(4_322)));
+        lane.trim(OwnerId(1), SequenceNumber(17));
+        lane.trim(OwnerId(3), SequenceNumber(17));
+        assert_eq!(
+            lane.bounds(OwnerId(1)).expect("known").oldest,
+            SequenceNumber(4_321),
+            "it never comes back"
+        );
+
+        // Beyond the end is the end, and later records are there.
+        lane.trim(OwnerId(1), SequenceNumber(1 << 40));
+        env.sleep(MINUTE).await;
+        let after = lane.stats();
+        assert!(after.retired_segments > before.retired_segments, "{after:?}");
+        append_each(&lane, std::iter::once(1), 100).await;
+        let bounds = lane.bounds(OwnerId(1)).expect("known");
+        assert_eq!((bounds.oldest, bounds.next), (SequenceNumber(10_000), SequenceNumber(10_001)));
+        assert_eq!(lane.bounds(OwnerId(2)).expect("known").bytes, 100);
+
+        // Not written down: a start finds what is still there, with the same numbers.
+        lane.close().await;
+        let (lane, _) = open(&env, config()).await;
+        lane.adopt(OwnerId(1), Retention::FOREVER);
+        let bounds = lane.bounds(OwnerId(1)).expect("known");
+        assert!(
+            bounds.oldest <= SequenceNumber(10_000) && bounds.next == SequenceNumber(10_001),
+            "{bounds:?}"
+        );
+        lane.close().await;
+    })
+    .expect("not stopped");
+}
