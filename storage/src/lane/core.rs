@@ -152,7 +152,7 @@ impl<E: Env> Core<E> {
         reply: Reply,
     ) {
         let mut state = self.state.borrow_mut();
-        state.queued_bytes += entry_bytes(&payload);
+        state.queued_bytes += entry_bytes(payload.len());
         state.queue.push_back(Request { kind, owner, payload, record_count, ack, reply });
         drop(state);
         self.signals.writer.notify();
@@ -162,7 +162,7 @@ impl<E: Env> Core<E> {
     pub(super) fn refuse_queue(&self, error: &AppendError) {
         let mut state = self.state.borrow_mut();
         let queue = std::mem::take(&mut state.queue);
-        state.queued_bytes -= queue.iter().map(|request| entry_bytes(&request.payload)).sum::<u64>();
+        state.queued_bytes -= queue.iter().map(|request| entry_bytes(request.payload.len())).sum::<u64>();
         drop(state);
         let mut replies = Replies::default();
         for request in queue {
@@ -319,6 +319,6 @@ impl<E: Env> State<E> {
 }
 
 /// What an entry with this payload takes of the queue.
-pub(super) fn entry_bytes(payload: &Bytes) -> u64 {
-    tidemill_wire::entry::stride(tidemill_wire::entry::ENTRY_HEADER_BYTES + payload.len()) as u64
+pub(super) fn entry_bytes(payload_bytes: usize) -> u64 {
+    tidemill_wire::entry::stride(tidemill_wire::entry::ENTRY_HEADER_BYTES + payload_bytes) as u64
 }

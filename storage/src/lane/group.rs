@@ -69,7 +69,7 @@ pub(super) fn plan<E: Env>(
     let mut group = Group { segment, position, end: position, durable: false, entries: Vec::new() };
     let mut buffers = 0;
     while let Some(request) = state.queue.front() {
-        let bytes = entry_bytes(&request.payload);
+        let bytes = entry_bytes(request.payload.len());
         let started = !group.entries.is_empty();
         let full = group.entries.len() >= config.group_entries_max
             || group.end - position + bytes > config.group_bytes_max
@@ -136,7 +136,7 @@ fn number<E: Env>(state: &State<E>, request: &Request) -> Result<SequenceNumber,
 /// Drops the first request of the queue.
 fn take_front<E: Env>(state: &mut State<E>) -> Option<Reply> {
     let request = state.queue.pop_front()?;
-    state.queued_bytes -= entry_bytes(&request.payload);
+    state.queued_bytes -= entry_bytes(request.payload.len());
     Some(request.reply)
 }
 
@@ -174,7 +174,7 @@ impl Room {
             EntryKind::Watermarks => ((request.payload.len() / WATERMARK_BYTES) as u64, 0, 0),
         };
         let footer = contents.footer_bytes(self.more_owners + owners, self.more_points + points);
-        let needed = entry_bytes(&request.payload) + footer + ENTRY_HEADER_BYTES as u64 + kept;
+        let needed = entry_bytes(request.payload.len()) + footer + ENTRY_HEADER_BYTES as u64 + kept;
         // Points count numbers and times in 32 bits from the segment's first.
         let first = part.filter(|part| !part.points.is_empty()).map_or(base, |part| part.first);
         let numbers = base.since(first) + u64::from(request.record_count);

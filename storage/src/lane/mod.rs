@@ -233,6 +233,17 @@ impl<E: Env> Lane<E> {
         self.queue(owner, payload, record_count, ack, Reply::Sink { sink, token })
     }
 
+    /// Whether an entry with a payload of so many bytes would be queued now. For owners who change their own state with what they write: until the next await, it is.
+    pub fn admits(&self, owner: OwnerId, payload_bytes: usize) -> Result<(), AppendError> {
+        self.admit(owner, payload_bytes, 1)
+    }
+
+    /// The time by which records are taken and retention counts: it never falls.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.core.now()
+    }
+
     fn queue(
         &self,
         owner: OwnerId,
@@ -241,12 +252,12 @@ impl<E: Env> Lane<E> {
         ack: Ack,
         reply: Reply,
     ) -> Result<(), AppendError> {
-        self.admit(owner, &payload, record_count)?;
+        self.admit(owner, payload.len(), record_count)?;
         self.core.enqueue(EntryKind::Batch, owner, payload, record_count, ack, reply);
         Ok(())
     }
 
-    fn admit(&self, owner: OwnerId, payload: &Bytes, record_count: u32) -> Result<(), AppendError> {
+    fn admit(&self, owner: OwnerId, payload_bytes: usize, record_count: u32) -> Result<(), AppendError> {
         let state = self.core.state.borrow();
         let config = &self.core.config;
         match &state.stop {
@@ -258,7 +269,7 @@ impl<E: Env> Lane<E> {
         if state.owners.get(&owner).is_none_or(|known| known.retention.is_none()) {
             return Err(UnknownOwner { owner }.into());
         }
-        let (bytes, limit) = ((ENTRY_HEADER_BYTES + payload.len()) as u64, config.entry_bytes_max);
+        let (bytes, limit) = ((ENTRY_HEADER_BYTES + payload_bytes) as u64, config.entry_bytes_max);
         if bytes > limit {
             return Err(AppendError::TooLarge { bytes, limit });
         }
@@ -269,7 +280,7 @@ impl<E: Env> Lane<E> {
             return Err(AppendError::DiskFull { needed: config.segment_bytes });
         }
         let (queued, limit) = (state.queued_bytes, config.queue_bytes_max);
-        if queued + entry_bytes(payload) > limit && queued > 0 {
+        if queued + entry_bytes(payload_bytes) > limit && queued > 0 {
             return Err(AppendError::QueueFull { queued, limit });
         }
         Ok(())

@@ -198,7 +198,7 @@ fn show<E: Env>(core: &Core<E>, group: &Group<E>) {
 }
 
 fn release_queue_bytes<E: Env>(core: &Core<E>, group: &Group<E>) {
-    let bytes: u64 = group.entries.iter().map(|entry| entry_bytes(&entry.payload)).sum();
+    let bytes: u64 = group.entries.iter().map(|entry| entry_bytes(entry.payload.len())).sum();
     core.state.borrow_mut().queued_bytes -= bytes;
 }
 

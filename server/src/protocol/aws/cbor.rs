@@ -1,4 +1,4 @@
-//! AWS CBOR 1.1: AWS JSON 1.1 in CBOR, as the SDK for Java speaks it; the only home of the `minicbor` crate.
+//! AWS CBOR 1.1: AWS JSON 1.1 in CBOR, as the SDK for Java speaks it.
 //!
 //! Bytes are byte strings; a moment is tagged 1 and, unlike the tag's own rule, counts milliseconds when it is a whole number. Whatever the bytes
 //! are, reading returns a value or a refusal, with the bounds that hold for JSON.

@@ -3,9 +3,17 @@
 //! Owns what a queue is, what its partitions decide, and how both are written to the lanes' logs. Decisions are pure (`state`): a request and the time in, an event out,
 //! which is written before the answer goes. Leaves out HTTP, AWS and where a partition's core is.
 
+mod dedup;
 mod definition;
+mod format;
+mod journal;
+mod log;
 mod message;
 mod operation;
+mod partition;
+mod state;
+mod tail;
+mod waiters;
 
 pub use definition::{
     Allow, Definition, Fifo, Partition, QueueId, QueueName, QueueNameError, QueueSettings, Redrive, Scope,
@@ -15,3 +23,4 @@ pub use message::{Attribute, AttributeValue, Message, MessageId, NewMessage};
 pub use operation::{
     Counts, Receipt, ReceiptError, Receive, ReceiveError, Received, SendError, Sent, Unreadable,
 };
+pub use partition::{Batch, Partition as LocalPartition, Want};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tidemill_storage::error::{Damage, DiskError};
 use tidemill_wire::Timestamp;
+use tidemill_wire::batch::BuildError;
 
 use super::definition::QueueId;
 use super::message::{Message, MessageId};
@@ -88,14 +89,12 @@ pub enum SendError {
     /// A FIFO queue wants a deduplication id.
     #[error("a message to a FIFO queue needs a deduplication id")]
     NoDeduplication,
-    /// It is larger than a message can be written.
-    #[error("message has {bytes} bytes, limit is {limit}")]
-    TooLarge {
-        /// Bytes of it.
-        bytes: usize,
-        /// The limit.
-        limit: usize,
-    },
+    /// There is no message.
+    #[error("a send without messages")]
+    Empty,
+    /// The message does not go into a batch of the log.
+    #[error(transparent)]
+    Batch(#[from] BuildError),
     /// The lane did not take it.
     #[error(transparent)]
     Lane(#[from] tidemill_storage::AppendError),
@@ -180,6 +179,9 @@ pub enum ReceiptError {
 /// What the log has of a partition cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
+    /// The queue was deleted meanwhile.
+    #[error("the queue was deleted")]
+    Deleted,
     /// The bytes are damaged.
     #[error(transparent)]
     Damaged(#[from] Damage),

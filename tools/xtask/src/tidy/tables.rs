@@ -118,7 +118,7 @@ pub(super) const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("lz4_flex", &["client/wire/src/batch"]),
     ("md5", &["client/wire/src/routing"]),
     ("memmap2", &["storage/src/disk", "storage/examples/append_paths"]),
-    ("minicbor", &["server/src/protocol/aws/cbor"]),
+    ("minicbor", &["server/src/protocol/aws/cbor", "server/src/service/queue/format"]),
     ("prometheus_client", &["server/src/metrics"]),
     ("rand_chacha", &["bench/", "storage/src/sim", "storage/src/local"]),
     ("redb", &["server/src/service/catalog"]),

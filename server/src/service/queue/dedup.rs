@@ -1,0 +1,120 @@
+//! Sent twice is sent once: the messages of a FIFO queue that came within five minutes, by their deduplication ids.
+//!
+//! Made anew from the messages after a start, which are kept in the log for as long, also when they were deleted.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use foldhash::fast::FixedState;
+use futures_channel::oneshot;
+use hashbrown::HashMap;
+use tidemill_wire::Timestamp;
+
+use super::definition::Scope;
+use super::message::NewMessage;
+use super::operation::{SendError, Sent};
+
+/// How long a deduplication id tells the same, as in
+/// [SQS](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/using-messagededuplicationid-property.html).
+pub(super) const WINDOW: Duration = Duration::from_secs(300);
+
+/// A message's id, with its group where ids tell only within groups.
+type Key = (String, Option<String>);
+/// Told what became of a message.
+type Waiter = oneshot::Sender<Result<Sent, SendError>>;
+
+/// Messages of the last minutes.
+#[derive(Debug, Default)]
+pub(super) struct Deduplication {
+    known: HashMap<Key, Known, FixedState>,
+    /// In the order of their times.
+    order: VecDeque<(Timestamp, u64, Key)>,
+}
+
+#[derive(Debug)]
+enum Known {
+    /// It is being written.
+    UnderWay(Vec<Waiter>),
+    /// It was sent.
+    Sent(Sent),
+}
+
+/// What is to be done with a message.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// It is to be written, and to be [settled](Deduplication::settle) then.
+    New(Key),
+    /// It was sent before.
+    Known(Sent),
+    /// It is being sent.
+    UnderWay(oneshot::Receiver<Result<Sent, SendError>>),
+}
+
+/// The key of a message, if it has an id.
+pub(super) fn key_of(message: &NewMessage, scope: Scope) -> Option<Key> {
+    let group = match scope {
+        Scope::Queue => None,
+        Scope::Group => message.group.clone(),
+    };
+    Some((message.deduplication.clone()?, group))
+}
+
+impl Deduplication {
+    /// Looks whether a message was sent before.
+    pub(super) fn look(&mut self, key: Key, now: Timestamp) -> Verdict {
+        self.forget(now);
+        match self.known.get_mut(&key) {
+            Some(Known::Sent(sent)) => Verdict::Known(*sent),
+            Some(Known::UnderWay(waiters)) => {
+                let (waiter, answer) = oneshot::channel();
+                waiters.push(waiter);
+                Verdict::UnderWay(answer)
+            }
+            None => {
+                self.known.insert(key.clone(), Known::UnderWay(Vec::new()));
+                Verdict::New(key)
+            }
+        }
+    }
+
+    /// Says what became of a message that was new at that time.
+    pub(super) fn settle(&mut self, key: &Key, at: Timestamp, outcome: &Result<Sent, SendError>) {
+        let before = self.known.remove(key);
+        if let Ok(sent) = outcome {
+            self.remember(key.clone(), at, *sent);
+        }
+        if let Some(Known::UnderWay(waiters)) = before {
+            for waiter in waiters {
+                // Whoever waits may have gone.
+                let _ = waiter.send(outcome.clone());
+            }
+        }
+    }
+
+    /// Takes in a message that was sent at that time. They come in the order in which they were sent.
+    pub(super) fn remember(&mut self, key: Key, at: Timestamp, sent: Sent) {
+        self.known.insert(key.clone(), Known::Sent(sent));
+        self.order.push_back((at, sent.sequence, key));
+    }
+
+    /// The oldest message that is needed.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.order.front().map(|(_, sequence, _)| *sequence)
+    }
+
+    /// Forgets those whose time is over.
+    pub(super) fn forget(&mut self, now: Timestamp) {
+        let window = u64::try_from(WINDOW.as_millis()).unwrap_or(u64::MAX);
+        while let Some((_, sequence, key)) =
+            self.order.pop_front_if(|(at, ..)| at.0.saturating_add(window) <= now.0)
+        {
+            // One that was sent again since is another.
+            if matches!(self.known.get(&key), Some(Known::Sent(sent)) if sent.sequence == sequence) {
+                self.known.remove(&key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

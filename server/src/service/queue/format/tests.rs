@@ -1,0 +1,169 @@
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use super::*;
+
+fn attribute() -> impl Strategy<Value = Attribute> {
+    let text = "[a-z0-9]{0,20}".prop_map(AttributeValue::Text);
+    let binary = vec(any::<u8>(), 0..20).prop_map(|bytes| AttributeValue::Binary(bytes.into()));
+    ("[a-zA-Z_.]{1,20}", "(String|Number|Binary)(\\.[a-z]{1,5})?", prop_oneof![text, binary])
+        .prop_map(|(name, data_type, value)| Attribute { name, data_type, value })
+}
+
+prop_compose! {
+    fn content()(
+        body in vec(any::<u8>(), 0..200),
+        attributes in vec(attribute(), 0..4),
+        trace_header in option::of(".{0,20}"),
+        sender in ".{0,20}",
+        delay_s in option::of(0_u32..901),
+        group in option::of(".{1,20}"),
+        deduplication in option::of(".{1,20}"),
+    ) -> NewMessage {
+        NewMessage { body: body.into(), attributes, trace_header, sender, delay_s, group, deduplication }
+    }
+}
+
+prop_compose! {
+    fn message()(
+        id in any::<[u8; 16]>(),
+        sent in any::<u64>(),
+        dead_letter_source in option::of(".{1,20}"),
+        content in content(),
+    ) -> Message {
+        Message { id: MessageId(id), sent: Timestamp(sent), dead_letter_source, content }
+    }
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    let phase = prop_oneof![
+        Just(Phase::Ready),
+        any::<u64>().prop_map(|until| Phase::InFlight(Timestamp(until))),
+        any::<u64>().prop_map(|due| Phase::Delayed(Timestamp(due))),
+    ];
+    (phase, any::<u64>(), any::<u32>(), any::<u64>(), any::<u64>()).prop_map(
+        |(phase, group, receives, first, received)| Entry {
+            phase,
+            group,
+            receives,
+            first_received: Timestamp(first),
+            received: Timestamp(received),
+        },
+    )
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let run = (0..u64::MAX / 2, 1..RUN_MAX, any::<u64>(), any::<u64>())
+        .prop_map(|(first, count, due, group)| Passed { first, count, due: Timestamp(due), group });
+    let numbers = || vec(any::<u64>(), 0..12);
+    let received = (any::<u64>(), any::<u64>(), any::<u64>(), vec(run, 0..5), numbers(), numbers()).prop_map(
+        |(at, until, cursor, passed, picked, moving)| Event::Received {
+            at: Timestamp(at),
+            until: Timestamp(until),
+            cursor,
+            passed,
+            picked,
+            moving,
+        },
+    );
+    let change = any::<(u64, u64)>().prop_map(|(sequence, until)| (sequence, Timestamp(until)));
+    let kept = (any::<u64>(), entry()).prop_map(|(sequence, entry)| Kept { sequence, entry });
+    prop_oneof![
+        received,
+        numbers().prop_map(Event::Deleted),
+        vec(change, 0..12).prop_map(Event::Hidden),
+        any::<u64>().prop_map(|below| Event::Purged { below }),
+        any::<(u64, u64)>().prop_map(|(cursor, messages)| Event::Snapshot { cursor, messages }),
+        vec(kept, 0..12).prop_map(Event::Kept),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_message_is_read_as_it_was_written(message in message()) {
+        let bytes = Bytes::from(encode_message(&message));
+        let key = message.content.group.clone().unwrap_or_default();
+        prop_assert_eq!(decode_message(key.as_bytes(), &bytes), Ok(message.clone()));
+        prop_assert_eq!(decode_times(&bytes), Ok((message.sent, message.content.delay_s)));
+    }
+
+    #[test]
+    fn an_event_is_read_as_it_was_written(event in event()) {
+        prop_assert_eq!(decode_event(&encode_event(&event)), Ok(event));
+    }
+
+    #[test]
+    fn no_bytes_make_a_reader_panic_or_be_read_as_two_things(bytes in vec(any::<u8>(), 0..300), event in event(), at in any::<prop::sample::Index>(), to: u8) {
+        let _ = decode_message(b"", &Bytes::from(bytes.clone()));
+        let _ = decode_times(&bytes);
+        let _ = decode_event(&bytes);
+        let mut damaged = encode_event(&event);
+        let at = at.index(damaged.len());
+        damaged[at] = to;
+        if let Ok(other) = decode_event(&damaged) {
+            prop_assert_eq!(decode_event(&encode_event(&other)), Ok(other));
+        }
+        damaged.truncate(at);
+        prop_assert!(decode_event(&damaged).is_err());
+    }
+}
+
+#[test]
+fn bytes_stay_what_they_are() {
+    let message = Message {
+        id: MessageId(*b"0123456789abcdef"),
+        sent: Timestamp(1_700_000_000_000),
+        dead_letter_source: None,
+        content: NewMessage {
+            body: Bytes::from_static(b"hello"),
+            attributes: vec![Attribute {
+                name: "n".to_owned(),
+                data_type: "Number".to_owned(),
+                value: AttributeValue::Text("7".to_owned()),
+            }],
+            trace_header: None,
+            sender: "me".to_owned(),
+            delay_s: Some(5),
+            group: None,
+            deduplication: Some("d".to_owned()),
+        },
+    };
+    let golden = b"\x8a\x01\x500123456789abcdef\x1b\x00\x00\x01\x8b\xcf\xe5\x68\x00\x62me\x05\x61d\xf6\xf6\
+        \x81\x83\x61n\x66Number\x617\x45hello";
+    assert_eq!(encode_message(&message), golden);
+
+    let passed = vec![Passed { first: 7, count: 3, due: Timestamp(0), group: 9 }];
+    let received = Event::Received {
+        at: Timestamp(1),
+        until: Timestamp(2),
+        cursor: 10,
+        passed,
+        picked: vec![7, 8],
+        moving: vec![9],
+    };
+    assert_eq!(
+        encode_event(&received),
+        b"\x88\x01\x01\x01\x02\x0a\x81\x84\x07\x03\x00\x09\x82\x07\x08\x81\x09"
+    );
+    assert_eq!(encode_event(&Event::Deleted(vec![7])), b"\x83\x01\x02\x81\x07");
+    assert_eq!(encode_event(&Event::Hidden(vec![(8, Timestamp(3))])), b"\x83\x01\x03\x81\x82\x08\x03");
+    assert_eq!(encode_event(&Event::Purged { below: 10 }), b"\x83\x01\x04\x0a");
+    assert_eq!(encode_event(&Event::Snapshot { cursor: 10, messages: 1 }), b"\x84\x01\x05\x0a\x01");
+    let entry = Entry {
+        phase: Phase::InFlight(Timestamp(2)),
+        group: 9,
+        receives: 1,
+        first_received: Timestamp(1),
+        received: Timestamp(1),
+    };
+    let kept = Event::Kept(vec![Kept { sequence: 8, entry }]);
+    assert_eq!(encode_event(&kept), b"\x83\x01\x06\x81\x87\x08\x01\x02\x09\x01\x01\x01");
+}
+
+#[test]
+fn what_is_newer_is_refused_as_that() {
+    assert_eq!(decode_event(b"\x83\x02\x02\x81\x07"), Err(FormatError::Version { what: "event", found: 2 }));
+    let kind = Err(FormatError::Impossible { what: "event", field: "kind", found: 7 });
+    assert_eq!(decode_event(b"\x83\x01\x07\x81\x07"), kind);
+}

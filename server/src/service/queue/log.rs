@@ -1,0 +1,86 @@
+//! A partition's two owners in the lane's log: messages and events go in, and come out again.
+
+use bytes::Bytes;
+use tidemill_storage::{Env, FetchError, Lane};
+use tidemill_wire::batch::{BatchBuilder, BatchView, Compression};
+use tidemill_wire::entry::EntryRun;
+use tidemill_wire::{OwnerId, SequenceNumber};
+
+use super::format::{encode_event, encode_message};
+use super::journal::Event;
+use super::message::Message;
+use super::operation::{SendError, Unreadable};
+
+/// A record of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Written {
+    /// Its number.
+    pub(super) sequence: u64,
+    /// Its key: the group of a message.
+    pub(super) key: Bytes,
+    /// What it is.
+    pub(super) data: Bytes,
+}
+
+/// Records from a number on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stretch {
+    /// In their order.
+    pub(super) records: Vec<Written>,
+    /// Where the next stretch begins.
+    pub(super) next: u64,
+}
+
+/// Reads records of an owner, from a number or the oldest that is there on; none at its end.
+pub(super) async fn read<E: Env>(
+    lane: &Lane<E>,
+    owner: OwnerId,
+    from: u64,
+    bytes_max: usize,
+) -> Result<Stretch, Unreadable> {
+    let fetched = match lane.fetch(owner, SequenceNumber(from), bytes_max).await {
+        Ok(fetched) => fetched,
+        Err(FetchError::Damaged(damage)) => return Err(damage.into()),
+        Err(FetchError::Disk(error)) => return Err(error.into()),
+        Err(FetchError::UnknownOwner(_)) => return Err(Unreadable::Deleted),
+        // What was written down is ahead of the log: some of it is lost.
+        Err(error @ FetchError::BeyondEnd { .. }) => return Err(foreign(owner, from, &error)),
+    };
+    let mut records = Vec::new();
+    for run in fetched.entries {
+        for entry in EntryRun::new(run) {
+            let (header, payload) = entry.map_err(|error| foreign(owner, fetched.from.get(), &error))?;
+            let first = header.base_sequence.get();
+            let batch = BatchView::parse(payload).map_err(|error| foreign(owner, first, &error))?;
+            let entries = batch.into_records().map_err(|error| foreign(owner, first, &error))?;
+            for (sequence, record) in (first..).zip(entries) {
+                if sequence >= fetched.from.get() {
+                    records.push(Written { sequence, key: record.key, data: record.data });
+                }
+            }
+        }
+    }
+    Ok(Stretch { records, next: fetched.next.get() })
+}
+
+/// What is wrong with a record that is no queue's.
+pub(super) fn foreign(owner: OwnerId, sequence: u64, reason: &impl ToString) -> Unreadable {
+    Unreadable::Foreign { owner: owner.get(), sequence, reason: reason.to_string() }
+}
+
+/// Messages as one entry's payload.
+pub(super) fn pack_messages<'m>(messages: impl Iterator<Item = &'m Message>) -> Result<Bytes, SendError> {
+    let mut batch = BatchBuilder::new();
+    for message in messages {
+        let key = message.content.group.as_deref().unwrap_or_default();
+        batch.push(key.as_bytes(), &encode_message(message), None)?;
+    }
+    batch.build(Compression::None).ok_or(SendError::Empty)
+}
+
+/// An event as an entry's payload.
+pub(super) fn pack_event(event: &Event) -> Bytes {
+    let mut batch = BatchBuilder::new();
+    batch.push(b"", &encode_event(event), None).expect("an event is smaller than a record may be");
+    batch.build(Compression::None).expect("it has a record")
+}

@@ -1,0 +1,319 @@
+//! A part of a queue in one lane: its state, made of its journal, and the way of each request through the log.
+//!
+//! A decision is taken and its event queued in one step between two awaits, so events lie in the journal in the order of the decisions; answers go when the event is
+//! durable. Invariant: what is in memory is what the journal says or will say; when an event cannot be written the memory is dropped and made anew from the journal
+//! (`tests::what_was_not_written_did_not_happen`).
+
+mod receive;
+mod send;
+mod settle;
+mod tend;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures_util::lock::Mutex;
+use tidemill_storage::{AppendError, Env, FetchError, Lane, Signal, until};
+use tidemill_wire::message::Ack;
+use tidemill_wire::{SequenceNumber, Timestamp};
+
+use super::dedup::{Deduplication, WINDOW, key_of};
+use super::definition::{self, Definition, Scope};
+use super::format::{decode_event, decode_message};
+use super::journal::Event;
+use super::log::{self, pack_event};
+use super::operation::{Counts, Sent, Unreadable};
+use super::state::{Pick, State};
+use super::tail::Tail;
+use super::waiters::Waiters;
+
+pub use receive::{Batch, Want};
+
+/// Bytes of the log that are read at once.
+const READ_BYTES: usize = 256 << 10;
+/// Bytes of an event at most: one tells no more messages than a read brings.
+const EVENT_BYTES_MAX: usize = 512 << 10;
+/// Bytes of events since the last snapshot, at least, before the next is taken.
+const SNAPSHOT_AFTER_BYTES: u64 = 1 << 20;
+/// A snapshot is taken after so many times its own bytes of events.
+const SNAPSHOT_TIMES: u64 = 8;
+/// Deleted messages before their space is given back, so that the lane is not asked for each.
+const TRIM_AFTER: u64 = 256;
+
+/// A part of a queue in one lane of this core.
+pub struct Partition<E: Env> {
+    index: u16,
+    place: definition::Partition,
+    definition: RefCell<Arc<Definition>>,
+    lane: Lane<E>,
+    env: E,
+    /// Nothing before the first request, and after an event could not be written.
+    memory: RefCell<Option<Memory>>,
+    loading: Mutex<()>,
+    filling: Mutex<()>,
+    /// Events that are being written.
+    under_way: Cell<u64>,
+    /// Told when none is.
+    settled: Signal,
+    waiters: Waiters,
+    is_closed: Cell<bool>,
+}
+
+/// What a partition keeps in memory.
+struct Memory {
+    state: State,
+    tail: Tail,
+    known: Deduplication,
+    /// What the attempts of the last minutes got.
+    attempts: BTreeMap<String, Attempt>,
+    /// Bytes of events since the last snapshot.
+    journal_bytes: u64,
+    /// Bytes of the last snapshot.
+    snapshot_bytes: u64,
+    /// Messages below this were given back.
+    trimmed: u64,
+}
+
+/// What an attempt to receive got.
+struct Attempt {
+    at: Timestamp,
+    picked: Vec<Pick>,
+}
+
+impl Memory {
+    /// The oldest message that is needed.
+    fn oldest(&self) -> u64 {
+        self.state.oldest().min(self.known.oldest().unwrap_or(u64::MAX))
+    }
+}
+
+impl<E: Env> Partition<E> {
+    /// A partition whose owners the lane has adopted. Nothing is read before the first request.
+    pub fn new(env: E, lane: Lane<E>, definition: Arc<Definition>, index: u16) -> Option<Rc<Self>> {
+        let place = *definition.partitions.get(usize::from(index))?;
+        Some(Rc::new(Self {
+            index,
+            place,
+            definition: RefCell::new(definition),
+            lane,
+            env,
+            memory: RefCell::default(),
+            loading: Mutex::default(),
+            filling: Mutex::default(),
+            under_way: Cell::new(0),
+            settled: Signal::default(),
+            waiters: Waiters::default(),
+            is_closed: Cell::new(false),
+        }))
+    }
+
+    /// Takes in new settings of the queue.
+    pub fn change(&self, definition: &Arc<Definition>) {
+        self.definition.replace(Arc::clone(definition));
+        self.waiters.poke();
+    }
+
+    /// Ends those who wait: the queue was deleted.
+    pub fn close(&self) {
+        self.is_closed.set(true);
+        self.waiters.clear();
+    }
+
+    fn definition(&self) -> Arc<Definition> {
+        Arc::clone(&self.definition.borrow())
+    }
+
+    /// Makes the memory of the journal, if there is none.
+    async fn load(&self) -> Result<(), Unreadable> {
+        if self.memory.borrow().is_some() {
+            return Ok(());
+        }
+        let _loading = self.loading.lock().await;
+        if self.memory.borrow().is_some() {
+            return Ok(());
+        }
+        // What is under way would be missed.
+        until(&self.settled, || (self.under_way.get() == 0).then_some(())).await;
+        let definition = self.definition();
+        let mut state = State::new(definition.is_fifo());
+        let (mut from, mut journal_bytes) = (0, 0);
+        loop {
+            let stretch = log::read(&self.lane, self.place.journal, from, READ_BYTES).await?;
+            for record in &stretch.records {
+                let event = decode_event(&record.data);
+                let event =
+                    event.map_err(|error| log::foreign(self.place.journal, record.sequence, &error))?;
+                journal_bytes = if matches!(event, Event::Snapshot { .. }) { 0 } else { journal_bytes };
+                journal_bytes += record.data.len() as u64;
+                state.apply(&event);
+            }
+            if stretch.records.is_empty() {
+                break;
+            }
+            from = stretch.next;
+        }
+        let known = match definition.settings.fifo {
+            Some(fifo) => self.load_known(fifo.scope).await?,
+            None => Deduplication::default(),
+        };
+        let bounds = self.lane.bounds(self.place.messages).map_err(|_| Unreadable::Deleted)?;
+        state.expire(bounds.oldest.get());
+        let tail = Tail::new(state.cursor());
+        let memory = Memory {
+            state,
+            tail,
+            known,
+            attempts: BTreeMap::new(),
+            journal_bytes,
+            snapshot_bytes: 0,
+            trimmed: 0,
+        };
+        self.memory.replace(Some(memory));
+        Ok(())
+    }
+
+    /// Reads which messages were sent in the last minutes.
+    async fn load_known(&self, scope: Scope) -> Result<Deduplication, Unreadable> {
+        let owner = self.place.messages;
+        let window_ms = u64::try_from(WINDOW.as_millis()).unwrap_or(u64::MAX);
+        let since = Timestamp(self.lane.now().0.saturating_sub(window_ms));
+        let mut from = self.lane.sequence_at(owner, since).await.map_err(|error| match error {
+            FetchError::Damaged(damage) => damage.into(),
+            FetchError::Disk(error) => error.into(),
+            FetchError::UnknownOwner(_) => Unreadable::Deleted,
+            error @ FetchError::BeyondEnd { .. } => log::foreign(owner, 0, &error),
+        })?;
+        let mut known = Deduplication::default();
+        loop {
+            let stretch = log::read(&self.lane, owner, from.get(), READ_BYTES).await?;
+            for record in &stretch.records {
+                let message = decode_message(&record.key, &record.data);
+                let message = message.map_err(|error| log::foreign(owner, record.sequence, &error))?;
+                if let Some(key) = key_of(&message.content, scope) {
+                    known.remember(key, message.sent, Sent { id: message.id, sequence: record.sequence });
+                }
+            }
+            if stretch.records.is_empty() {
+                return Ok(known);
+            }
+            from = SequenceNumber(stretch.next);
+        }
+    }
+
+    /// Queues an event that the memory already has. What fails takes the memory with it.
+    fn write(
+        self: &Rc<Self>,
+        memory: &mut Memory,
+        event: &Event,
+    ) -> impl Future<Output = Result<(), AppendError>> + use<E> {
+        let payload = pack_event(event);
+        memory.journal_bytes += payload.len() as u64;
+        let oldest = memory.oldest();
+        self.under_way.set(self.under_way.get() + 1);
+        let appended = self.lane.append(self.place.journal, payload, 1, Ack::Durable);
+        self.snapshot_if_due(memory);
+        let partition = Rc::clone(self);
+        // Not left to whoever waits for it: they may go before.
+        let (tell, told) = futures_channel::oneshot::channel();
+        self.env.spawn(async move {
+            let outcome = appended.await;
+            partition.under_way.set(partition.under_way.get() - 1);
+            match &outcome {
+                Ok(_) => partition.trim(oldest),
+                Err(_) => drop(partition.memory.take()),
+            }
+            if partition.under_way.get() == 0 {
+                partition.settled.notify();
+            }
+            let _ = tell.send(outcome.map(drop));
+        });
+        async move { told.await.unwrap_or(Err(AppendError::Closed)) }
+    }
+
+    /// Gives back the space of messages that are not needed, as events that are durable say.
+    fn trim(&self, oldest: u64) {
+        if let Some(memory) = &mut *self.memory.borrow_mut()
+            && oldest >= memory.trimmed + TRIM_AFTER
+        {
+            memory.trimmed = oldest;
+            self.lane.trim(self.place.messages, SequenceNumber(oldest));
+        }
+    }
+
+    /// Writes down the whole state when so much has come since the last time, and gives back the journal before it.
+    fn snapshot_if_due(self: &Rc<Self>, memory: &mut Memory) {
+        if memory.journal_bytes < SNAPSHOT_AFTER_BYTES.max(SNAPSHOT_TIMES * memory.snapshot_bytes) {
+            return;
+        }
+        let parts: Vec<_> = memory.state.snapshot().iter().map(pack_event).collect();
+        memory.snapshot_bytes = parts.iter().map(|part| part.len() as u64).sum();
+        memory.journal_bytes = 0;
+        let appends: Vec<_> = parts
+            .into_iter()
+            .map(|part| self.lane.append(self.place.journal, part, 1, Ack::Durable))
+            .collect();
+        self.under_way.set(self.under_way.get() + 1);
+        let partition = Rc::clone(self);
+        self.env.spawn(async move {
+            let mut first = None;
+            let mut is_whole = true;
+            for append in appends {
+                match append.await {
+                    Ok(appended) => first = first.or(Some(appended.base_sequence)),
+                    Err(_) => is_whole = false,
+                }
+            }
+            if is_whole && let Some(first) = first {
+                partition.lane.trim(partition.place.journal, first);
+            }
+            partition.under_way.set(partition.under_way.get() - 1);
+            if partition.under_way.get() == 0 {
+                partition.settled.notify();
+            }
+        });
+    }
+
+    /// How many messages there are.
+    pub async fn count(&self) -> Result<Counts, Unreadable> {
+        self.load().await?;
+        let definition = self.definition();
+        let now = self.lane.now();
+        let delay_ms = u64::from(definition.settings.delay_s) * 1_000;
+        let due = if delay_ms == 0 {
+            None
+        } else {
+            let since = Timestamp(now.0.saturating_sub(delay_ms));
+            self.lane.sequence_at(self.place.messages, since).await.ok()
+        };
+        let bounds = self.lane.bounds(self.place.messages).map_err(|_| Unreadable::Deleted)?;
+        let (mut counts, oldest) = {
+            let mut memory = self.memory.borrow_mut();
+            let Some(memory) = &mut *memory else { return Ok(Counts::default()) };
+            memory.state.advance(now);
+            memory.state.expire(bounds.oldest.get());
+            let (cursor, next) = (memory.state.cursor(), bounds.next.get());
+            let waiting = next.saturating_sub(cursor);
+            let delayed = due.map_or(0, |due| next.saturating_sub(due.get().max(cursor)));
+            let counts = Counts {
+                visible: memory.state.ready() + waiting - delayed.min(waiting),
+                in_flight: memory.state.in_flight(),
+                delayed: memory.state.delayed() + delayed.min(waiting),
+                oldest: None,
+            };
+            (counts, memory.state.oldest())
+        };
+        if counts.visible + counts.in_flight + counts.delayed > 0 {
+            let stretch = log::read(&self.lane, self.place.messages, oldest, 1).await?;
+            let first = stretch.records.first();
+            let message = first.and_then(|record| decode_message(&record.key, &record.data).ok());
+            counts.oldest = message.map(|message| message.sent);
+        }
+        Ok(counts)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,241 @@
+//! A receive: messages are picked, hidden, and handed out once that is written down.
+
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tidemill_storage::{AppendError, Env};
+use tidemill_wire::Timestamp;
+
+use super::{Attempt, EVENT_BYTES_MAX, Memory, Partition, READ_BYTES};
+use crate::service::queue::definition::QueueSettings;
+use crate::service::queue::format::{decode_message, decode_times};
+use crate::service::queue::journal::Event;
+use crate::service::queue::log::{self, Written};
+use crate::service::queue::message::Message;
+use crate::service::queue::operation::{Receipt, ReceiveError, Received, Unreadable};
+use crate::service::queue::state::{Ask, Head, Pick, Standing};
+
+/// Messages in flight of one queue, as in
+/// [SQS](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html).
+const IN_FLIGHT_MAX: u64 = 120_000;
+/// Messages that are at hand before a receive looks at them.
+const AT_HAND_MIN: usize = 32;
+/// Attempts that are remembered.
+const ATTEMPTS_MAX: usize = 10_000;
+/// For how long.
+const ATTEMPT_MS: u64 = 300_000;
+
+/// What is wanted of a partition.
+#[derive(Clone, Debug)]
+pub struct Want {
+    /// So many messages at most.
+    pub messages_max: usize,
+    /// How long they are hidden.
+    pub visibility: Duration,
+    /// Names the attempt, of a FIFO queue.
+    pub attempt: Option<String>,
+    /// Messages that were received so often are handed out to be moved.
+    pub receives_max: Option<u32>,
+}
+
+/// What a partition gives.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// What was received.
+    pub received: Vec<Received>,
+    /// What was received too often, and is hidden while it is moved elsewhere.
+    pub moving: Vec<(u64, Message)>,
+}
+
+/// One look at the messages.
+struct Round<W> {
+    /// Resolves when it is written down; nothing if there is nothing to write.
+    written: Option<W>,
+    picked: Vec<(Pick, Option<Written>)>,
+    moving: Vec<(u64, Option<Written>)>,
+    /// Another look may find something.
+    is_more: bool,
+}
+
+impl<E: Env> Partition<E> {
+    /// Receives messages; nothing if there are none now.
+    pub async fn receive(self: &Rc<Self>, want: &Want) -> Result<Batch, ReceiveError> {
+        loop {
+            self.load().await?;
+            self.fill().await?;
+            if let Some((picked, written)) = self.repeat(want)? {
+                written.await?;
+                let picked = picked.into_iter().map(|pick| (pick, None)).collect();
+                return Ok(Batch { received: self.deliver(picked).await?, moving: Vec::new() });
+            }
+            let Some(round) = self.look(want)? else { continue };
+            let Some(written) = round.written else { return Ok(Batch::default()) };
+            written.await?;
+            if round.picked.is_empty() && round.moving.is_empty() {
+                if round.is_more {
+                    continue;
+                }
+                return Ok(Batch::default());
+            }
+            let mut moving = Vec::with_capacity(round.moving.len());
+            for (sequence, record) in round.moving {
+                moving.extend(self.message(sequence, record).await?.map(|message| (sequence, message)));
+            }
+            let received = self.deliver(round.picked).await?;
+            self.waiters.poke();
+            return Ok(Batch { received, moving });
+        }
+    }
+
+    /// Brings in messages behind the cursor, if few are at hand.
+    pub(super) async fn fill(&self) -> Result<(), Unreadable> {
+        let wanted = || {
+            let memory = self.memory.borrow();
+            let tail = &memory.as_ref()?.tail;
+            let end = self.lane.bounds(self.place.messages).ok()?.next.get();
+            (tail.heads().len() < AT_HAND_MIN && tail.next() < end).then(|| tail.next())
+        };
+        if wanted().is_none() {
+            return Ok(());
+        }
+        let _filling = self.filling.lock().await;
+        let Some(from) = wanted() else { return Ok(()) };
+        let stretch = log::read(&self.lane, self.place.messages, from, READ_BYTES).await?;
+        let (definition, now) = (self.definition(), self.lane.now());
+        let mut heads = Vec::with_capacity(stretch.records.len());
+        for record in stretch.records {
+            heads.push((self.head(&record, &definition.settings, now)?, record));
+        }
+        if let Some(memory) = &mut *self.memory.borrow_mut()
+            && memory.tail.next() == from
+        {
+            memory.tail.extend(heads, stretch.next);
+            memory.tail.pass(memory.state.cursor());
+        }
+        Ok(())
+    }
+
+    fn head(&self, record: &Written, settings: &QueueSettings, now: Timestamp) -> Result<Head, Unreadable> {
+        let times = decode_times(&record.data);
+        let (sent, delay_s) =
+            times.map_err(|error| log::foreign(self.place.messages, record.sequence, &error))?;
+        let seconds = |seconds: u32| u64::from(seconds) * 1_000;
+        Ok(Head {
+            sequence: record.sequence,
+            due: Timestamp(sent.0.saturating_add(seconds(delay_s.unwrap_or(settings.delay_s)))),
+            is_out_of_order: delay_s.is_some_and(|delay_s| delay_s != settings.delay_s),
+            group: group_of(&record.key),
+            is_over: sent.0.saturating_add(seconds(settings.retention_s)) <= now.0,
+        })
+    }
+
+    /// What the same attempt got before, hidden anew, if all of it is hidden still.
+    fn repeat(
+        self: &Rc<Self>,
+        want: &Want,
+    ) -> Result<Option<(Vec<Pick>, impl Future<Output = Result<(), AppendError>> + use<E>)>, ReceiveError>
+    {
+        let Some(attempt) = &want.attempt else { return Ok(None) };
+        self.lane.admits(self.place.journal, EVENT_BYTES_MAX)?;
+        let now = self.lane.now();
+        let mut memory = self.memory.borrow_mut();
+        let Some(memory) = &mut *memory else { return Ok(None) };
+        memory.attempts.retain(|_, attempt| attempt.at.0.saturating_add(ATTEMPT_MS) > now.0);
+        memory.state.advance(now);
+        let Some(Attempt { picked, .. }) = memory.attempts.get(attempt) else { return Ok(None) };
+        let is_hidden = |pick: &Pick| {
+            matches!(memory.state.standing(pick.sequence, pick.receives), Standing::InFlight { .. })
+        };
+        if picked.is_empty() || !picked.iter().all(is_hidden) {
+            return Ok(None);
+        }
+        let picked = picked.clone();
+        let until = later(now, want.visibility);
+        let event = Event::Hidden(picked.iter().map(|pick| (pick.sequence, until)).collect());
+        memory.state.apply(&event);
+        Ok(Some((picked, self.write(memory, &event))))
+    }
+
+    /// Picks messages, and queues what that means for the journal. `None` if the memory has gone.
+    fn look(
+        self: &Rc<Self>,
+        want: &Want,
+    ) -> Result<Option<Round<impl Future<Output = Result<(), AppendError>> + use<E>>>, ReceiveError> {
+        let definition = self.definition();
+        self.lane.admits(self.place.journal, EVENT_BYTES_MAX)?;
+        let bounds = self.lane.bounds(self.place.messages);
+        let bounds = bounds.map_err(|_| ReceiveError::UnknownQueue { queue: definition.id })?;
+        let now = self.lane.now();
+        let mut memory = self.memory.borrow_mut();
+        let Some(memory) = &mut *memory else { return Ok(None) };
+        let Memory { state, tail, .. } = memory;
+        state.advance(now);
+        state.expire(bounds.oldest.get());
+        tail.pass(state.cursor());
+        let limit = IN_FLIGHT_MAX / (definition.partitions.len() as u64).max(1);
+        let room = usize::try_from(limit.saturating_sub(state.in_flight())).unwrap_or(usize::MAX);
+        if room == 0 && !definition.is_fifo() {
+            return Err(ReceiveError::OverLimit { in_flight: state.in_flight(), limit });
+        }
+        let ask = Ask {
+            now,
+            until: later(now, want.visibility),
+            messages_max: want.messages_max.min(room),
+            receives_max: want.receives_max,
+        };
+        let taken = state.receive(&ask, tail.heads());
+        let record = |sequence| tail.record(sequence).cloned();
+        let picked: Vec<_> = taken.picked.iter().map(|pick| (*pick, record(pick.sequence))).collect();
+        let moving = taken.moving.iter().map(|sequence| (*sequence, record(*sequence))).collect();
+        tail.pass(state.cursor());
+        let is_more = tail.heads().is_empty() && state.has_room() && state.cursor() < bounds.next.get();
+        if let Some(attempt) = want.attempt.clone().filter(|_| memory.attempts.len() < ATTEMPTS_MAX) {
+            memory.attempts.insert(attempt, Attempt { at: now, picked: taken.picked });
+        }
+        let written = taken.event.map(|event| self.write(memory, &event));
+        Ok(Some(Round { written, picked, moving, is_more }))
+    }
+
+    /// The messages that were picked, but for those that retention took meanwhile.
+    async fn deliver(&self, picked: Vec<(Pick, Option<Written>)>) -> Result<Vec<Received>, Unreadable> {
+        let queue = self.definition().id;
+        let mut received = Vec::with_capacity(picked.len());
+        for (Pick { sequence, receives, first_received }, record) in picked {
+            let Some(message) = self.message(sequence, record).await? else { continue };
+            let receipt = Receipt { queue, partition: self.index, sequence, receives };
+            received.push(Received { receipt, message, receives, first_received, sequence });
+        }
+        Ok(received)
+    }
+
+    /// A message, read if it is not at hand.
+    async fn message(&self, sequence: u64, record: Option<Written>) -> Result<Option<Message>, Unreadable> {
+        let owner = self.place.messages;
+        let record = match record {
+            Some(record) => Some(record),
+            None => {
+                let stretch = log::read(&self.lane, owner, sequence, 1).await?;
+                stretch.records.into_iter().find(|record| record.sequence == sequence)
+            }
+        };
+        let message = record.map(|record| decode_message(&record.key, &record.data)).transpose();
+        message.map_err(|error| log::foreign(owner, sequence, &error))
+    }
+}
+
+/// The time so much later.
+pub(super) fn later(now: Timestamp, duration: Duration) -> Timestamp {
+    Timestamp(now.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// Stands for a group in the journal: the first bytes of its name's SHA-256, and never 0, which is no group.
+fn group_of(name: &[u8]) -> u64 {
+    if name.is_empty() {
+        return 0;
+    }
+    let digest = Sha256::digest(name);
+    let first = digest.first_chunk::<8>().expect("a digest has 32 bytes");
+    u64::from_le_bytes(*first).max(1)
+}

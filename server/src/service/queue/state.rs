@@ -1,0 +1,460 @@
+//! What a partition decides: which messages a receive gets, and what every event does. Pure: time, requests and what the log has come in, events go out.
+//!
+//! Only messages that were looked at and are not deleted are kept in mind, so what waits behind the cursor takes no memory, however much it is. Invariant: events,
+//! applied in their order to an empty state, give the state that made them (`tests::replay_gives_the_same_state`), but for what time alone does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use tidemill_wire::Timestamp;
+
+use super::journal::{Entry, Event, Kept, Passed, Phase, pass};
+
+/// Messages ready and in flight that are kept in mind at most: a receive looks no further then.
+pub(super) const WINDOW_MAX: u64 = 120_000;
+/// Delayed messages that are kept in mind beside those, at most.
+const DELAYED_MAX: u64 = 1_000_000;
+/// Messages that wait ahead of the cursor's, where groups are to be treated alike.
+pub(super) const FAIR_WINDOW: u64 = 1_000;
+/// Messages that one receive has moved elsewhere at most.
+const MOVING_MAX: usize = 100;
+/// Messages of one part of a snapshot.
+const KEPT_MAX: usize = 4_000;
+/// How long a message may be hidden since it was received.
+pub(super) const HIDDEN_MAX_MS: u64 = 43_200_000;
+
+/// A message that no receive has looked at yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// Its number.
+    pub(super) sequence: u64,
+    /// When it can be received.
+    pub(super) due: Timestamp,
+    /// Its delay is its own and not the queue's, so that later ones may be due before it.
+    pub(super) is_out_of_order: bool,
+    /// Its group; 0 for none.
+    pub(super) group: u64,
+    /// It is too old to be received.
+    pub(super) is_over: bool,
+}
+
+/// What a receive asks of a partition.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ask {
+    /// The time.
+    pub(super) now: Timestamp,
+    /// Until when what is received is hidden.
+    pub(super) until: Timestamp,
+    /// So many at most.
+    pub(super) messages_max: usize,
+    /// Who was received so often is moved elsewhere.
+    pub(super) receives_max: Option<u32>,
+}
+
+/// What a receive gets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// What is to be written down, if anything has changed.
+    pub(super) event: Option<Event>,
+    /// What was received.
+    pub(super) picked: Vec<Pick>,
+    /// What is to be moved elsewhere.
+    pub(super) moving: Vec<u64>,
+}
+
+/// A message that was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pick {
+    /// Its number.
+    pub(super) sequence: u64,
+    /// How often it was received, this time included.
+    pub(super) receives: u32,
+    /// When it was received first.
+    pub(super) first_received: Timestamp,
+}
+
+/// What a receipt stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// A message in flight, received last at that time.
+    InFlight {
+        /// When.
+        received: Timestamp,
+    },
+    /// A message that is back in the queue, or was received again since.
+    Lapsed,
+    /// A message that is gone.
+    Gone,
+    /// No message that was ever received so.
+    Never,
+}
+
+/// A partition's messages.
+#[derive(Clone, Debug)]
+pub(super) struct State {
+    is_fifo: bool,
+    cursor: u64,
+    messages: BTreeMap<u64, Entry>,
+    groups: HashMap<u64, Group, FixedState>,
+    /// Groups that have something to be received, by how much of theirs is in flight, and then by age.
+    heads: BTreeSet<(u64, u64, u64)>,
+    timers: BTreeSet<(Timestamp, u64)>,
+    in_flight: u64,
+    delayed: u64,
+    ready: u64,
+    /// The snapshot that is being read, and how many messages it still has.
+    pending: Option<(Box<State>, u64)>,
+}
+
+/// Messages that belong together.
+#[derive(Clone, Debug, Default)]
+struct Group {
+    ready: BTreeSet<u64>,
+    in_flight: u64,
+}
+
+impl State {
+    /// A partition without messages.
+    pub(super) fn new(is_fifo: bool) -> Self {
+        Self {
+            is_fifo,
+            cursor: 0,
+            messages: BTreeMap::new(),
+            groups: HashMap::with_hasher(FixedState::default()),
+            heads: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            in_flight: 0,
+            delayed: 0,
+            ready: 0,
+            pending: None,
+        }
+    }
+
+    /// Every message below this was looked at.
+    pub(super) fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// The oldest message that may be there.
+    pub(super) fn oldest(&self) -> u64 {
+        self.messages.keys().next().copied().unwrap_or(self.cursor)
+    }
+
+    /// Received and neither deleted nor back.
+    pub(super) fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
+    /// Looked at, and not due yet.
+    pub(super) fn delayed(&self) -> u64 {
+        self.delayed
+    }
+
+    /// Looked at, and to be received.
+    pub(super) fn ready(&self) -> u64 {
+        self.ready
+    }
+
+    /// Messages that are kept in mind.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Whether a receive may look at more.
+    pub(super) fn has_room(&self) -> bool {
+        self.ready + self.in_flight < WINDOW_MAX && self.delayed < DELAYED_MAX
+    }
+
+    /// When time alone next changes something.
+    pub(super) fn next_timer(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(due, _)| *due)
+    }
+
+    /// Messages that a receive would get now, counted up to `max`.
+    pub(super) fn deliverable(&self, max: usize) -> usize {
+        if !self.is_fifo {
+            return usize::try_from(self.ready).unwrap_or(usize::MAX).min(max);
+        }
+        let mut count = 0;
+        for (_, _, group) in &self.heads {
+            count += self.groups.get(group).map_or(0, |group| group.ready.len());
+            if count >= max {
+                return max;
+            }
+        }
+        count
+    }
+
+    /// Brings back what is due.
+    pub(super) fn advance(&mut self, now: Timestamp) {
+        while let Some((due, sequence)) = self.timers.first().copied() {
+            if due > now {
+                return;
+            }
+            self.change(sequence, |entry| entry.phase = Phase::Ready);
+        }
+    }
+
+    /// Forgets what is no longer in the log: it was too old.
+    pub(super) fn expire(&mut self, oldest: u64) {
+        while let Some(sequence) = self.messages.keys().next().copied().filter(|first| *first < oldest) {
+            self.detach(sequence);
+        }
+        self.cursor = self.cursor.max(oldest);
+    }
+
+    /// Receives messages: of those that are kept in mind, and of `tail`, which begins at the cursor.
+    pub(super) fn receive(&mut self, ask: &Ask, tail: &[Head]) -> Taken {
+        self.advance(ask.now);
+        let before = self.cursor;
+        let (mut passed, mut picked, mut moving) = (Vec::new(), Vec::new(), Vec::new());
+        // Who is moved elsewhere makes room for another one.
+        loop {
+            let moved = moving.len();
+            self.look(ask, ask.messages_max - picked.len(), tail, &mut passed);
+            while picked.len() < ask.messages_max
+                && moving.len() < MOVING_MAX
+                && let Some((_, _, group)) = self.heads.first().copied()
+            {
+                let whole = if self.is_fifo { ask.messages_max - picked.len() } else { 1 };
+                self.pick(ask, group, whole, &mut picked, &mut moving);
+            }
+            if picked.len() == ask.messages_max || moving.len() == moved || moving.len() >= MOVING_MAX {
+                break;
+            }
+        }
+        let is_changed = self.cursor > before || !picked.is_empty() || !moving.is_empty();
+        let event = is_changed.then(|| Event::Received {
+            at: ask.now,
+            until: ask.until,
+            cursor: self.cursor,
+            passed,
+            picked: picked.iter().map(|pick: &Pick| pick.sequence).collect(),
+            moving: moving.clone(),
+        });
+        Taken { event, picked, moving }
+    }
+
+    /// Looks at messages behind the cursor, until so many can be received.
+    fn look(&mut self, ask: &Ask, wanted: usize, tail: &[Head], passed: &mut Vec<Passed>) {
+        let cursor = self.cursor;
+        for head in tail.iter().skip_while(|head| head.sequence < cursor) {
+            let is_enough = self.deliverable(wanted) >= wanted;
+            let is_fair = self.is_fifo || head.group == 0 || self.ready >= FAIR_WINDOW;
+            if is_enough && is_fair || !self.has_room() {
+                break;
+            }
+            let is_due = head.due <= ask.now;
+            if !head.is_over {
+                if !is_due && !head.is_out_of_order {
+                    break;
+                }
+                let due = if is_due { Timestamp(0) } else { head.due };
+                pass(passed, head.sequence, due, head.group);
+                self.attach(head.sequence, passed_entry(due, head.group));
+            }
+            self.cursor = head.sequence + 1;
+        }
+    }
+
+    /// Takes messages of one group, in their order.
+    fn pick(&mut self, ask: &Ask, group: u64, max: usize, picked: &mut Vec<Pick>, moving: &mut Vec<u64>) {
+        for _ in 0..max {
+            let first = self.groups.get(&group).and_then(|group| group.ready.first().copied());
+            let Some(sequence) = first else { return };
+            let receives = self.messages.get(&sequence).map_or(0, |entry| entry.receives);
+            if ask.receives_max.is_some_and(|max| receives >= max) {
+                self.change(sequence, |entry| entry.phase = Phase::InFlight(ask.until));
+                moving.push(sequence);
+                return;
+            }
+            let entry = self.change(sequence, |entry| receive(entry, ask.now, ask.until));
+            let entry = entry.expect("a message that is ready is kept in mind");
+            picked.push(Pick { sequence, receives: entry.receives, first_received: entry.first_received });
+        }
+    }
+
+    /// What a receipt of a message stands for.
+    pub(super) fn standing(&self, sequence: u64, receives: u32) -> Standing {
+        match self.messages.get(&sequence) {
+            None if sequence < self.cursor => Standing::Gone,
+            None => Standing::Never,
+            Some(entry) if receives == 0 || receives > entry.receives => Standing::Never,
+            Some(Entry { phase: Phase::InFlight(_), receives: latest, received, .. })
+                if *latest == receives =>
+            {
+                Standing::InFlight { received: *received }
+            }
+            Some(_) => Standing::Lapsed,
+        }
+    }
+
+    /// Does what an event says.
+    pub(super) fn apply(&mut self, event: &Event) {
+        if !matches!(event, Event::Kept(_)) {
+            // A snapshot that was cut short is none.
+            self.pending = None;
+        }
+        match event {
+            Event::Received { at, until, cursor, passed, picked, moving } => {
+                for run in passed {
+                    for sequence in run.first..run.first.saturating_add(run.count).min(*cursor) {
+                        self.detach(sequence);
+                        self.attach(sequence, passed_entry(run.due, run.group));
+                    }
+                }
+                self.cursor = self.cursor.max(*cursor);
+                for sequence in picked {
+                    self.change(*sequence, |entry| receive(entry, *at, *until));
+                }
+                for sequence in moving {
+                    self.change(*sequence, |entry| entry.phase = Phase::InFlight(*until));
+                }
+            }
+            Event::Deleted(messages) => {
+                for sequence in messages {
+                    self.detach(*sequence);
+                }
+            }
+            Event::Hidden(changes) => {
+                for (sequence, until) in changes {
+                    self.change(*sequence, |entry| entry.phase = Phase::InFlight(*until));
+                }
+            }
+            Event::Purged { below } => self.expire(*below),
+            Event::Snapshot { cursor, messages } => {
+                let mut snapshot = Self::new(self.is_fifo);
+                snapshot.cursor = *cursor;
+                self.pending = Some((Box::new(snapshot), *messages));
+                self.settle_snapshot();
+            }
+            Event::Kept(kept) => self.take_kept(kept),
+        }
+    }
+
+    fn take_kept(&mut self, kept: &[Kept]) {
+        let Some((snapshot, left)) = &mut self.pending else { return };
+        for Kept { sequence, entry } in kept {
+            snapshot.attach(*sequence, *entry);
+        }
+        *left = left.saturating_sub(kept.len() as u64);
+        self.settle_snapshot();
+    }
+
+    /// Is what a snapshot says once it is complete.
+    fn settle_snapshot(&mut self) {
+        if let Some((snapshot, _)) = self.pending.take_if(|(_, left)| *left == 0) {
+            *self = *snapshot;
+        }
+    }
+
+    /// Events that give this state by themselves.
+    pub(super) fn snapshot(&self) -> Vec<Event> {
+        let kept: Vec<Kept> = self
+            .messages
+            .iter()
+            .map(|(sequence, entry)| Kept { sequence: *sequence, entry: *entry })
+            .collect();
+        let begin = Event::Snapshot { cursor: self.cursor, messages: kept.len() as u64 };
+        std::iter::once(begin).chain(kept.chunks(KEPT_MAX).map(|part| Event::Kept(part.to_vec()))).collect()
+    }
+
+    /// Changes a message that is kept in mind, and gives it as it is then.
+    fn change(&mut self, sequence: u64, change: impl FnOnce(&mut Entry)) -> Option<Entry> {
+        let mut entry = self.detach(sequence)?;
+        change(&mut entry);
+        self.attach(sequence, entry);
+        Some(entry)
+    }
+
+    fn attach(&mut self, sequence: u64, entry: Entry) {
+        self.leave_heads(entry.group);
+        let group = self.groups.entry(entry.group).or_default();
+        match entry.phase {
+            Phase::Ready => {
+                group.ready.insert(sequence);
+                self.ready += 1;
+            }
+            Phase::InFlight(until) => {
+                group.in_flight += 1;
+                self.timers.insert((until, sequence));
+                self.in_flight += 1;
+            }
+            Phase::Delayed(due) => {
+                self.timers.insert((due, sequence));
+                self.delayed += 1;
+            }
+        }
+        self.messages.insert(sequence, entry);
+        self.enter_heads(entry.group);
+    }
+
+    fn detach(&mut self, sequence: u64) -> Option<Entry> {
+        let entry = self.messages.remove(&sequence)?;
+        self.leave_heads(entry.group);
+        let group = self.groups.entry(entry.group).or_default();
+        match entry.phase {
+            Phase::Ready => {
+                group.ready.remove(&sequence);
+                self.ready -= 1;
+            }
+            Phase::InFlight(until) => {
+                group.in_flight -= 1;
+                self.timers.remove(&(until, sequence));
+                self.in_flight -= 1;
+            }
+            Phase::Delayed(due) => {
+                self.timers.remove(&(due, sequence));
+                self.delayed -= 1;
+            }
+        }
+        self.enter_heads(entry.group);
+        Some(entry)
+    }
+
+    fn head_of(&self, id: u64) -> Option<(u64, u64, u64)> {
+        let group = self.groups.get(&id)?;
+        let first = group.ready.first()?;
+        (!self.is_fifo || group.in_flight == 0).then_some((group.in_flight, *first, id))
+    }
+
+    fn leave_heads(&mut self, id: u64) {
+        if let Some(head) = self.head_of(id) {
+            self.heads.remove(&head);
+        }
+    }
+
+    /// Puts a group where it belongs, or forgets it when nothing of it is left.
+    fn enter_heads(&mut self, id: u64) {
+        if let Some(head) = self.head_of(id) {
+            self.heads.insert(head);
+        } else if self.groups.get(&id).is_some_and(|group| group.ready.is_empty() && group.in_flight == 0) {
+            self.groups.remove(&id);
+        }
+    }
+}
+
+impl PartialEq for State {
+    fn eq(&self, other: &Self) -> bool {
+        // All else follows from these.
+        (self.is_fifo, self.cursor, &self.messages) == (other.is_fifo, other.cursor, &other.messages)
+    }
+}
+
+fn receive(entry: &mut Entry, at: Timestamp, until: Timestamp) {
+    if entry.receives == 0 {
+        entry.first_received = at;
+    }
+    entry.receives = entry.receives.saturating_add(1);
+    entry.received = at;
+    entry.phase = Phase::InFlight(until);
+}
+
+fn passed_entry(due: Timestamp, group: u64) -> Entry {
+    Entry::new(group, if due == Timestamp(0) { Phase::Ready } else { Phase::Delayed(due) })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,254 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn head(sequence: u64, group: u64) -> Head {
+    Head { sequence, due: Timestamp(0), is_out_of_order: false, group, is_over: false }
+}
+
+fn ask(now: u64, until: u64, messages_max: usize) -> Ask {
+    Ask { now: Timestamp(now), until: Timestamp(until), messages_max, receives_max: None }
+}
+
+fn numbers(taken: &Taken) -> Vec<u64> {
+    taken.picked.iter().map(|pick| pick.sequence).collect()
+}
+
+#[test]
+fn what_is_received_is_hidden_and_comes_back_in_time_but_for_what_was_deleted() {
+    let mut state = State::new(false);
+    let tail: Vec<Head> = (0..5).map(|sequence| head(sequence, 0)).collect();
+    assert_eq!(numbers(&state.receive(&ask(10, 40, 3), &tail)), [0, 1, 2]);
+    assert_eq!(
+        (state.in_flight(), state.cursor(), state.kept()),
+        (3, 3, 3),
+        "what waits behind is not kept in mind"
+    );
+    assert_eq!(numbers(&state.receive(&ask(11, 41, 3), &tail)), [3, 4]);
+    assert_eq!(state.receive(&ask(12, 42, 3), &[]), Taken::default());
+    assert_eq!(state.standing(1, 1), Standing::InFlight { received: Timestamp(10) });
+    state.apply(&Event::Deleted(vec![1]));
+    assert_eq!(state.standing(1, 1), Standing::Gone);
+    assert_eq!(state.standing(0, 2), Standing::Never);
+    assert_eq!(state.standing(5, 1), Standing::Never);
+
+    let again = state.receive(&ask(40, 70, 10), &[]);
+    assert_eq!(numbers(&again), [0, 2]);
+    assert!(again.picked.iter().all(|pick| (pick.receives, pick.first_received) == (2, Timestamp(10))));
+    assert_eq!(state.standing(0, 1), Standing::Lapsed, "an older receipt");
+    assert_eq!(state.next_timer(), Some(Timestamp(41)));
+    state.apply(&Event::Hidden(vec![(0, Timestamp(40))]));
+    assert_eq!(numbers(&state.receive(&ask(40, 70, 10), &[])), [0], "brought back at once");
+}
+
+#[test]
+fn a_fifo_group_has_one_batch_in_flight_and_keeps_its_order() {
+    let mut state = State::new(true);
+    let tail: Vec<Head> =
+        [1, 1, 2, 1, 2, 3].iter().zip(0..).map(|(group, sequence)| head(sequence, *group)).collect();
+    assert_eq!(numbers(&state.receive(&ask(0, 30, 2), &tail)), [0, 1], "as many of one group as there are");
+    assert_eq!(numbers(&state.receive(&ask(1, 31, 2), &tail)), [2, 4], "the first one's group is locked");
+    state.apply(&Event::Deleted(vec![0]));
+    assert_eq!(numbers(&state.receive(&ask(2, 32, 2), &tail)), [5]);
+    assert_eq!(numbers(&state.receive(&ask(2, 32, 2), &tail)), [0; 0], "1 is still in flight, so 3 waits");
+    assert_eq!(numbers(&state.receive(&ask(30, 60, 9), &tail)), [1, 3], "1 is back, before 3");
+    state.apply(&Event::Deleted(vec![2, 4]));
+    let late = [head(6, 2)];
+    assert_eq!(numbers(&state.receive(&ask(31, 61, 9), &late)), [6]);
+}
+
+#[test]
+fn a_noisy_group_does_not_hold_up_others() {
+    let mut state = State::new(false);
+    let noisy = (0..500).map(|sequence| head(sequence, 1));
+    let tail: Vec<Head> = noisy.chain([head(500, 2), head(501, 3)]).collect();
+    assert_eq!(numbers(&state.receive(&ask(0, 30, 10), &tail[..10])).len(), 10);
+    let next = state.receive(&ask(1, 31, 3), &tail);
+    assert_eq!(numbers(&next), [500, 501, 10], "those with less in flight come first");
+}
+
+#[test]
+fn a_delayed_message_waits_and_holds_up_others_only_where_all_wait_alike() {
+    let mut state = State::new(false);
+    let mut tail: Vec<Head> = (0..3).map(|sequence| head(sequence, 0)).collect();
+    tail[0] = Head { due: Timestamp(50), is_out_of_order: true, ..tail[0] };
+    tail[2] = Head { due: Timestamp(60), ..tail[2] };
+    assert_eq!(numbers(&state.receive(&ask(0, 30, 10), &tail)), [1]);
+    assert_eq!((state.delayed(), state.cursor()), (1, 2));
+    assert_eq!(numbers(&state.receive(&ask(50, 80, 10), &tail)), [0, 1]);
+    assert_eq!(numbers(&state.receive(&ask(60, 90, 10), &tail)), [2]);
+}
+
+#[test]
+fn who_was_received_too_often_is_moved_and_not_received() {
+    let mut state = State::new(false);
+    let tail = [head(0, 0), head(1, 0)];
+    let limited = |now, until| Ask { receives_max: Some(2), ..ask(now, until, 1) };
+    assert_eq!(numbers(&state.receive(&limited(0, 10), &tail)), [0]);
+    assert_eq!(numbers(&state.receive(&limited(10, 20), &tail)), [0]);
+    let third = state.receive(&limited(20, 30), &tail);
+    assert_eq!((numbers(&third), third.moving), (vec![1], vec![0]));
+    assert_eq!(state.in_flight(), 2, "hidden while it is moved");
+    let again = state.receive(&limited(30, 40), &tail);
+    assert_eq!(again.moving, [0], "and moved again if that did not come about");
+}
+
+#[test]
+fn what_is_too_old_is_passed_over() {
+    let mut state = State::new(false);
+    let tail = [Head { is_over: true, ..head(0, 0) }, head(1, 0)];
+    assert_eq!(numbers(&state.receive(&ask(0, 10, 9), &tail)), [1]);
+    state.expire(5);
+    assert_eq!((state.kept(), state.cursor(), state.in_flight()), (0, 5, 0));
+    assert_eq!(state.standing(1, 1), Standing::Gone);
+}
+
+#[test]
+fn a_snapshot_that_was_cut_short_is_none() {
+    let mut state = State::new(false);
+    let tail: Vec<Head> = (0..5_000).map(|sequence| head(sequence, 0)).collect();
+    let mut events = Vec::new();
+    for now in 0..500 {
+        events.extend(state.receive(&ask(now, now + 1_000, 10), &tail).event);
+    }
+    let snapshot = state.snapshot();
+    assert!(snapshot.len() > 2, "it has parts");
+    let mut other = State::new(false);
+    events.iter().chain(&snapshot[..snapshot.len() - 1]).for_each(|event| other.apply(event));
+    assert_eq!(other, state);
+    let deleted = Event::Deleted(vec![3]);
+    other.apply(&deleted);
+    snapshot.iter().for_each(|event| other.apply(event));
+    assert_eq!(other, state, "one that is whole replaces what was there");
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Send { group: u64, delay: u64, own: bool },
+    Receive { max: usize, hidden: u64 },
+    Delete { of: prop::sample::Index },
+    Hide { of: prop::sample::Index, hidden: u64 },
+    Purge,
+    Wait { ms: u64 },
+    Snapshot,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0..4_u64, 0..20_u64, any::<bool>()).prop_map(|(group, delay, own)| Step::Send { group, delay, own }),
+        6 => (1..11_usize, 0..40_u64).prop_map(|(max, hidden)| Step::Receive { max, hidden }),
+        4 => any::<prop::sample::Index>().prop_map(|of| Step::Delete { of }),
+        2 => (any::<prop::sample::Index>(), 0..40_u64).prop_map(|(of, hidden)| Step::Hide { of, hidden }),
+        1 => Just(Step::Purge),
+        4 => (1..30_u64).prop_map(|ms| Step::Wait { ms }),
+        1 => Just(Step::Snapshot),
+    ]
+}
+
+/// Runs steps against a state, and against what its events say.
+fn run(is_fifo: bool, steps: &[Step]) {
+    let mut state = State::new(is_fifo);
+    let mut replayed = State::new(is_fifo);
+    let (mut log, mut now) = (Vec::<Head>::new(), 1_u64);
+    let (mut received, mut deleted) = (BTreeMap::<u64, u32>::new(), BTreeSet::new());
+    let mut until: BTreeMap<u64, u64> = BTreeMap::new();
+    for step in steps {
+        let of = |index: &prop::sample::Index| {
+            let live: Vec<(u64, u32)> =
+                received.iter().map(|(sequence, receives)| (*sequence, *receives)).collect();
+            (!live.is_empty()).then(|| live[index.index(live.len())])
+        };
+        let event = match step {
+            Step::Send { group, delay, own } => {
+                let due = if is_fifo || !own { Timestamp(0) } else { Timestamp(now + delay) };
+                let group = if is_fifo { group + 1 } else { *group };
+                let sequence = log.len() as u64;
+                log.push(Head { sequence, due, is_out_of_order: true, group, is_over: false });
+                None
+            }
+            Step::Receive { max, hidden } => {
+                let from = usize::try_from(state.cursor()).expect("few");
+                let taken = state.receive(&ask(now, now + hidden, *max), &log[from..]);
+                for pick in &taken.picked {
+                    assert!(!deleted.contains(&pick.sequence), "a deleted message never comes back");
+                    assert!(until.get(&pick.sequence).is_none_or(|until| *until <= now), "hidden is hidden");
+                    assert!(log[usize::try_from(pick.sequence).expect("few")].due.0 <= now);
+                    until.insert(pick.sequence, now + hidden);
+                    let receives = received.entry(pick.sequence).or_default();
+                    *receives += 1;
+                    assert_eq!(pick.receives, *receives);
+                    if is_fifo {
+                        let group = |sequence: u64| log[usize::try_from(sequence).expect("few")].group;
+                        let of_group = |other: &u64| group(*other) == group(pick.sequence);
+                        let waiting =
+                            (0..pick.sequence).filter(of_group).filter(|other| !deleted.contains(other));
+                        let batch: Vec<u64> = numbers(&taken);
+                        assert!(
+                            { waiting }.all(|other| batch.contains(&other)),
+                            "earlier ones of a group come first"
+                        );
+                    }
+                }
+                taken.event
+            }
+            Step::Delete { of: index } => of(index).and_then(|(sequence, receives)| {
+                let standing = state.standing(sequence, receives);
+                assert!(!matches!(standing, Standing::Never), "it was received so");
+                deleted.insert(sequence).then(|| Event::Deleted(vec![sequence]))
+            }),
+            Step::Hide { of: index, hidden } => of(index).and_then(|(sequence, receives)| {
+                let is_in_flight = matches!(state.standing(sequence, receives), Standing::InFlight { .. });
+                is_in_flight.then(|| {
+                    until.insert(sequence, now + hidden);
+                    Event::Hidden(vec![(sequence, Timestamp(now + hidden))])
+                })
+            }),
+            Step::Purge => {
+                deleted.extend(0..log.len() as u64);
+                Some(Event::Purged { below: log.len() as u64 })
+            }
+            Step::Wait { ms } => {
+                now += ms;
+                None
+            }
+            Step::Snapshot => {
+                state.snapshot().iter().for_each(|event| replayed.apply(event));
+                None
+            }
+        };
+        if let Some(event) = event {
+            replayed.apply(&event);
+            if !matches!(step, Step::Receive { .. }) {
+                state.apply(&event);
+            }
+        }
+        state.advance(Timestamp(now));
+        replayed.advance(Timestamp(now));
+        assert_eq!(state, replayed, "after {step:?}");
+        assert_eq!(state.ready() + state.delayed() + state.in_flight(), state.kept() as u64);
+    }
+    // Nothing is lost: with time, everything that was not deleted is received and can be deleted.
+    let mut left: BTreeSet<u64> =
+        (0..log.len() as u64).filter(|sequence| !deleted.contains(sequence)).collect();
+    for _ in 0..=log.len() {
+        now += 100;
+        let from = usize::try_from(state.cursor()).expect("few");
+        let taken = state.receive(&ask(now, now + 1, 10), &log[from..]);
+        let numbers = numbers(&taken);
+        numbers.iter().for_each(|sequence| assert!(left.remove(sequence), "{sequence} once"));
+        state.apply(&Event::Deleted(numbers));
+    }
+    assert!(left.is_empty(), "{left:?} never came");
+}
+
+proptest! {
+    #[test]
+    fn replay_gives_the_same_state(steps in prop::collection::vec(step(), 1..120)) {
+        run(false, &steps);
+    }
+
+    #[test]
+    fn replay_gives_the_same_fifo_state(steps in prop::collection::vec(step(), 1..120)) {
+        run(true, &steps);
+    }
+}
