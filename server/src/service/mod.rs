@@ -3,5 +3,6 @@
 pub mod catalog;
 pub mod consumer;
 pub mod queue;
+pub mod queue_definition;
 pub mod quota;
 pub mod stream;

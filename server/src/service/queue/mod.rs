@@ -4,7 +4,6 @@
 //! which is written before the answer goes. Leaves out HTTP, AWS and where a partition's core is.
 
 mod dedup;
-mod definition;
 mod format;
 mod journal;
 mod log;
@@ -14,6 +13,8 @@ mod partition;
 mod state;
 mod tail;
 mod waiters;
+
+use super::queue_definition as definition;
 
 pub use definition::{
     Allow, Definition, Fifo, Partition, QueueId, QueueName, QueueNameError, QueueSettings, Redrive, Scope,

@@ -1,14 +1,15 @@
-//! What a queue is: shared by all cores and replaced whole when it changes.
+//! What a queue is: shared by all cores and replaced whole when it changes. Apart from [`queue`](super::queue), for the catalog stores it.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use tidemill_wire::{LaneId, OwnerId, Timestamp};
 
 /// Characters of a name.
-pub(super) const NAME_BYTES_MAX: usize = 80;
+const NAME_BYTES_MAX: usize = 80;
 /// What the name of a FIFO queue ends with, and no other name.
-pub(super) const FIFO_SUFFIX: &str = ".fifo";
+const FIFO_SUFFIX: &str = ".fifo";
 
 /// A queue, unique within a node and never reused; from the same numbers as streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +57,13 @@ impl QueueName {
     #[must_use]
     pub fn is_fifo(&self) -> bool {
         self.0.ends_with(FIFO_SUFFIX)
+    }
+}
+
+/// By its text, in the same order.
+impl Borrow<str> for QueueName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
