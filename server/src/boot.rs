@@ -62,8 +62,12 @@ impl Server {
         let directory =
             DataDirectory::open(&plan.config.data.directory, plan.config.data.lanes, plan.cores())?;
         let catalog = plan.open_catalog(&directory)?;
-        let known = Known { streams: definitions(&catalog)?, next_owner: catalog.state().next_owner() };
-        let streams = known.streams.len();
+        let known = Known {
+            streams: definitions(&catalog)?,
+            queues: catalog.state().queues().cloned().collect(),
+            next_owner: catalog.state().next_owner(),
+        };
+        let (streams, queues) = (known.streams.len(), known.queues.len());
         let doors = Doors::open(&plan)?;
         let addresses = doors.addresses();
         let clock = Clock::start();
@@ -76,6 +80,7 @@ impl Server {
             cores = plan.cores(),
             lanes = directory.lanes,
             streams,
+            queues,
             data = %plan.config.data.directory.display(),
             "server listens"
         );
@@ -164,8 +169,11 @@ fn start_threads(
         // Lanes first, then ports: a server that cannot recover one of its lanes is never seen to listen.
         let strangers = await_recovery(&reached, threads.cores.len())?;
         reconcile(&plan.config, &mut catalog, &strangers)?;
-        threads.catalog_thread =
-            Some(catalog_thread.start(catalog, clock, post).map_err(StartError::Thread)?);
+        threads.catalog_thread = Some(
+            catalog_thread
+                .start(catalog, clock, post, plan.config.queues.name_hold)
+                .map_err(StartError::Thread)?,
+        );
         for start in starts.drain(..) {
             // A core that has gone meanwhile is missed by the wait that follows.
             let _ = start.send_blocking(());

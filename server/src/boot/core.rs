@@ -90,6 +90,7 @@ impl CorePlan {
             env: env.clone(),
             lanes,
             streams: self.known.streams,
+            queues: self.known.queues,
             post: self.post,
             catalog: self.catalog,
             waiting_fetches_max: self.waiting_fetches_max,

@@ -76,6 +76,8 @@ impl Plan {
         let limits = Limits {
             shards_per_stream: config.limits.shards_per_stream,
             streams: config.limits.streams,
+            queues: config.limits.queues,
+            partitions_per_queue: config.queues.partitions,
             is_compacting: config.storage.compaction_bytes_per_second > 0,
         };
         let retention =

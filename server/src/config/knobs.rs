@@ -158,6 +158,8 @@ knobs! {
         shards_per_stream: u32 = "1024", count("shards", 1, 4_096);
         /// Streams in the catalog.
         streams: u32 = "10000", count("streams", 1, 1_000_000);
+        /// Queues in the catalog.
+        queues: u32 = "200000", count("queues", 1, 10_000_000);
     }
     /// The lane log.
     storage: Storage {
@@ -195,6 +197,13 @@ knobs! {
         write_records_per_second: u64 = "1000", count("records/s", 0, 1_000_000_000);
         /// Bytes per second that a shard gives out; 0 for no limit.
         read_bytes_per_second: u64 = "2MB", bytes(0, TIB);
+    }
+    /// Queues.
+    queues: Queues {
+        /// Lanes that a new queue is spread over; 0 for all of them. A FIFO queue has one, or as many when its rate is counted for each message group; a queue keeps what it was made with.
+        partitions: u32 = "0", count("lanes", 0, 256);
+        /// Time after the end of a queue in which no other gets its name. A restart frees all names.
+        name_hold: Duration = "1m", time(Unit::Second, Duration::ZERO, Duration::from_secs(3_600));
     }
     /// How an executor divides its core.
     runtime: Runtime {

@@ -22,7 +22,7 @@ pub use credentials::{Credential, CredentialsError, load_credentials};
 pub use error::{ConfigError, Origin};
 pub use knob::{Absent, Fault, Form, Knob, Shape, Unit};
 pub use knobs::{
-    Aws, Config, Data, Http, KNOBS, Limits, Listen, Log, Quota, Retention, Runtime, SECTIONS, Server,
+    Aws, Config, Data, Http, KNOBS, Limits, Listen, Log, Queues, Quota, Retention, Runtime, SECTIONS, Server,
     Shutdown, Storage,
 };
 pub use print::{Entry, reference};

@@ -3,11 +3,14 @@
 //! One change after the other is made durable and then told to all cores, so every core sees the changes in one order, and whoever
 //! asked is answered when all of them know.
 
+mod queues;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 use futures_channel::oneshot;
@@ -16,13 +19,15 @@ use tidemill_wire::message::Settings;
 use tidemill_wire::routing::RoutingError;
 use tidemill_wire::{ShardIndex, StreamId, StreamName};
 
+use self::queues::QueueCommand;
+pub use self::queues::{QueueCreateError, QueueDeleteError, QueueTagError, QueueUpdateError};
 use super::clock::Clock;
-use super::limits::CATALOG_COMMANDS_MAX;
+use super::limits::{CATALOG_COMMANDS_MAX, HELD_NAMES_MAX};
 use super::mailbox::Post;
 use super::request::Letter;
 use crate::service::catalog::{
-    Catalog, CreateStreamError, DeleteStreamError, DeregisterConsumerError, Ends, NewConsumer, NewStream,
-    OnConsumers, PolicyError, PolicyHolder, RecordSizeError, RegisterConsumerError, ReshardError,
+    Catalog, CreateStreamError, DeleteStreamError, DeregisterConsumerError, Ends, HeldNames, NewConsumer,
+    NewStream, OnConsumers, PolicyError, PolicyHolder, RecordSizeError, RegisterConsumerError, ReshardError,
     ShardChange, State, StoreError, Stream, TagChange, TagConsumerError, TagStreamError, UpdateStreamError,
 };
 use crate::service::consumer::{Consumer, ConsumerName};
@@ -124,6 +129,7 @@ enum Command {
         name: ConsumerName,
         answer: Answer<(), DeregisterConsumerError>,
     },
+    Queue(QueueCommand),
 }
 
 /// The way to the catalog's thread. Clones are the same.
@@ -235,15 +241,17 @@ impl CatalogThread {
         (Self { commands }, CatalogHandle { commands: sender })
     }
 
-    /// Runs until the way to it is closed.
+    /// Runs until the way to it is closed. The name of a deleted queue is held for some time.
     pub fn start(
         self,
         catalog: impl Catalog + 'static,
         clock: Clock,
         post: Post,
+        name_hold: Duration,
     ) -> std::io::Result<JoinHandle<()>> {
         let thread = std::thread::Builder::new().name("tidemill-catalog".to_owned());
-        thread.spawn(move || Worker { catalog, clock, post }.run(&self.commands))
+        let held_names = HeldNames::new(name_hold, HELD_NAMES_MAX);
+        thread.spawn(move || Worker { catalog, clock, post, held_names }.run(&self.commands))
     }
 }
 
@@ -251,6 +259,7 @@ struct Worker<C: Catalog> {
     catalog: C,
     clock: Clock,
     post: Post,
+    held_names: HeldNames,
 }
 
 impl<C: Catalog> Worker<C> {
@@ -282,6 +291,7 @@ impl<C: Catalog> Worker<C> {
                 Command::SetRecordSize { stream, kib, answer } => {
                     drop(answer.send(self.set_record_size(stream, kib)));
                 }
+                Command::Queue(command) => self.begin_queue(command),
                 Command::Policy { holder, answer } => {
                     let policy = self.catalog.state().policy(&holder).map(str::to_owned);
                     drop(answer.send(Ok(policy)));

@@ -8,6 +8,9 @@ use tidemill_wire::Timestamp;
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
+    /// By how much a test has put it forward.
+    #[cfg(test)]
+    ahead: Duration,
 }
 
 impl Clock {
@@ -15,13 +18,26 @@ impl Clock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the home of the clock")]
     pub fn start() -> Self {
-        Self { start: Instant::now() }
+        Self {
+            start: Instant::now(),
+            #[cfg(test)]
+            ahead: Duration::ZERO,
+        }
     }
 
     /// Time since the zero; never falls.
     #[must_use]
     pub fn monotonic(&self) -> Duration {
-        self.start.elapsed()
+        let elapsed = self.start.elapsed();
+        #[cfg(test)]
+        let elapsed = elapsed + self.ahead;
+        elapsed
+    }
+
+    /// The same clock when so much more time has passed.
+    #[cfg(test)]
+    pub(super) fn later(self, time: Duration) -> Self {
+        Self { ahead: self.ahead + time, ..self }
     }
 
     /// The time of day.

@@ -21,6 +21,7 @@ use super::mailbox::{Mailbox, Post};
 use super::request::{Letter, Request};
 use super::snapshot::CoreReport;
 use crate::metrics::CoreMetrics;
+use crate::service::queue::{Definition as Queue, Queues};
 use crate::service::stream::{Definition, HoldError, Streams};
 
 /// Which core holds which lane.
@@ -46,6 +47,8 @@ pub struct CoreParts {
     pub lanes: Vec<(LaneId, Lane<CoreEnv>)>,
     /// The streams there are.
     pub streams: Vec<Arc<Definition>>,
+    /// The queues there are.
+    pub queues: Vec<Arc<Queue>>,
     /// The way to the others.
     pub post: Post,
     /// The way to the catalog.
@@ -63,6 +66,7 @@ pub struct Core {
     executor: Executor,
     env: CoreEnv,
     pub(super) streams: Streams<CoreEnv>,
+    pub(super) queues: Queues<CoreEnv>,
     pub(super) post: Post,
     catalog: CatalogHandle,
     pub(super) metrics: Rc<CoreMetrics>,
@@ -108,13 +112,18 @@ impl Placement {
 }
 
 impl Core {
-    /// Puts a core together: its lanes take up the shards of the streams there are.
+    /// Puts a core together: its lanes take up the shards of the streams and the partitions of the queues there are.
     #[must_use]
     pub fn new(parts: CoreParts) -> Rc<Self> {
+        let queues = Queues::new(parts.lanes.clone());
         let streams = Streams::new(parts.env.clone(), parts.lanes, parts.waiting_fetches_max);
         for definition in &parts.streams {
             streams.take_in(definition);
             streams.name(definition.id);
+        }
+        for definition in &parts.queues {
+            queues.take_in(definition);
+            queues.name(definition.id);
         }
         Rc::new(Self {
             index: parts.index,
@@ -122,6 +131,7 @@ impl Core {
             executor: parts.executor,
             env: parts.env,
             streams,
+            queues,
             post: parts.post,
             catalog: parts.catalog,
             metrics: parts.metrics,
@@ -185,6 +195,18 @@ impl Core {
             }
             Letter::Forget { stream, done } => {
                 self.streams.forget(stream);
+                tell(&done);
+            }
+            Letter::TakeInQueue { definition, done } => {
+                self.queues.take_in(&definition);
+                tell(&done);
+            }
+            Letter::NameQueue { queue, done } => {
+                self.queues.name(queue);
+                tell(&done);
+            }
+            Letter::ForgetQueue { queue, done } => {
+                self.queues.forget(queue);
                 tell(&done);
             }
             // Whoever asked and has gone does not need the answer.
@@ -275,6 +297,11 @@ impl Core {
     /// The streams, as this core knows them.
     pub fn streams(&self) -> &Streams<CoreEnv> {
         &self.streams
+    }
+
+    /// The queues, as this core knows them.
+    pub fn queues(&self) -> &Queues<CoreEnv> {
+        &self.queues
     }
 
     /// The way to the others.

@@ -7,6 +7,7 @@ use tidemill_storage::{Lane, LaneConfig, OpenError};
 use tidemill_wire::{LaneId, OwnerId};
 
 use super::env::CoreEnv;
+use crate::service::queue::Definition as Queue;
 use crate::service::stream::Definition;
 
 /// Why a lane could not be opened.
@@ -41,18 +42,20 @@ pub struct OpenLanes {
 pub struct Known {
     /// Every stream.
     pub streams: Vec<Arc<Definition>>,
+    /// Every queue.
+    pub queues: Vec<Arc<Queue>>,
     /// Owners from here on were never given out.
     pub next_owner: OwnerId,
 }
 
-/// Opens lanes one after the other and has them forget owners that the catalog has given out and no stream has any more: those of streams that
-/// were deleted. Others that no stream has are told.
+/// Opens lanes one after the other and has them forget owners that the catalog has given out and nobody has any more: those of streams and queues that
+/// were deleted. Others that nobody has are told.
 pub async fn open_lanes(
     env: &CoreEnv,
     configs: Vec<LaneConfig>,
     known: &Known,
 ) -> Result<OpenLanes, LaneError> {
-    let homes = homes(&known.streams);
+    let homes = homes(known);
     let mut strangers = Vec::new();
     let mut lanes = Vec::with_capacity(configs.len());
     for config in configs {
@@ -86,7 +89,7 @@ pub async fn open_lanes(
     Ok(OpenLanes { lanes, strangers })
 }
 
-/// Forgets owners of deleted streams, and returns those that were never given out or have their home on another lane.
+/// Forgets owners of deleted streams and queues, and returns those that were never given out or have their home on another lane.
 fn settle(
     lane: &Lane<CoreEnv>,
     id: LaneId,
@@ -106,13 +109,20 @@ fn settle(
         }
     }
     if deleted > 0 {
-        tracing::info!(lane = id.0, owners = deleted, "what deleted streams have left is forgotten");
+        tracing::info!(
+            lane = id.0,
+            owners = deleted,
+            "what deleted streams and queues have left is forgotten"
+        );
     }
     strangers
 }
 
 /// The lane of each owner.
-fn homes(streams: &[Arc<Definition>]) -> BTreeMap<OwnerId, LaneId> {
-    let shards = streams.iter().flat_map(|stream| stream.shards());
-    shards.map(|shard| (shard.owner, shard.lane)).collect()
+fn homes(known: &Known) -> BTreeMap<OwnerId, LaneId> {
+    let shards = known.streams.iter().flat_map(|stream| stream.shards());
+    let partitions = known.queues.iter().flat_map(|queue| &queue.partitions);
+    let partitions = partitions
+        .flat_map(|partition| [partition.messages, partition.journal].map(|owner| (owner, partition.lane)));
+    shards.map(|shard| (shard.owner, shard.lane)).chain(partitions).collect()
 }

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 /// Letters that wait in one core's mailbox; senders wait when it is full.
 pub(super) const MAILBOX_LETTERS_MAX: usize = 1_024;
-/// Changes of streams that wait for the catalog's thread.
+/// Changes of streams and queues that wait for the catalog's thread.
 pub(super) const CATALOG_COMMANDS_MAX: usize = 256;
+/// Names of deleted queues that are held; beyond them the first is free early. Some 10 MiB at most.
+pub(super) const HELD_NAMES_MAX: usize = 65_536;
 /// How long appends to a shard are held back at most before its split or merge is given up. A flush of a busy disk takes seconds at worst, and clients try for longer.
 pub(super) const HOLD_TIME_MAX: Duration = Duration::from_secs(5);
 /// How often closed shards are looked through for those whose records are over: often against the least retention, and it costs next to nothing.

@@ -27,7 +27,8 @@ mod watchdog;
 
 pub use catalog::{
     CatalogError, CatalogHandle, CatalogThread, ConsumerTagError, CreateError, DeleteError, DeregisterError,
-    PolicyChangeError, RecordSizeChangeError, RegisterError, ReshardFailure, TagError, UpdateError, define,
+    PolicyChangeError, QueueCreateError, QueueDeleteError, QueueTagError, QueueUpdateError,
+    RecordSizeChangeError, RegisterError, ReshardFailure, TagError, UpdateError, define,
 };
 pub use clock::Clock;
 pub use core::{Core, CoreParts, Guest, Placement};

@@ -12,14 +12,12 @@ use crate::service::queue::{
 impl Core {
     /// The queue of this name.
     pub fn queue_named(&self, name: &QueueName) -> Option<Arc<Definition>> {
-        let _ = name;
-        None
+        self.queues.named(name)
     }
 
     /// The queue of this id.
     pub fn queue_of(&self, id: QueueId) -> Option<Arc<Definition>> {
-        let _ = id;
-        None
+        self.queues.get(id)
     }
 
     /// Up to `limit` queues whose names begin with `prefix`, in order of their names, after `after`, and whether there are more.
@@ -29,8 +27,7 @@ impl Core {
         after: Option<&QueueName>,
         limit: usize,
     ) -> (Vec<Arc<Definition>>, bool) {
-        let _ = (prefix, after, limit);
-        (Vec::new(), false)
+        self.queues.list(prefix, after, limit)
     }
 
     /// Sends messages; each is durable when it is answered, in their order.

@@ -9,6 +9,7 @@ use tidemill_wire::{ShardIndex, StreamId};
 
 use super::ledger::Outcome;
 use super::snapshot::CoreReport;
+use crate::service::queue::{Definition as Queue, QueueId};
 use crate::service::stream::{
     Append, Definition, Delivery, Feed, FeedError, Fetch, FetchError, HeldEnd, HoldError, Place, SeatError,
     ShardBounds, Turn,
@@ -95,6 +96,27 @@ pub enum Letter {
     Forget {
         /// Which.
         stream: StreamId,
+        /// Told when the core has forgotten it.
+        done: Sender<()>,
+    },
+    /// A queue is new or has changed.
+    TakeInQueue {
+        /// The queue as it is from now on.
+        definition: Arc<Queue>,
+        /// Told when the core knows.
+        done: Sender<()>,
+    },
+    /// Every core has taken in the queue: it may be found by its name.
+    NameQueue {
+        /// Which.
+        queue: QueueId,
+        /// Told when the core knows.
+        done: Sender<()>,
+    },
+    /// A queue was deleted.
+    ForgetQueue {
+        /// Which.
+        queue: QueueId,
         /// Told when the core has forgotten it.
         done: Sender<()>,
     },

@@ -493,7 +493,8 @@ fn native_clients_split_merge_and_scale() {
 /// Splits shard 0 of the stream in the catalog of a server that is down, as if it had been at a time.
 fn split_at(server: &Fixture, at: Timestamp, end: u64) {
     let path = server.directory.path().join("data/catalog.redb");
-    let limits = Limits { shards_per_stream: 8, streams: 8, is_compacting: true };
+    let limits =
+        Limits { shards_per_stream: 8, streams: 8, queues: 8, partitions_per_queue: 0, is_compacting: true };
     let day = Retention { age: Duration::from_secs(86_400), bytes: None };
     let defaults = StreamDefaults { retention: day, quota: Quota::OFF };
     let opened = RedbCatalog::open(&path, limits, defaults).expect("a sound catalog");

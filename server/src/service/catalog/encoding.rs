@@ -5,6 +5,7 @@
 
 mod consumer;
 mod policy;
+mod queue;
 mod record_size;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use tidemill_wire::{LaneId, OwnerId, SequenceNumber, ShardIndex, StreamId, Strea
 
 pub(super) use self::consumer::{decode_consumer, encode_consumer};
 pub(super) use self::policy::{decode_policy, encode_policy};
+pub(super) use self::queue::{decode_queue, encode_queue};
 pub(super) use self::record_size::{decode_record_size, encode_record_size};
 use super::entity::{Closing, Counters, Node, NodeId, Shard, Stream};
 use super::rules::millis;
@@ -292,6 +294,10 @@ impl<'a> Reader<'a> {
 
     fn text(&mut self, field: &'static str) -> Result<String, DecodeError> {
         let length = usize::from(self.u16(field)?);
+        self.text_of(field, length)
+    }
+
+    fn text_of(&mut self, field: &'static str, length: usize) -> Result<String, DecodeError> {
         let (bytes, rest) = self.rest.split_at_checked(length).ok_or(DecodeError::Truncated { field })?;
         self.rest = rest;
         let text = std::str::from_utf8(bytes);

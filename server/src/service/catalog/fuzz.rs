@@ -8,12 +8,13 @@ use tidemill_storage::KeyCompaction;
 use tidemill_wire::{SequenceNumber, Timestamp};
 
 use super::encoding::{
-    decode_consumer, decode_counters, decode_node, decode_policy, decode_record_size, decode_stream,
-    encode_consumer, encode_counters, encode_node, encode_policy, encode_record_size, encode_stream,
+    decode_consumer, decode_counters, decode_node, decode_policy, decode_queue, decode_record_size,
+    decode_stream, encode_consumer, encode_counters, encode_node, encode_policy, encode_queue,
+    encode_record_size, encode_stream,
 };
 use super::entity::Counters;
 use super::memory::MemoryCatalog;
-use super::tests::{DEFAULTS, LIMITS, NODE, new};
+use super::tests::{DEFAULTS, LIMITS, NODE, new, queues};
 use super::{Catalog, Ends, ShardChange, Stream};
 use crate::service::consumer::{Consumer, ConsumerName};
 
@@ -28,6 +29,7 @@ const TARGETS: &[Target] = &[
     ("catalog_consumer", consumer),
     ("catalog_policy", policy),
     ("catalog_record_size", record_size),
+    ("catalog_queue", queue),
 ];
 
 /// Inputs for each target, where no time is asked for.
@@ -70,6 +72,13 @@ fn record_size(input: &[u8]) {
     }
 }
 
+fn queue(input: &[u8]) {
+    if let Ok(queue) = decode_queue(input) {
+        assert!(queue.partitions.len() <= input.len(), "what comes out is bounded by what went in");
+        assert_eq!(encode_queue(&queue), input);
+    }
+}
+
 /// Values of each kind and version.
 fn seeds() -> Vec<Vec<u8>> {
     let mut catalog = MemoryCatalog::new(NODE, LIMITS, DEFAULTS);
@@ -94,7 +103,7 @@ fn seeds() -> Vec<Vec<u8>> {
         encode_policy("{\"Version\":\"2012-10-17\"}"),
         encode_record_size(2_048),
     ];
-    others.into_iter().chain(streams).collect()
+    others.into_iter().chain(streams).chain(queues::samples().iter().map(encode_queue)).collect()
 }
 
 /// Marsaglia's xorshift64, enough to choose what to break.

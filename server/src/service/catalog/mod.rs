@@ -1,4 +1,4 @@
-//! The catalog: which streams exist, how they are kept, and which lane owns each of their shards.
+//! The catalog: which streams and queues exist, how they are kept, and which lane owns each of their shards and partitions.
 //!
 //! Decisions are pure and live in [`State`], one for both implementations: [`RedbCatalog`] keeps the catalog
 //! in a file and [`MemoryCatalog`] in memory only, for tests and simulations. The whole catalog is in memory in either,
@@ -12,11 +12,16 @@ mod entity;
 mod error;
 #[cfg(test)]
 mod fuzz;
+mod held;
 mod memory;
+mod queue_error;
+mod queue_rules;
 mod redb;
 mod reshard;
 mod rules;
 mod state;
+
+use std::sync::Arc;
 
 use tidemill_wire::message::Settings;
 use tidemill_wire::{OwnerId, StreamId, StreamName, Timestamp};
@@ -29,18 +34,24 @@ pub use error::{
     RegisterConsumerError, ReshardError, SettingsError, StoreError, TagConsumerError, TagStreamError,
     TagsError, UpdateStreamError,
 };
+pub use held::HeldNames;
 pub use memory::MemoryCatalog;
+pub use queue_error::{
+    CreateQueueError, DeleteQueueError, QueueAttribute, QueueSettingsError, TagQueueError, UpdateQueueError,
+};
+pub use queue_rules::{ALLOWED_MAX, QUEUE_POLICY_BYTES_MAX, QueueChange};
 pub use reshard::{Ends, Reshard, ShardChange};
 pub use rules::{
     Limits, RATE_MAX, RETENTION_AGE_MAX, RETENTION_AGE_MIN, RETENTION_BYTES_MIN, StreamDefaults,
     TAG_BYTES_MAX, TAGS_MAX,
 };
 pub use state::{
-    Change, NewConsumer, NewStream, OnConsumers, POLICY_BYTES_MAX, Page, PolicyHolder, RECORD_KIB_MAX,
-    RECORD_KIB_MIN, State, TagChange,
+    Change, CreatedQueue, NewConsumer, NewQueue, NewStream, OnConsumers, POLICY_BYTES_MAX, Page,
+    PolicyHolder, RECORD_KIB_MAX, RECORD_KIB_MIN, State, TagChange,
 };
 
 use crate::service::consumer::{Consumer, ConsumerName};
+use crate::service::queue_definition::{Definition as Queue, QueueId};
 
 /// The catalog of a node.
 pub trait Catalog: Send {
@@ -220,6 +231,53 @@ pub trait Catalog: Send {
         let stream = self.state().plan_delete(name, on_consumers)?;
         self.commit(Change::Delete(stream.clone()))?;
         Ok(stream)
+    }
+
+    /// Creates a queue, its partitions dealt out to the lanes from the least loaded one on. One that is there and is as it was wanted is returned as it is.
+    ///
+    /// # Errors
+    /// When the name is taken by another, the settings or tags cannot be kept, or the change could not be made durable.
+    fn create_queue(&mut self, new: NewQueue, now: Timestamp) -> Result<CreatedQueue, CreateQueueError> {
+        let created = self.state().plan_create_queue(new, now)?;
+        if let CreatedQueue::New(queue) = &created {
+            self.commit(Change::Queue(Arc::clone(queue)))?;
+        }
+        Ok(created)
+    }
+
+    /// Changes the settings of a queue that are given and leaves the others.
+    ///
+    /// # Errors
+    /// When there is no such queue, it cannot have such settings, or the change could not be made durable.
+    fn update_queue(
+        &mut self,
+        id: QueueId,
+        change: QueueChange,
+        now: Timestamp,
+    ) -> Result<Arc<Queue>, UpdateQueueError> {
+        let queue = self.state().plan_update_queue(id, change, now)?;
+        self.commit(Change::Queue(Arc::clone(&queue)))?;
+        Ok(queue)
+    }
+
+    /// Changes a queue's tags.
+    ///
+    /// # Errors
+    /// When there is no such queue, the tags cannot be kept, or the change could not be made durable.
+    fn tag_queue(&mut self, id: QueueId, change: TagChange) -> Result<Arc<Queue>, TagQueueError> {
+        let queue = self.state().plan_queue_tags(id, change)?;
+        self.commit(Change::Queue(Arc::clone(&queue)))?;
+        Ok(queue)
+    }
+
+    /// Removes a queue and returns what it was, so that its owners can be forgotten.
+    ///
+    /// # Errors
+    /// When there is no such queue, or the change could not be made durable.
+    fn delete_queue(&mut self, id: QueueId) -> Result<Arc<Queue>, DeleteQueueError> {
+        let queue = self.state().plan_delete_queue(id)?;
+        self.commit(Change::DeleteQueue(id))?;
+        Ok(queue)
     }
 }
 

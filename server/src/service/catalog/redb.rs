@@ -19,15 +19,16 @@ use tidemill_wire::StreamId;
 
 use super::Catalog;
 use super::encoding::{
-    DecodeError, decode_consumer, decode_counters, decode_node, decode_policy, decode_record_size,
-    decode_stream, encode_consumer, encode_counters, encode_node, encode_policy, encode_record_size,
-    encode_stream,
+    DecodeError, decode_consumer, decode_counters, decode_node, decode_policy, decode_queue,
+    decode_record_size, decode_stream, encode_consumer, encode_counters, encode_node, encode_policy,
+    encode_queue, encode_record_size, encode_stream,
 };
 use super::entity::{Counters, Node, Stream};
 use super::error::{Inconsistency, StoreError};
 use super::rules::{Limits, StreamDefaults};
 use super::state::{Change, PolicyHolder, State};
 use crate::service::consumer::{Consumer, ConsumerName};
+use crate::service::queue_definition::Definition as Queue;
 
 const NODE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("node");
 const STREAMS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("streams");
@@ -37,6 +38,8 @@ const CONSUMERS: TableDefinition<'_, (u64, &str), &[u8]> = TableDefinition::new(
 const POLICIES: TableDefinition<'_, (u64, &str), &[u8]> = TableDefinition::new("policies");
 /// By stream, of those that have a bound of their own.
 const RECORD_SIZES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("record_sizes");
+/// By id. A catalog of before there were any has no such table.
+const QUEUES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("queues");
 const NODE_KEY: &str = "node";
 const COUNTERS_KEY: &str = "counters";
 
@@ -119,8 +122,8 @@ impl RedbCatalog {
         let state = state.restore(stored.counters, stored.streams);
         let state = state.and_then(|state| state.with_consumers(stored.consumers));
         let state = state.and_then(|state| state.with_policies(stored.policies));
-        let state =
-            state.and_then(|state| state.with_record_sizes(stored.record_sizes)).map_err(inconsistent)?;
+        let state = state.and_then(|state| state.with_record_sizes(stored.record_sizes));
+        let state = state.and_then(|state| state.with_queues(stored.queues)).map_err(inconsistent)?;
         Ok(Self { database, path: path.to_owned(), state, poisoned: false })
     }
 
@@ -162,6 +165,13 @@ impl RedbCatalog {
                 Change::RecordSize(stream, kib) => {
                     let mut table = transaction.open_table(RECORD_SIZES)?;
                     table.insert(stream.get(), encode_record_size(*kib).as_slice())?;
+                }
+                Change::Queue(queue) => {
+                    let mut table = transaction.open_table(QUEUES)?;
+                    table.insert(queue.id.0, encode_queue(queue).as_slice())?;
+                }
+                Change::DeleteQueue(queue) => {
+                    transaction.open_table(QUEUES)?.remove(queue.0)?;
                 }
                 Change::Policy(holder, None) => remove_policies(&transaction, [holder].into_iter())?,
             }
@@ -209,6 +219,7 @@ struct Stored {
     consumers: Vec<Consumer>,
     policies: Vec<(PolicyHolder, String)>,
     record_sizes: Vec<(StreamId, u32)>,
+    queues: Vec<Queue>,
 }
 
 fn write_new(database: &Database, node: Node, counters: Counters) -> Result<(), redb::Error> {
@@ -244,7 +255,29 @@ fn read(database: &Database, path: &Path) -> Result<Stored, StoreError> {
     let consumers = read_consumers(&transaction, path)?;
     let policies = read_policies(&transaction, path)?;
     let record_sizes = read_record_sizes(&transaction, path)?;
-    Ok(Stored { node, counters, streams, consumers, policies, record_sizes })
+    let queues = read_queues(&transaction, path)?;
+    Ok(Stored { node, counters, streams, consumers, policies, record_sizes, queues })
+}
+
+fn read_queues(transaction: &ReadTransaction, path: &Path) -> Result<Vec<Queue>, StoreError> {
+    let table = match transaction.open_table(QUEUES) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        table => table.map_err(failed(path))?,
+    };
+    let mut queues = Vec::new();
+    for row in table.iter().map_err(failed(path))? {
+        let (key, value) = row.map_err(failed(path))?;
+        let key = key.value();
+        let queue =
+            decode_queue(value.value()).map_err(|source| damaged(path, format!("queues/{key}"), source))?;
+        if queue.id.0 != key {
+            let reason =
+                Inconsistency(format!("queue {} has the key {key} and the id {}", queue.name, queue.id));
+            return Err(StoreError::Inconsistent { path: path.to_owned(), reason });
+        }
+        queues.push(queue);
+    }
+    Ok(queues)
 }
 
 fn read_record_sizes(transaction: &ReadTransaction, path: &Path) -> Result<Vec<(StreamId, u32)>, StoreError> {

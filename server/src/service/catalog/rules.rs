@@ -38,6 +38,10 @@ pub struct Limits {
     pub shards_per_stream: u32,
     /// Streams that there may be.
     pub streams: u32,
+    /// Queues that there may be.
+    pub queues: u32,
+    /// Partitions that a new queue may have; 0 for one in every lane.
+    pub partitions_per_queue: u32,
     /// Whether streams may be compacted by key: not where nothing is compacted.
     pub is_compacting: bool,
 }

@@ -6,26 +6,30 @@
 
 mod consumers;
 mod policies;
+mod queues;
 mod record_sizes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use tidemill_storage::Retention;
 use tidemill_wire::message::Settings;
 use tidemill_wire::routing::RoutingTable;
-use tidemill_wire::{OwnerId, StreamId, StreamName, Timestamp};
+use tidemill_wire::{LaneId, OwnerId, StreamId, StreamName, Timestamp};
 
 pub use self::consumers::NewConsumer;
 pub use self::policies::{POLICY_BYTES_MAX, PolicyHolder};
+pub use self::queues::{CreatedQueue, NewQueue};
 pub use self::record_sizes::{RECORD_KIB_MAX, RECORD_KIB_MIN};
-use super::entity::{Counters, Node, Shard, Stream};
+use super::entity::{Counters, Node, Stream};
 use super::error::{
     CreateStreamError, DeleteStreamError, Inconsistency, ReshardError, TagStreamError, UpdateStreamError,
 };
 use super::reshard::{Reshard, ShardChange, expire, plan};
 use super::rules::{Limits, RETENTION_AGE_FOREVER, StreamDefaults, check_tags, deal, settle, settle_keys};
 use crate::service::consumer::{Consumer, Consumers};
+use crate::service::queue_definition::{Definition as Queue, QueueId};
 
 /// No counter comes near this in the life of a node, so whoever reads a greater one reads damage.
 const COUNTER_MAX: u64 = 1 << 62;
@@ -71,6 +75,10 @@ pub enum Change {
     Policy(PolicyHolder, Option<String>),
     /// The records of the stream may have so many KiB.
     RecordSize(StreamId, u32),
+    /// The queue is new, and its ids are used up, or it is now like this.
+    Queue(Arc<Queue>),
+    /// The queue is gone.
+    DeleteQueue(QueueId),
 }
 
 /// What becomes of the consumers of a stream that is to be deleted.
@@ -106,7 +114,8 @@ pub struct State {
     policies: BTreeMap<PolicyHolder, String>,
     /// KiB of a record, of the streams that have a bound of their own.
     record_sizes: BTreeMap<StreamId, u32>,
-    /// Open shards of each lane.
+    queues: queues::Queues,
+    /// Open shards and partitions of each lane.
     load: Vec<u64>,
 }
 
@@ -123,6 +132,7 @@ impl State {
             consumers: BTreeMap::new(),
             policies: BTreeMap::new(),
             record_sizes: BTreeMap::new(),
+            queues: queues::Queues::default(),
             load: vec![0; usize::try_from(node.lanes).expect("lanes are counted in 32 bits")],
         }
     }
@@ -208,7 +218,7 @@ impl State {
         Page { streams: rest.by_ref().take(limit).collect(), more: rest.next().is_some() }
     }
 
-    /// Owners from here on have never been given out; those below belong to a stream that is there or was deleted.
+    /// Owners from here on have never been given out; those below belong to a stream or queue that is there or was deleted.
     pub fn next_owner(&self) -> OwnerId {
         OwnerId(self.counters.next_owner)
     }
@@ -232,11 +242,13 @@ impl State {
             // An id that is never reached cannot be given out.
             Change::Skip(owner) if (next_owner..COUNTER_MAX).contains(&owner.get()) => {
                 let skipped = owner.get() + 1 - next_owner;
-                // Each stream has an owner at least, so no more streams than owners are unknown. Their clients may still use their ids.
+                // Each stream and queue has an owner at least, so no more of them than owners are unknown. Their clients may still use their ids.
                 let next_stream = (next_stream + skipped).min(COUNTER_MAX);
                 Counters { next_stream, next_owner: next_owner + skipped }
             }
+            Change::Queue(queue) => self.counters_with(queue),
             Change::Delete(_)
+            | Change::DeleteQueue(_)
             | Change::Skip(_)
             | Change::Register(_)
             | Change::Deregister(_)
@@ -360,12 +372,14 @@ impl State {
             }
             Change::Policy(holder, policy) => self.set_policy(holder, policy),
             Change::RecordSize(stream, kib) => drop(self.record_sizes.insert(stream, kib)),
+            Change::Queue(queue) => self.keep_queue(queue),
+            Change::DeleteQueue(queue) => self.drop_queue(queue),
         }
     }
 
     fn insert(&mut self, stream: Stream) {
         for shard in stream.shards.iter().filter(|shard| shard.is_open()) {
-            *self.load_of(shard) += 1;
+            *self.load_of(shard.lane) += 1;
         }
         self.names.insert(stream.id, stream.name.clone());
         self.streams.insert(stream.name.clone(), stream);
@@ -375,15 +389,15 @@ impl State {
         let Some(stream) = self.streams.remove(name) else { return };
         self.names.remove(&stream.id);
         for shard in stream.shards.iter().filter(|shard| shard.is_open()) {
-            *self.load_of(shard) -= 1;
+            *self.load_of(shard.lane) -= 1;
         }
     }
 
-    fn load_of(&mut self, shard: &Shard) -> &mut u64 {
-        let lane = usize::try_from(shard.lane.get()).expect("lanes are counted in 32 bits");
+    fn load_of(&mut self, lane: LaneId) -> &mut u64 {
+        let lane = usize::try_from(lane.get()).expect("lanes are counted in 32 bits");
         self.load
             .get_mut(lane)
-            .expect("shards are dealt to, and stored ones checked against, the lanes there are")
+            .expect("what is dealt to lanes, and checked when it is read, is on those there are")
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod consumers;
 mod policies;
+pub(super) mod queues;
 mod record_sizes;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,8 @@ use tidemill_wire::message::{Quota, Settings};
 
 use super::*;
 
-pub(super) const LIMITS: Limits = Limits { shards_per_stream: 8, streams: 5, is_compacting: true };
+pub(super) const LIMITS: Limits =
+    Limits { shards_per_stream: 8, streams: 5, queues: 5, partitions_per_queue: 0, is_compacting: true };
 
 pub(super) const DEFAULTS: StreamDefaults = StreamDefaults {
     retention: Retention { age: Duration::from_secs(86_400), bytes: None },

@@ -11,6 +11,7 @@ mod message;
 mod operation;
 mod partition;
 mod state;
+mod table;
 mod tail;
 mod waiters;
 
@@ -25,3 +26,4 @@ pub use operation::{
     Counts, Receipt, ReceiptError, Receive, ReceiveError, Received, SendError, Sent, Unreadable,
 };
 pub use partition::{Batch, Partition as LocalPartition, Want};
+pub use table::Queues;

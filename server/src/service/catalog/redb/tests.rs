@@ -232,3 +232,46 @@ fn a_catalog_of_before_there_were_consumers_opens_and_damaged_ones_are_refused()
     let catalog = open(&path).expect("it is sound").expect("it is there");
     assert!(catalog.state().consumers(stream).is_some_and(|all| all.values().eq([&consumer])));
 }
+
+#[test]
+fn a_catalog_of_before_there_were_queues_opens_and_damaged_ones_are_refused() {
+    let (_directory, path) = directory();
+    let mut catalog = create(&path);
+    catalog.create_stream(new("logs", 1), Timestamp(1)).expect("the name is free");
+    drop(catalog);
+    let database = Database::open(&path).expect("a sound file");
+    let read = database.begin_read().expect("a transaction");
+    let missing = read.open_table(QUEUES).map(drop);
+    assert!(matches!(missing, Err(TableError::TableDoesNotExist(_))), "only a queue makes the table");
+    drop((read, database));
+    let mut catalog = open(&path).expect("it is sound").expect("it is there");
+    let new = super::super::tests::queues::new_queue("work");
+    catalog.create_queue(new, Timestamp(2)).expect("the name is free");
+    let queue = Queue::clone(catalog.state().queues().next().expect("it is there"));
+    drop(catalog);
+    let damage = |key: u64, value: &[u8]| {
+        let database = Database::open(&path).expect("a sound file");
+        let transaction = database.begin_write().expect("a transaction");
+        transaction.open_table(QUEUES).expect("the table").insert(key, value).expect("a value");
+        transaction.commit().expect("the damage is done");
+        drop(database);
+        let message = open(&path).expect_err("it is damaged").to_string();
+        let database = Database::open(&path).expect("a sound file");
+        let transaction = database.begin_write().expect("a transaction");
+        transaction.open_table(QUEUES).expect("the table").remove(key).expect("a removal");
+        transaction.commit().expect("the damage is undone");
+        message.replace(&path.display().to_string(), "catalog.redb")
+    };
+    let moved = damage(3, &encode_queue(&queue));
+    assert_eq!(moved, "catalog catalog.redb contradicts itself: queue work has the key 3 and the id 2");
+    let newer = damage(3, &[9]);
+    let expected =
+        "catalog catalog.redb is damaged at queues/3: value has version 9, which this server does not know";
+    assert_eq!(newer, expected);
+    let mut catalog = open(&path).expect("it is sound").expect("it is there");
+    assert!(catalog.state().queues().map(std::convert::AsRef::as_ref).eq([&queue]));
+    catalog.delete_queue(queue.id).expect("it is there");
+    drop(catalog);
+    let catalog = open(&path).expect("it is sound").expect("it is there");
+    assert_eq!(catalog.state().queues().len(), 0);
+}

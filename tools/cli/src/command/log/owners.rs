@@ -1,4 +1,4 @@
-//! Which shards the catalog knows, for a repair that finds nothing of some of them in the log.
+//! Which shards and partitions of queues the catalog knows, for a repair that finds nothing of some of them in the log.
 //!
 //! Promises to leave the catalog as it is: a copy is opened, since opening one that was not closed in order writes to it.
 
@@ -13,7 +13,7 @@ use crate::output::note;
 
 const NAME: &str = "catalog.redb";
 
-/// The shards of a data directory's catalog, by lane. Without a catalog that can be read there are none, and people are told what follows.
+/// The owners in a data directory's catalog, by lane: one for each shard, two for each partition of a queue. Without a catalog that can be read there are none, and people are told what follows.
 pub(super) fn recorded(data: &Path) -> Vec<(LaneId, OwnerId)> {
     match read(data) {
         Ok(owners) => owners,
@@ -31,10 +31,19 @@ fn read(data: &Path) -> Result<Vec<(LaneId, OwnerId)>, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let copy = folder.path().join(NAME);
     std::fs::copy(data.join(NAME), &copy).map_err(|error| error.to_string())?;
-    let limits = Limits { shards_per_stream: u32::MAX, streams: u32::MAX, is_compacting: true };
+    let limits = Limits {
+        shards_per_stream: u32::MAX,
+        streams: u32::MAX,
+        queues: u32::MAX,
+        partitions_per_queue: 0,
+        is_compacting: true,
+    };
     let defaults = StreamDefaults { retention: Retention::FOREVER, quota: Quota::OFF };
     let catalog = RedbCatalog::open(&copy, limits, defaults).map_err(|error| error.to_string())?;
     let catalog = catalog.ok_or_else(|| "it is not there".to_owned())?;
     let shards = catalog.state().streams().flat_map(|stream| &stream.shards);
-    Ok(shards.map(|shard| (shard.lane, shard.owner)).collect())
+    let partitions = catalog.state().queues().flat_map(|queue| &queue.partitions);
+    let partitions = partitions
+        .flat_map(|partition| [partition.messages, partition.journal].map(|owner| (partition.lane, owner)));
+    Ok(shards.map(|shard| (shard.lane, shard.owner)).chain(partitions).collect())
 }

@@ -107,7 +107,13 @@ pub(super) type Refused = (u16, String, String);
 
 /// An empty catalog of one lane.
 pub(super) fn memory(quota: Quota) -> MemoryCatalog {
-    let limits = Limits { shards_per_stream: 64, streams: 16, is_compacting: false };
+    let limits = Limits {
+        shards_per_stream: 64,
+        streams: 16,
+        queues: 16,
+        partitions_per_queue: 0,
+        is_compacting: false,
+    };
     let retention = Retention { age: Duration::from_secs(86_400), bytes: None };
     MemoryCatalog::new(Node { id: NodeId(1), lanes: 1 }, limits, StreamDefaults { retention, quota })
 }
@@ -130,7 +136,7 @@ impl Served {
         let mailbox = mailboxes.into_iter().next().expect("one core");
         let (thread, catalog) = CatalogThread::new();
         let clock = Clock::start();
-        let catalog_thread = thread.start(memory, clock, post.clone()).expect("a thread");
+        let catalog_thread = thread.start(memory, clock, post.clone(), Duration::ZERO).expect("a thread");
         let config = LaneConfig {
             segment_bytes: 16 << 20,
             entry_bytes_max: 3 << 20,
@@ -142,7 +148,7 @@ impl Served {
         let runtime = Runtime { preempt: Duration::from_micros(500), spin: Duration::ZERO };
         let core = Executor::start(0, cpu, runtime, move |executor| async move {
             let env = CoreEnv::start(clock, executor.clone()).expect("a ring");
-            let known = Known { streams: Vec::new(), next_owner: OwnerId(1) };
+            let known = Known { streams: Vec::new(), queues: Vec::new(), next_owner: OwnerId(1) };
             let lanes = open_lanes(&env, vec![config], &known).await.expect("a new lane").lanes;
             let placement = Placement { cores: 1, lanes: 1 };
             let core = Core::new(CoreParts {
@@ -152,6 +158,7 @@ impl Served {
                 env: env.clone(),
                 lanes,
                 streams: Vec::new(),
+                queues: Vec::new(),
                 post: post.clone(),
                 catalog: at_core,
                 waiting_fetches_max: 1_000,

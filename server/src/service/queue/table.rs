@@ -1,0 +1,113 @@
+//! The queues as one core knows them, and their owners in the lanes that it holds.
+//!
+//! Every core knows every queue, so that it can say where a request belongs; only the owner of a lane has the lane's partitions.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use tidemill_storage::{Env, Lane, Retention};
+use tidemill_wire::LaneId;
+
+use super::definition::{Definition, QueueId, QueueName};
+
+/// The queues of one core.
+pub struct Queues<E: Env> {
+    lanes: BTreeMap<LaneId, Lane<E>>,
+    by_id: RefCell<HashMap<QueueId, Queue, FixedState>>,
+    /// Of the queues that every core knows.
+    by_name: RefCell<BTreeMap<QueueName, QueueId>>,
+}
+
+/// A queue. What this core knows of the partitions that it holds belongs here, beside the definition.
+struct Queue {
+    definition: Arc<Definition>,
+}
+
+impl<E: Env> Queues<E> {
+    /// A core without queues, with its open lanes.
+    pub fn new(lanes: impl IntoIterator<Item = (LaneId, Lane<E>)>) -> Self {
+        Self {
+            lanes: lanes.into_iter().collect(),
+            by_id: RefCell::new(HashMap::with_hasher(FixedState::default())),
+            by_name: RefCell::default(),
+        }
+    }
+
+    /// The queue of this id.
+    pub fn get(&self, id: QueueId) -> Option<Arc<Definition>> {
+        self.by_id.borrow().get(&id).map(|queue| Arc::clone(&queue.definition))
+    }
+
+    /// The queue of this name.
+    pub fn named(&self, name: &QueueName) -> Option<Arc<Definition>> {
+        let id = *self.by_name.borrow().get(name)?;
+        self.get(id)
+    }
+
+    /// How many queues there are.
+    pub fn count(&self) -> usize {
+        self.by_id.borrow().len()
+    }
+
+    /// Up to `limit` queues whose names begin with `prefix`, in order of their names, beginning after `after`, and whether there are more.
+    pub fn list(
+        &self,
+        prefix: &str,
+        after: Option<&QueueName>,
+        limit: usize,
+    ) -> (Vec<Arc<Definition>>, bool) {
+        let from = match after {
+            Some(after) if after.as_str() >= prefix => Bound::Excluded(after.as_str()),
+            Some(_) | None => Bound::Included(prefix),
+        };
+        let by_name = self.by_name.borrow();
+        let range = by_name.range::<str, _>((from, Bound::Unbounded));
+        let mut rest = range.take_while(|(name, _)| name.as_str().starts_with(prefix));
+        let page = rest.by_ref().take(limit).filter_map(|(_, id)| self.get(*id)).collect();
+        (page, rest.next().is_some())
+    }
+
+    /// Takes in a queue that is new or has changed. The lanes of this core keep what its partitions write from here on: messages as long as the queue says, and of
+    /// what became of them all that is not trimmed. Nobody finds a new queue by its name before it is [named](Self::name), so every core knows a queue that is asked for.
+    pub fn take_in(&self, definition: &Arc<Definition>) {
+        let age = Duration::from_secs(u64::from(definition.settings.retention_s));
+        for partition in &definition.partitions {
+            let Some(lane) = self.lanes.get(&partition.lane) else { continue };
+            lane.adopt(partition.messages, Retention { age, bytes: None });
+            lane.adopt(partition.journal, Retention::FOREVER);
+        }
+        let queue = Queue { definition: Arc::clone(definition) };
+        self.by_id.borrow_mut().insert(definition.id, queue);
+    }
+
+    /// Lets a queue that was taken in be found by its name: every core has taken it in.
+    pub fn name(&self, id: QueueId) {
+        if let Some(queue) = self.get(id) {
+            self.by_name.borrow_mut().insert(queue.name.clone(), id);
+        }
+    }
+
+    /// Drops a queue that was deleted, and what its partitions have written.
+    pub fn forget(&self, id: QueueId) {
+        let Some(Queue { definition }) = self.by_id.borrow_mut().remove(&id) else { return };
+        let mut by_name = self.by_name.borrow_mut();
+        // The name may already belong to a newer queue.
+        if by_name.get(&definition.name) == Some(&id) {
+            by_name.remove(&definition.name);
+        }
+        drop(by_name);
+        for partition in &definition.partitions {
+            let Some(lane) = self.lanes.get(&partition.lane) else { continue };
+            lane.forget(partition.messages);
+            lane.forget(partition.journal);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
