@@ -60,6 +60,8 @@ pub struct Partition<E: Env> {
     settled: Signal,
     waiters: Waiters,
     is_closed: Cell<bool>,
+    /// Bytes of events since the last snapshot, at least, before the next is taken.
+    snapshot_after_bytes: Cell<u64>,
 }
 
 /// What a partition keeps in memory.
@@ -107,6 +109,7 @@ impl<E: Env> Partition<E> {
             settled: Signal::default(),
             waiters: Waiters::default(),
             is_closed: Cell::new(false),
+            snapshot_after_bytes: Cell::new(SNAPSHOT_AFTER_BYTES),
         }))
     }
 
@@ -245,7 +248,8 @@ impl<E: Env> Partition<E> {
 
     /// Writes down the whole state when so much has come since the last time, and gives back the journal before it.
     fn snapshot_if_due(self: &Rc<Self>, memory: &mut Memory) {
-        if memory.journal_bytes < SNAPSHOT_AFTER_BYTES.max(SNAPSHOT_TIMES * memory.snapshot_bytes) {
+        if memory.journal_bytes < self.snapshot_after_bytes.get().max(SNAPSHOT_TIMES * memory.snapshot_bytes)
+        {
             return;
         }
         let parts: Vec<_> = memory.state.snapshot().iter().map(pack_event).collect();

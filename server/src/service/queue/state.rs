@@ -35,8 +35,8 @@ pub(super) struct Head {
     pub(super) is_out_of_order: bool,
     /// Its group; 0 for none.
     pub(super) group: u64,
-    /// It is too old to be received.
-    pub(super) is_over: bool,
+    /// When it is too old to be received.
+    pub(super) over: Timestamp,
 }
 
 /// What a receive asks of a partition.
@@ -247,7 +247,7 @@ impl State {
                 break;
             }
             let is_due = head.due <= ask.now;
-            if !head.is_over {
+            if head.over > ask.now {
                 if !is_due && !head.is_out_of_order {
                     break;
                 }

@@ -68,6 +68,6 @@ impl Tail {
     pub(super) fn due(&self) -> Option<Timestamp> {
         self.heads()
             .first()
-            .map(|head| if head.is_out_of_order || head.is_over { Timestamp(0) } else { head.due })
+            .map(|head| if head.is_out_of_order { Timestamp(0) } else { head.due.min(head.over) })
     }
 }

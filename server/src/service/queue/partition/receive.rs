@@ -85,6 +85,9 @@ impl<E: Env> Partition<E> {
             }
             let received = self.deliver(round.picked).await?;
             self.waiters.poke();
+            if received.is_empty() && moving.is_empty() {
+                continue;
+            }
             return Ok(Batch { received, moving });
         }
     }
@@ -103,10 +106,10 @@ impl<E: Env> Partition<E> {
         let _filling = self.filling.lock().await;
         let Some(from) = wanted() else { return Ok(()) };
         let stretch = log::read(&self.lane, self.place.messages, from, READ_BYTES).await?;
-        let (definition, now) = (self.definition(), self.lane.now());
+        let definition = self.definition();
         let mut heads = Vec::with_capacity(stretch.records.len());
         for record in stretch.records {
-            heads.push((self.head(&record, &definition.settings, now)?, record));
+            heads.push((self.head(&record, &definition.settings)?, record));
         }
         if let Some(memory) = &mut *self.memory.borrow_mut()
             && memory.tail.next() == from
@@ -117,7 +120,7 @@ impl<E: Env> Partition<E> {
         Ok(())
     }
 
-    fn head(&self, record: &Written, settings: &QueueSettings, now: Timestamp) -> Result<Head, Unreadable> {
+    fn head(&self, record: &Written, settings: &QueueSettings) -> Result<Head, Unreadable> {
         let times = decode_times(&record.data);
         let (sent, delay_s) =
             times.map_err(|error| log::foreign(self.place.messages, record.sequence, &error))?;
@@ -127,7 +130,7 @@ impl<E: Env> Partition<E> {
             due: Timestamp(sent.0.saturating_add(seconds(delay_s.unwrap_or(settings.delay_s)))),
             is_out_of_order: delay_s.is_some_and(|delay_s| delay_s != settings.delay_s),
             group: group_of(&record.key),
-            is_over: sent.0.saturating_add(seconds(settings.retention_s)) <= now.0,
+            over: Timestamp(sent.0.saturating_add(seconds(settings.retention_s))),
         })
     }
 
@@ -200,11 +203,15 @@ impl<E: Env> Partition<E> {
 
     /// The messages that were picked, but for those that retention took meanwhile.
     async fn deliver(&self, picked: Vec<(Pick, Option<Written>)>) -> Result<Vec<Received>, Unreadable> {
-        let queue = self.definition().id;
+        let definition = self.definition();
+        let retention_ms = u64::from(definition.settings.retention_s) * 1_000;
         let mut received = Vec::with_capacity(picked.len());
         for (Pick { sequence, receives, first_received }, record) in picked {
             let Some(message) = self.message(sequence, record).await? else { continue };
-            let receipt = Receipt { queue, partition: self.index, sequence, receives };
+            if message.sent.0.saturating_add(retention_ms) <= self.lane.now().0 {
+                continue;
+            }
+            let receipt = Receipt { queue: definition.id, partition: self.index, sequence, receives };
             received.push(Received { receipt, message, receives, first_received, sequence });
         }
         Ok(received)

@@ -1,1 +1,369 @@
+//! Partitions over a lane of the simulator.
 
+mod seeds;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidemill_storage::sim::{Crash, Faults, Sim, SimEnv};
+use tidemill_storage::{LaneConfig, Retention};
+use tidemill_wire::{LaneId, OwnerId};
+
+use super::*;
+use crate::service::queue::definition::{Fifo, QueueId, QueueName, QueueSettings};
+use crate::service::queue::message::{Message, MessageId, NewMessage};
+use crate::service::queue::operation::{ReceiptError, Received, SendError};
+
+const MESSAGES: OwnerId = OwnerId(1);
+const JOURNAL: OwnerId = OwnerId(2);
+
+fn config() -> LaneConfig {
+    LaneConfig {
+        segment_bytes: 4 << 20,
+        entry_bytes_max: 1 << 20,
+        group_bytes_max: 64 << 10,
+        queue_bytes_max: 4 << 20,
+        ..LaneConfig::test_min("/lane".into(), LaneId(0))
+    }
+}
+
+fn definition(settings: QueueSettings) -> Arc<Definition> {
+    let name = if settings.fifo.is_some() { "one.fifo" } else { "one" };
+    Arc::new(Definition {
+        id: QueueId(1),
+        name: QueueName::new(name).expect("a name"),
+        created: Timestamp(0),
+        modified: Timestamp(0),
+        settings,
+        tags: BTreeMap::new(),
+        partitions: vec![definition::Partition { lane: LaneId(0), messages: MESSAGES, journal: JOURNAL }],
+    })
+}
+
+fn fifo() -> QueueSettings {
+    QueueSettings { fifo: Some(Fifo::default()), ..QueueSettings::default() }
+}
+
+struct Open {
+    lane: Lane<SimEnv>,
+    partition: Rc<Partition<SimEnv>>,
+}
+
+/// Opens the lane and its only partition, which takes snapshots often.
+async fn open(env: &SimEnv, settings: QueueSettings) -> Open {
+    let (lane, _) = Lane::open(env.clone(), config()).await.expect("opened");
+    let age = Duration::from_secs(u64::from(settings.retention_s));
+    lane.adopt(MESSAGES, Retention { age, bytes: None });
+    lane.adopt(JOURNAL, Retention::FOREVER);
+    let partition = Partition::new(env.clone(), lane.clone(), definition(settings), 0).expect("it has one");
+    partition.snapshot_after_bytes.set(2_000);
+    Open { lane, partition }
+}
+
+fn message(number: u64) -> Message {
+    let content = NewMessage {
+        body: Bytes::from(format!("body {number}")),
+        attributes: Vec::new(),
+        trace_header: None,
+        sender: "me".to_owned(),
+        delay_s: None,
+        group: None,
+        deduplication: None,
+    };
+    let id = MessageId(u128::from(number).to_le_bytes());
+    Message { id, sent: Timestamp(0), dead_letter_source: None, content }
+}
+
+impl Open {
+    async fn send(&self, numbers: std::ops::Range<u64>) {
+        let now = self.lane.now();
+        let messages = numbers.map(|number| Message { sent: now, ..message(number) }).collect();
+        for sent in self.partition.send(messages).await {
+            sent.expect("sent");
+        }
+    }
+
+    async fn send_grouped(&self, number: u64, group: &str, deduplication: &str) -> Result<Sent, SendError> {
+        let mut message = Message { sent: self.lane.now(), ..message(number) };
+        message.content.group = Some(group.to_owned());
+        message.content.deduplication = Some(deduplication.to_owned());
+        self.partition.send(vec![message]).await.remove(0)
+    }
+
+    async fn receive(&self, messages_max: usize, visibility_s: u64) -> Vec<Received> {
+        self.partition.receive(&want(messages_max, visibility_s)).await.expect("received").received
+    }
+
+    async fn delete(&self, received: &[Received]) {
+        let names: Vec<_> = received.iter().map(|one| (one.sequence, one.receives)).collect();
+        for deleted in self.partition.delete(&names).await {
+            deleted.expect("deleted");
+        }
+    }
+
+    async fn counts(&self) -> (u64, u64, u64) {
+        let counts = self.partition.count().await.expect("counted");
+        (counts.visible, counts.in_flight, counts.delayed)
+    }
+}
+
+fn want(messages_max: usize, visibility_s: u64) -> Want {
+    Want { messages_max, visibility: Duration::from_secs(visibility_s), attempt: None, receives_max: None }
+}
+
+fn numbers(received: &[Received]) -> Vec<u64> {
+    let number = |one: &Received| u128::from_le_bytes(one.message.id.0);
+    received.iter().map(|one| u64::try_from(number(one)).expect("small")).collect()
+}
+
+#[test]
+fn messages_and_receipts_survive_a_restart() {
+    let sim = Sim::new(1);
+    let env = sim.env();
+    sim.run(async {
+        let opened = open(&env, QueueSettings::default()).await;
+        opened.send(0..25).await;
+        let first = opened.receive(10, 60).await;
+        assert_eq!(numbers(&first), (0..10).collect::<Vec<_>>());
+        assert_eq!(first[3].message.content.body, "body 3");
+        opened.delete(&first[..4]).await;
+        assert_eq!(opened.counts().await, (15, 6, 0));
+        opened.lane.close().await;
+
+        let opened = open(&env, QueueSettings::default()).await;
+        assert_eq!(opened.counts().await, (15, 6, 0));
+        assert_eq!(numbers(&opened.receive(10, 60).await), (10..20).collect::<Vec<_>>());
+        opened.delete(&first[4..]).await;
+        assert_eq!(numbers(&opened.receive(10, 60).await), (20..25).collect::<Vec<_>>());
+        env.sleep(Duration::from_secs(61)).await;
+        let again = opened.receive(10, 60).await;
+        assert_eq!(numbers(&again), (10..20).collect::<Vec<_>>(), "nobody deleted them");
+        assert!(
+            again.iter().all(|one| one.receives == 2 && one.first_received.0 + 60_000 <= opened.lane.now().0)
+        );
+        opened.lane.close().await;
+    })
+    .expect("not stopped");
+}
+
+#[test]
+fn visibility_is_changed_up_to_twelve_hours_in_all() {
+    let sim = Sim::new(2);
+    let env = sim.env();
+    sim.run(async {
+        let opened = open(&env, QueueSettings::default()).await;
+        opened.send(0..2).await;
+        let received = opened.receive(10, 30).await;
+        let hide = |index: usize, seconds| {
+            let changes =
+                [((received[index].sequence, received[index].receives), Duration::from_secs(seconds))];
+            let partition = Rc::clone(&opened.partition);
+            async move { partition.hide(&changes).await.remove(0) }
+        };
+        hide(0, 0).await.expect("brought back");
+        assert_eq!(hide(0, 10).await, Err(ReceiptError::NotInFlight));
+        hide(1, 3_600).await.expect("hidden for longer");
+        env.sleep(Duration::from_secs(1_800)).await;
+        assert_eq!(numbers(&opened.receive(10, 30).await), [0]);
+        let refused = hide(1, 43_200).await;
+        assert!(
+            matches!(refused, Err(ReceiptError::TooLong { seconds: 45_000..45_010, limit: 43_200 })),
+            "{refused:?}"
+        );
+        let never = opened.partition.hide(&[((1, 5), Duration::ZERO)]).await.remove(0);
+        assert_eq!(never, Err(ReceiptError::Invalid));
+        opened.lane.close().await;
+    })
+    .expect("not stopped");
+}
+
+#[test]
+fn delays_hold_back_messages_and_are_counted() {
+    let sim = Sim::new(3);
+    let env = sim.env();
+    sim.run(async {
+        let opened = open(&env, QueueSettings { delay_s: 10, ..QueueSettings::default() }).await;
+        opened.send(0..3).await;
+        let mut own = Message { sent: opened.lane.now(), ..message(3) };
+        own.content.delay_s = Some(0);
+        opened.partition.send(vec![own]).await.remove(0).expect("sent");
+        assert_eq!(
+            opened.receive(10, 30).await,
+            [],
+            "the queue's delay is everybody's, so later ones wait behind it"
+        );
+        assert_eq!(opened.counts().await, (0, 0, 4));
+        env.sleep(Duration::from_secs(11)).await;
+        assert_eq!(numbers(&opened.receive(10, 30).await), [0, 1, 2, 3]);
+        opened.lane.close().await;
+    })
+    .expect("not stopped");
+}
+
+#[test]
+fn a_message_is_over_when_its_time_is() {
+    let sim = Sim::new(4);
+    let env = sim.env();
+    sim.run(async {
+        let settings = QueueSettings { retention_s: 60, ..QueueSettings::default() };
+        let opened = open(&env, settings).await;
+        opened.send(0..3).await;
+        assert_eq!(numbers(&opened.receive(1, 1).await), [0]);
+        env.sleep(Duration::from_secs(61)).await;
+        assert_eq!(opened.receive(10, 30).await, []);
+        opened.send(3..4).await;
+        assert_eq!(numbers(&opened.receive(10, 30).await), [3]);
+        assert_eq!(opened.counts().await, (0, 1, 0));
+        opened.lane.close().await;
+    })
+    .expect("not stopped");
+}
+
+#[test]
+fn a_purge_takes_what_was_there_and_nothing_that_comes_later() {
+    let sim = Sim::new(5);
+    let env = sim.env();
+    sim.run(async {
+        let opened = open(&env, QueueSettings::default()).await;
+        opened.send(0..20).await;
+        let received = opened.receive(5, 30).await;
+        opened.partition.purge().await.expect("purged");
+        opened.send(20..22).await;
+        assert_eq!(opened.counts().await, (2, 0, 0));
+        opened.delete(&received).await;
+        opened.lane.close().await;
+        let opened = open(&env, QueueSettings::default()).await;
+        assert_eq!(numbers(&opened.receive(10, 30).await), [20, 21]);
+        opened.lane.close().await;
+    })
+    .expect("not stopped");
+}
+
+#[test]
+fn sent_twice_is_sent_once_also_after_a_restart_and_a_deletion() {
+    let sim = Sim::new(6);
+    let env = sim.env();
+    sim.run(async {
+        let opened = open(&env, fifo()).await;
+        let first = opened.send_grouped(0, "a", "x").await.expect("sent");
+        let (second, third) =
+            futures_util::future::join(opened.send_grouped(1, "a", "y"), opened.send_grouped(2, "a", "y"))
+                .await;
+        assert_eq!(second, third, "two at once are one");
+        assert_eq!(opened.send_grouped(3, "b", "x").await, Ok(first), "groups do not matter");
+        let received = opened.receive(10, 30).await;
+        assert_eq!(numbers(&received), [0, 1]);
+        opened.delete(&received).await;
+        opened.lane.close().await;
+        let opened = open(&env, fifo()).await;
+        assert_eq!(opened.send_grouped(4, "a", "x").await, Ok(first));
+        assert_eq!(opened.receive(10, 30).await, []);
+        env.sleep(Duration::from_secs(301)).await;
+        assert_ne!(opened.send_grouped(5, "a", "x").await, Ok(first), "five minutes are over");
+        assert_eq!(numbers(&opened.receive(10, 30).await), [5]);
+        let none = Message { sent: opened.lane.now(), ..message(6) };
+        assert_eq!(opened.partition.send(vec![none]).await, [Err(SendError::NoDeduplication)]);
+        opened.lane.close().await;
+    })
+    .expect("not stopped");
+}
+
+#[test]
+fn the_same_attempt_gets_the_same_messages() {
+    let sim = Sim::new(7);
+    let env = sim.env();
+    sim.run(async {
+        let opened = open(&env, fifo()).await;
+        for number in 0..4 {
+            opened.send_grouped(number, "a", &number.to_string()).await.expect("sent");
+        }
+        let attempt = Want { attempt: Some("one".to_owned()), ..want(2, 30) };
+        let receive = || async { opened.partition.receive(&attempt).await.expect("received").received };
+        let first = receive().await;
+        assert_eq!(numbers(&first), [0, 1]);
+        assert_eq!(receive().await, first);
+        assert_eq!(opened.receive(10, 30).await, [], "its group is locked");
+        opened.delete(&first[..1]).await;
+        assert_eq!(
+            receive().await,
+            [],
+            "one of them is gone, so it is another attempt, and the group is locked"
+        );
+        opened.lane.close().await;
+    })
+    .expect("not stopped");
+}
+
+#[test]
+fn those_who_wait_are_told_in_their_order_and_by_time() {
+    let sim = Sim::new(8);
+    let env = sim.env();
+    sim.run(async {
+        let opened = open(&env, QueueSettings::default()).await;
+        let at = Duration::from_millis;
+        let (mut late, mut early) = (opened.partition.wait(at(2)), opened.partition.wait(at(1)));
+        env.sleep(Duration::from_secs(1)).await;
+        assert_eq!((early.try_recv(), late.try_recv()), (Ok(None), Ok(None)));
+        opened.send(0..1).await;
+        env.sleep(at(2)).await;
+        assert_eq!((early.try_recv(), late.try_recv()), (Ok(Some(())), Ok(None)));
+        assert_eq!(numbers(&opened.receive(1, 10).await), [0]);
+        env.sleep(Duration::from_secs(9)).await;
+        assert_eq!(late.try_recv(), Ok(None));
+        env.sleep(Duration::from_secs(2)).await;
+        assert_eq!(late.try_recv(), Ok(Some(())), "the message is back");
+        let gone = opened.partition.wait(at(3));
+        opened.partition.close();
+        assert!(gone.await.is_err(), "the queue was deleted");
+        opened.lane.close().await;
+    })
+    .expect("not stopped");
+}
+
+#[test]
+fn what_is_done_with_is_given_back_and_a_start_reads_little() {
+    let sim = Sim::new(9);
+    let env = sim.env();
+    sim.run(async {
+        let opened = open(&env, QueueSettings::default()).await;
+        for round in 0..300 {
+            opened.send(round * 10..round * 10 + 10).await;
+            opened.delete(&opened.receive(10, 30).await).await;
+        }
+        let journal = opened.lane.bounds(JOURNAL).expect("known");
+        assert!(journal.next.since(journal.oldest) < 100, "{journal:?}: snapshots cut it");
+        let messages = opened.lane.bounds(MESSAGES).expect("known");
+        assert!(messages.next.since(messages.oldest) <= TRIM_AFTER, "{messages:?}");
+        opened.lane.close().await;
+        let opened = open(&env, QueueSettings::default()).await;
+        assert_eq!(opened.counts().await, (0, 0, 0));
+        opened.lane.close().await;
+    })
+    .expect("not stopped");
+}
+
+#[test]
+fn what_was_not_written_did_not_happen() {
+    let sim = Sim::new(10);
+    let env = sim.env();
+    sim.run(async {
+        let opened = open(&env, QueueSettings::default()).await;
+        opened.send(0..3).await;
+        let received = opened.receive(2, 30).await;
+        sim.set_faults(Faults { write_failures: 1_000_000, ..Faults::default() });
+        let names: Vec<_> = received.iter().map(|one| (one.sequence, one.receives)).collect();
+        let refused = opened.partition.delete(&names).await;
+        assert!(refused.iter().all(|one| matches!(one, Err(ReceiptError::Lane(_)))), "{refused:?}");
+        assert!(opened.partition.receive(&want(1, 30)).await.is_err(), "a lane that failed takes nothing");
+        sim.set_faults(Faults::default());
+        sim.crash(Crash::Process);
+    });
+    sim.run(async {
+        let opened = open(&env, QueueSettings::default()).await;
+        // The write may have come to the disk all the same, as a whole.
+        let counts = opened.counts().await;
+        assert!(matches!(counts, (1, 2 | 0, 0)), "{counts:?}");
+        opened.lane.close().await;
+    })
+    .expect("not stopped");
+}

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn head(sequence: u64, group: u64) -> Head {
-    Head { sequence, due: Timestamp(0), is_out_of_order: false, group, is_over: false }
+    Head { sequence, due: Timestamp(0), is_out_of_order: false, group, over: Timestamp(u64::MAX) }
 }
 
 fn ask(now: u64, until: u64, messages_max: usize) -> Ask {
@@ -96,7 +96,7 @@ fn who_was_received_too_often_is_moved_and_not_received() {
 #[test]
 fn what_is_too_old_is_passed_over() {
     let mut state = State::new(false);
-    let tail = [Head { is_over: true, ..head(0, 0) }, head(1, 0)];
+    let tail = [Head { over: Timestamp(0), ..head(0, 0) }, head(1, 0)];
     assert_eq!(numbers(&state.receive(&ask(0, 10, 9), &tail)), [1]);
     state.expire(5);
     assert_eq!((state.kept(), state.cursor(), state.in_flight()), (0, 5, 0));
@@ -163,7 +163,7 @@ fn run(is_fifo: bool, steps: &[Step]) {
                 let due = if is_fifo || !own { Timestamp(0) } else { Timestamp(now + delay) };
                 let group = if is_fifo { group + 1 } else { *group };
                 let sequence = log.len() as u64;
-                log.push(Head { sequence, due, is_out_of_order: true, group, is_over: false });
+                log.push(Head { sequence, due, is_out_of_order: true, group, over: Timestamp(u64::MAX) });
                 None
             }
             Step::Receive { max, hidden } => {
