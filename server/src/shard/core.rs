@@ -18,7 +18,7 @@ use super::heartbeat::{Busy, Pulse, beat};
 use super::ledger::{Burst, BurstPart, Ledger};
 use super::limits::{EXPIRY_PERIOD, HOLD_TIME_MAX, LETTERS_PER_TURN_MAX};
 use super::mailbox::{Mailbox, Post};
-use super::request::{Letter, Request};
+use super::request::{Errand, Letter, Request};
 use super::snapshot::CoreReport;
 use crate::metrics::CoreMetrics;
 use crate::service::queue::{Definition as Queue, Queues};
@@ -115,7 +115,7 @@ impl Core {
     /// Puts a core together: its lanes take up the shards of the streams and the partitions of the queues there are.
     #[must_use]
     pub fn new(parts: CoreParts) -> Rc<Self> {
-        let queues = Queues::new(parts.lanes.clone());
+        let queues = Queues::new(parts.env.clone(), parts.lanes.clone(), parts.waiting_fetches_max);
         let streams = Streams::new(parts.env.clone(), parts.lanes, parts.waiting_fetches_max);
         for definition in &parts.streams {
             streams.take_in(definition);
@@ -250,6 +250,7 @@ impl Core {
                 });
             }
             Request::Bounds { stream, reply } => drop(reply.send(self.streams.bounds(stream))),
+            Request::Errand(Errand(run)) => run(self),
         }
     }
 

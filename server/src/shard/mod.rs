@@ -8,6 +8,7 @@ mod catalog;
 mod clock;
 mod core;
 mod env;
+mod errand;
 mod event;
 mod executor;
 mod heartbeat;

@@ -1,13 +1,29 @@
 //! What is asked of queues, wherever their partitions are.
+//!
+//! Owns the way to partitions: a standard queue takes messages in the sender's core and gives those of the receiver's core first, then those of others; a FIFO queue's
+//! group is in one partition. Leaves out what partitions decide.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_lite::future::or;
+use futures_util::future::{join_all, select_all};
+use tidemill_wire::Timestamp;
+
 use super::core::Core;
+use super::env::CoreEnv;
+use super::errand::Effort;
+use super::executor::sleep;
 use crate::service::queue::{
-    Counts, Definition, NewMessage, QueueId, QueueName, Receipt, ReceiptError, Receive, ReceiveError,
-    Received, SendError, Sent,
+    Batch, Counts, Definition, LocalPartition, Message, MessageId, NewMessage, QueueId, QueueName, Receipt,
+    ReceiptError, Receive, ReceiveError, Received, SendError, Sent, Want,
 };
+
+/// A partition of a queue on one of the server's cores.
+type Partition = LocalPartition<CoreEnv>;
+/// What becomes of messages at one partition: by their positions in the request.
+type Settled = Vec<(usize, Result<(), ReceiptError>)>;
 
 impl Core {
     /// The queue of this name.
@@ -32,43 +48,311 @@ impl Core {
 
     /// Sends messages; each is durable when it is answered, in their order.
     pub async fn send_messages(
-        &self,
+        self: &Rc<Self>,
         queue: QueueId,
         messages: Vec<NewMessage>,
     ) -> Vec<Result<Sent, SendError>> {
-        messages.iter().map(|_| Err(SendError::UnknownQueue { queue })).collect()
+        let message = |content| Message {
+            id: MessageId(
+                (u128::from(self.random_u64()) << 64 | u128::from(self.random_u64())).to_be_bytes(),
+            ),
+            sent: Timestamp(0),
+            dead_letter_source: None,
+            content,
+        };
+        let messages = messages.into_iter().map(message).collect();
+        self.put_messages(queue, messages).await
+    }
+
+    /// The same with messages that are as they are to be.
+    async fn put_messages(
+        self: &Rc<Self>,
+        queue: QueueId,
+        messages: Vec<Message>,
+    ) -> Vec<Result<Sent, SendError>> {
+        let count = messages.len();
+        let Some(definition) = self.queue_of(queue) else {
+            return vec![Err(SendError::UnknownQueue { queue }); count];
+        };
+        let mut parts: Vec<(u16, Vec<(usize, Message)>)> = Vec::new();
+        let own = self.own_partition(&definition);
+        for (position, message) in messages.into_iter().enumerate() {
+            let index =
+                if definition.is_fifo() { message.partition(definition.partitions.len()) } else { own };
+            match parts.iter_mut().find(|(known, _)| *known == index) {
+                Some((_, part)) => part.push((position, message)),
+                None => parts.push((index, vec![(position, message)])),
+            }
+        }
+        let mut outcomes = vec![Err(SendError::Closing); count];
+        let sends = parts.into_iter().map(|(index, part)| {
+            let (positions, messages): (Vec<usize>, Vec<Message>) = part.into_iter().unzip();
+            let sent = self.send_at(&definition, index, messages);
+            async move { (positions, sent.await) }
+        });
+        for (positions, sent) in join_all(sends).await {
+            for (position, outcome) in positions.into_iter().zip(sent) {
+                outcomes[position] = outcome;
+            }
+        }
+        outcomes
+    }
+
+    async fn send_at(
+        self: &Rc<Self>,
+        definition: &Definition,
+        index: u16,
+        messages: Vec<Message>,
+    ) -> Vec<Result<Sent, SendError>> {
+        let (queue, count) = (definition.id, messages.len());
+        let lane = definition.partitions[usize::from(index)].lane;
+        let send = move |core: Rc<Self>| async move {
+            match core.queues.partition(queue, index) {
+                Some(partition) => partition.send(messages).await,
+                None => vec![Err(SendError::UnknownQueue { queue }); count],
+            }
+        };
+        self.run_at(lane, Effort::Work, send).await.unwrap_or_else(|| vec![Err(SendError::Closing); count])
+    }
+
+    /// The partition that takes what is sent on this core: one of its own, in turn, if it has any.
+    fn own_partition(&self, definition: &Definition) -> u16 {
+        let places = definition.partitions.iter().zip(0_u16..);
+        let own: Vec<u16> =
+            places.filter(|(place, _)| self.queues.holds(place.lane)).map(|(_, index)| index).collect();
+        let turn = self.queues.turn();
+        match own.len() {
+            0 => u16::try_from(turn % definition.partitions.len().max(1)).unwrap_or(0),
+            count => own[turn % count],
+        }
     }
 
     /// Receives messages, which are hidden from others then.
-    pub async fn receive_messages(&self, receive: Receive) -> Result<Vec<Received>, ReceiveError> {
-        Err(ReceiveError::UnknownQueue { queue: receive.queue })
+    pub async fn receive_messages(self: &Rc<Self>, receive: Receive) -> Result<Vec<Received>, ReceiveError> {
+        let queue = receive.queue;
+        let arrival = self.monotonic();
+        let deadline = arrival.saturating_add(receive.wait);
+        let mut waiting = None;
+        loop {
+            let definition = self.queue_of(queue).ok_or(ReceiveError::UnknownQueue { queue })?;
+            let received = self.receive_now(&definition, &receive).await?;
+            let left = deadline.saturating_sub(self.monotonic());
+            if !received.is_empty() || left.is_zero() || self.stopping.has_happened() {
+                return Ok(received);
+            }
+            if waiting.is_none() {
+                waiting = Some(self.queues.begin_to_wait()?);
+            }
+            self.wait_for_messages(&definition, arrival, left).await;
+        }
+    }
+
+    /// Looks at each partition, this core's own first, until one gives something.
+    async fn receive_now(
+        self: &Rc<Self>,
+        definition: &Definition,
+        receive: &Receive,
+    ) -> Result<Vec<Received>, ReceiveError> {
+        let redrive = definition.settings.redrive.as_ref();
+        let want = Want {
+            messages_max: receive.messages_max as usize,
+            visibility: receive
+                .visibility
+                .unwrap_or_else(|| Duration::from_secs(u64::from(definition.settings.visibility_s))),
+            attempt: receive.attempt.clone().filter(|_| definition.is_fifo()),
+            receives_max: redrive
+                .filter(|to| self.queue_named(&to.target).is_some())
+                .map(|to| to.receives_max),
+        };
+        let first = usize::from(self.own_partition(definition));
+        let count = definition.partitions.len();
+        for index in (first..count).chain(0..first) {
+            let index = u16::try_from(index).expect("partitions are counted in 16 bits");
+            let received = self.receive_at(definition, index, want.clone()).await?;
+            if !received.is_empty() {
+                return Ok(received);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    async fn receive_at(
+        self: &Rc<Self>,
+        definition: &Definition,
+        index: u16,
+        want: Want,
+    ) -> Result<Vec<Received>, ReceiveError> {
+        let queue = definition.id;
+        let receive = move |core: Rc<Self>| async move {
+            let partition = core.queues.partition(queue, index);
+            let partition = partition.ok_or(ReceiveError::UnknownQueue { queue })?;
+            let Batch { received, moving } = partition.receive(&want).await?;
+            if !moving.is_empty() {
+                core.spawn(Rc::clone(&core).move_messages(queue, index, moving));
+            }
+            Ok(received)
+        };
+        let lane = definition.partitions[usize::from(index)].lane;
+        self.run_at(lane, Effort::Work, receive).await.unwrap_or(Err(ReceiveError::Closing))
+    }
+
+    /// Waits until a receive is worth another try, or for so long.
+    async fn wait_for_messages(self: &Rc<Self>, definition: &Definition, arrival: Duration, left: Duration) {
+        let queue = definition.id;
+        let tolds = definition.partitions.iter().zip(0_u16..).map(|(place, index)| {
+            let wait = move |core: Rc<Self>| async move {
+                if let Some(partition) = core.queues.partition(queue, index) {
+                    // An end tells that the queue was deleted: another try finds out.
+                    let _ = partition.wait(arrival).await;
+                }
+            };
+            Box::pin(self.run_at(place.lane, Effort::Wait, wait))
+        });
+        let told = async {
+            select_all(tolds).await;
+        };
+        or(told, or(sleep(left), self.stopping.wait())).await;
+    }
+
+    /// Moves messages that were received too often: each is in the dead-letter queue before it is gone from here. One that cannot be moved comes back in its time.
+    async fn move_messages(self: Rc<Self>, queue: QueueId, index: u16, moving: Vec<(u64, Message)>) {
+        let Some(definition) = self.queue_of(queue) else { return };
+        let target = definition.settings.redrive.as_ref().and_then(|to| self.queue_named(&to.target));
+        let (Some(target), Some(partition)) = (target, self.queues.partition(queue, index)) else { return };
+        let (numbers, mut messages): (Vec<u64>, Vec<Message>) = moving.into_iter().unzip();
+        for message in &mut messages {
+            message.dead_letter_source = Some(definition.name.as_str().to_owned());
+            message.content.delay_s = (!target.is_fifo()).then_some(0);
+            if target.is_fifo() {
+                message.sent = Timestamp(0);
+            }
+        }
+        let outcomes = self.put_messages(target.id, messages).await;
+        let moved = numbers.into_iter().zip(outcomes).filter_map(|(number, outcome)| match outcome {
+            Ok(_) => Some(number),
+            Err(error) => {
+                tracing::warn!(queue = %definition.name, to = %target.name, %error, "a message stays where it is");
+                None
+            }
+        });
+        if let Err(error) = partition.remove(moved.collect()).await {
+            tracing::warn!(queue = %definition.name, %error, "messages that were moved may be moved again");
+        }
     }
 
     /// Deletes messages for ever.
     pub async fn delete_messages(
-        &self,
+        self: &Rc<Self>,
         queue: QueueId,
         receipts: Vec<Receipt>,
     ) -> Vec<Result<(), ReceiptError>> {
-        receipts.iter().map(|_| Err(ReceiptError::UnknownQueue { queue })).collect()
+        let items = receipts.into_iter().map(|receipt| (receipt, ())).collect();
+        self.settle(queue, items, |partition, named| async move {
+            let names: Vec<_> = named.into_iter().map(|(name, ())| name).collect();
+            partition.delete(&names).await
+        })
+        .await
     }
 
     /// Hides messages for so long from now on; no time at all brings them back at once.
     pub async fn change_visibility(
-        &self,
+        self: &Rc<Self>,
         queue: QueueId,
         changes: Vec<(Receipt, Duration)>,
     ) -> Vec<Result<(), ReceiptError>> {
-        changes.iter().map(|_| Err(ReceiptError::UnknownQueue { queue })).collect()
+        self.settle(queue, changes, |partition, named| async move { partition.hide(&named).await }).await
+    }
+
+    /// Takes each receipt, with what belongs to it, to its partition.
+    async fn settle<T, F>(
+        self: &Rc<Self>,
+        queue: QueueId,
+        items: Vec<(Receipt, T)>,
+        run: impl Fn(Rc<Partition>, Vec<((u64, u32), T)>) -> F + Clone + Send + 'static,
+    ) -> Vec<Result<(), ReceiptError>>
+    where
+        T: Send + 'static,
+        F: Future<Output = Vec<Result<(), ReceiptError>>> + 'static,
+    {
+        let count = items.len();
+        let Some(definition) = self.queue_of(queue) else {
+            return vec![Err(ReceiptError::UnknownQueue { queue }); count];
+        };
+        let mut outcomes = vec![Err(ReceiptError::Invalid); count];
+        let mut parts: Vec<(u16, Vec<usize>, Vec<((u64, u32), T)>)> = Vec::new();
+        for (position, (receipt, item)) in items.into_iter().enumerate() {
+            if receipt.queue != queue || usize::from(receipt.partition) >= definition.partitions.len() {
+                continue;
+            }
+            let named = ((receipt.sequence, receipt.receives), item);
+            match parts.iter_mut().find(|(known, ..)| *known == receipt.partition) {
+                Some((_, positions, part)) => {
+                    positions.push(position);
+                    part.push(named);
+                }
+                None => parts.push((receipt.partition, vec![position], vec![named])),
+            }
+        }
+        let settled = parts.into_iter().map(|(index, positions, part)| {
+            let lane = definition.partitions[usize::from(index)].lane;
+            let (run, count) = (run.clone(), part.len());
+            let there = move |core: Rc<Self>| async move {
+                match core.queues.partition(queue, index) {
+                    Some(partition) => run(partition, part).await,
+                    None => vec![Err(ReceiptError::UnknownQueue { queue }); count],
+                }
+            };
+            async move {
+                let done = self.run_at(lane, Effort::Work, there).await;
+                let done = done.unwrap_or_else(|| vec![Err(ReceiptError::Closing); count]);
+                positions.into_iter().zip(done).collect::<Settled>()
+            }
+        });
+        for (position, outcome) in join_all(settled).await.into_iter().flatten() {
+            outcomes[position] = outcome;
+        }
+        outcomes
     }
 
     /// Deletes every message that was sent before.
-    pub async fn purge_queue(&self, queue: QueueId) -> Result<(), ReceiptError> {
-        Err(ReceiptError::UnknownQueue { queue })
+    pub async fn purge_queue(self: &Rc<Self>, queue: QueueId) -> Result<(), ReceiptError> {
+        let purge = |partition: Rc<Partition>| async move { partition.purge().await };
+        self.at_each(queue, purge).await.map(drop)
     }
 
     /// How many messages there are.
-    pub async fn count_messages(&self, queue: QueueId) -> Result<Counts, ReceiptError> {
-        Err(ReceiptError::UnknownQueue { queue })
+    pub async fn count_messages(self: &Rc<Self>, queue: QueueId) -> Result<Counts, ReceiptError> {
+        let count = |partition: Rc<Partition>| async move { Ok(partition.count().await?) };
+        let mut sum = Counts::default();
+        for counts in self.at_each(queue, count).await? {
+            sum.visible += counts.visible;
+            sum.in_flight += counts.in_flight;
+            sum.delayed += counts.delayed;
+            sum.oldest = [sum.oldest, counts.oldest].into_iter().flatten().min();
+        }
+        Ok(sum)
+    }
+
+    /// Does the same at each partition of a queue.
+    async fn at_each<T, F>(
+        self: &Rc<Self>,
+        queue: QueueId,
+        run: impl Fn(Rc<Partition>) -> F + Clone + Send + 'static,
+    ) -> Result<Vec<T>, ReceiptError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, ReceiptError>> + 'static,
+    {
+        let definition = self.queue_of(queue).ok_or(ReceiptError::UnknownQueue { queue })?;
+        let each = definition.partitions.iter().zip(0_u16..).map(|(place, index)| {
+            let run = run.clone();
+            let there = move |core: Rc<Self>| async move {
+                let partition = core.queues.partition(queue, index);
+                run(partition.ok_or(ReceiptError::UnknownQueue { queue })?).await
+            };
+            self.run_at(place.lane, Effort::Work, there)
+        });
+        let done = join_all(each).await;
+        done.into_iter().map(|done| done.unwrap_or(Err(ReceiptError::Closing))).collect()
     }
 }

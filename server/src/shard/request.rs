@@ -1,5 +1,7 @@
 //! What one core asks of another.
 
+use std::fmt;
+use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -7,6 +9,7 @@ use async_channel::Sender;
 use futures_channel::oneshot;
 use tidemill_wire::{ShardIndex, StreamId};
 
+use super::core::Core;
 use super::ledger::Outcome;
 use super::snapshot::CoreReport;
 use crate::service::queue::{Definition as Queue, QueueId};
@@ -14,6 +17,15 @@ use crate::service::stream::{
     Append, Definition, Delivery, Feed, FeedError, Fetch, FetchError, HeldEnd, HoldError, Place, SeatError,
     ShardBounds, Turn,
 };
+
+/// Something that is done on another core. It tells its own way back.
+pub struct Errand(pub(super) Box<dyn FnOnce(&Rc<Core>) + Send>);
+
+impl fmt::Debug for Errand {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Errand")
+    }
+}
 
 /// What is asked of the owner of lanes.
 #[derive(Debug)]
@@ -55,6 +67,8 @@ pub enum Request {
         /// Where to.
         reply: oneshot::Sender<Vec<ShardBounds>>,
     },
+    /// What is asked of a queue's partition.
+    Errand(Errand),
 }
 
 /// What a mailbox carries.

@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use tidemill_wire::Timestamp;
 
 use super::definition::Scope;
-use super::message::NewMessage;
+use super::message::Message;
 use super::operation::{SendError, Sent};
 
 /// How long a deduplication id tells the same, as in
@@ -50,13 +50,16 @@ pub(super) enum Verdict {
     UnderWay(oneshot::Receiver<Result<Sent, SendError>>),
 }
 
-/// The key of a message, if it has an id.
-pub(super) fn key_of(message: &NewMessage, scope: Scope) -> Option<Key> {
+/// The key of a message, if it has an id. One that was moved from another queue is told by what it is: there, others may have had its id before.
+pub(super) fn key_of(message: &Message, scope: Scope) -> Option<Key> {
+    if message.dead_letter_source.is_some() {
+        return Some((format!("{:032x}", u128::from_be_bytes(message.id.0)), None));
+    }
     let group = match scope {
         Scope::Queue => None,
-        Scope::Group => message.group.clone(),
+        Scope::Group => message.content.group.clone(),
     };
-    Some((message.deduplication.clone()?, group))
+    Some((message.content.deduplication.clone()?, group))
 }
 
 impl Deduplication {

@@ -1,6 +1,7 @@
 //! A message: as it is sent, and as it lies in the log and is received.
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 use tidemill_wire::Timestamp;
 
 /// Names a message for ever: what AWS shows as a UUID.
@@ -57,4 +58,23 @@ pub struct Message {
     pub dead_letter_source: Option<String>,
     /// What was sent.
     pub content: NewMessage,
+}
+
+impl Message {
+    /// Which of so many partitions of a FIFO queue takes it: always the same for a group.
+    #[must_use]
+    pub fn partition(&self, partitions: usize) -> u16 {
+        let group = group_of(self.content.group.as_deref().unwrap_or_default().as_bytes());
+        u16::try_from(group % (partitions as u64).max(1)).unwrap_or(0)
+    }
+}
+
+/// Stands for a group in the journal: the first bytes of its name's SHA-256, and never 0, which is no group.
+pub(super) fn group_of(name: &[u8]) -> u64 {
+    if name.is_empty() {
+        return 0;
+    }
+    let digest = Sha256::digest(name);
+    let first = digest.first_chunk::<8>().expect("a digest has 32 bytes");
+    u64::from_le_bytes(*first).max(1)
 }

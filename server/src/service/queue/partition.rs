@@ -94,9 +94,12 @@ impl Memory {
 
 impl<E: Env> Partition<E> {
     /// A partition whose owners the lane has adopted. Nothing is read before the first request.
-    pub fn new(env: E, lane: Lane<E>, definition: Arc<Definition>, index: u16) -> Option<Rc<Self>> {
-        let place = *definition.partitions.get(usize::from(index))?;
-        Some(Rc::new(Self {
+    ///
+    /// # Panics
+    /// If the queue has no such partition.
+    pub fn new(env: E, lane: Lane<E>, definition: Arc<Definition>, index: u16) -> Rc<Self> {
+        let place = definition.partitions[usize::from(index)];
+        Rc::new(Self {
             index,
             place,
             definition: RefCell::new(definition),
@@ -110,7 +113,7 @@ impl<E: Env> Partition<E> {
             waiters: Waiters::default(),
             is_closed: Cell::new(false),
             snapshot_after_bytes: Cell::new(SNAPSHOT_AFTER_BYTES),
-        }))
+        })
     }
 
     /// Takes in new settings of the queue.
@@ -195,7 +198,7 @@ impl<E: Env> Partition<E> {
             for record in &stretch.records {
                 let message = decode_message(&record.key, &record.data);
                 let message = message.map_err(|error| log::foreign(owner, record.sequence, &error))?;
-                if let Some(key) = key_of(&message.content, scope) {
+                if let Some(key) = key_of(&message, scope) {
                     known.remember(key, message.sent, Sent { id: message.id, sequence: record.sequence });
                 }
             }

@@ -2,9 +2,10 @@
 //!
 //! Every core knows every queue, so that it can say where a request belongs; only the owner of a lane has the lane's partitions.
 
-use std::cell::RefCell;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,28 +15,80 @@ use tidemill_storage::{Env, Lane, Retention};
 use tidemill_wire::LaneId;
 
 use super::definition::{Definition, QueueId, QueueName};
+use super::operation::ReceiveError;
+use super::partition::Partition;
 
 /// The queues of one core.
 pub struct Queues<E: Env> {
+    env: E,
     lanes: BTreeMap<LaneId, Lane<E>>,
-    by_id: RefCell<HashMap<QueueId, Queue, FixedState>>,
+    by_id: RefCell<HashMap<QueueId, Queue<E>, FixedState>>,
     /// Of the queues that every core knows.
     by_name: RefCell<BTreeMap<QueueName, QueueId>>,
+    /// Receives that wait for messages.
+    waiting: Rc<Cell<u64>>,
+    waiting_max: u64,
+    turn: Cell<usize>,
 }
 
-/// A queue. What this core knows of the partitions that it holds belongs here, beside the definition.
-struct Queue {
+/// A queue, and those of its partitions that this core holds and that were asked for since the start.
+struct Queue<E: Env> {
     definition: Arc<Definition>,
+    partitions: Box<[OnceCell<Rc<Partition<E>>>]>,
+}
+
+/// One of the receives that wait; dropped, it no longer does.
+#[derive(Debug)]
+pub struct Waiting(Rc<Cell<u64>>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 impl<E: Env> Queues<E> {
-    /// A core without queues, with its open lanes.
-    pub fn new(lanes: impl IntoIterator<Item = (LaneId, Lane<E>)>) -> Self {
+    /// A core without queues, with its open lanes. At most `waiting_max` receives may wait for messages.
+    pub fn new(env: E, lanes: impl IntoIterator<Item = (LaneId, Lane<E>)>, waiting_max: u64) -> Self {
         Self {
+            env,
             lanes: lanes.into_iter().collect(),
             by_id: RefCell::new(HashMap::with_hasher(FixedState::default())),
             by_name: RefCell::default(),
+            waiting: Rc::default(),
+            waiting_max,
+            turn: Cell::new(0),
         }
+    }
+
+    /// A partition of a queue, by its position, if its lane is on this core.
+    pub fn partition(&self, id: QueueId, index: u16) -> Option<Rc<Partition<E>>> {
+        let by_id = self.by_id.borrow();
+        let queue = by_id.get(&id)?;
+        let place = queue.definition.partitions.get(usize::from(index))?;
+        let lane = self.lanes.get(&place.lane)?;
+        let made = || Partition::new(self.env.clone(), lane.clone(), Arc::clone(&queue.definition), index);
+        Some(Rc::clone(queue.partitions.get(usize::from(index))?.get_or_init(made)))
+    }
+
+    /// Whether this core holds a lane.
+    pub fn holds(&self, lane: LaneId) -> bool {
+        self.lanes.contains_key(&lane)
+    }
+
+    /// A number that changes from call to call, to take things in turn.
+    pub fn turn(&self) -> usize {
+        self.turn.replace(self.turn.get().wrapping_add(1))
+    }
+
+    /// One more receive waits, if another may.
+    pub fn begin_to_wait(&self) -> Result<Waiting, ReceiveError> {
+        let (waiting, limit) = (self.waiting.get(), self.waiting_max);
+        if waiting >= limit {
+            return Err(ReceiveError::TooManyWaiting { waiting, limit });
+        }
+        self.waiting.set(waiting + 1);
+        Ok(Waiting(Rc::clone(&self.waiting)))
     }
 
     /// The queue of this id.
@@ -81,8 +134,15 @@ impl<E: Env> Queues<E> {
             lane.adopt(partition.messages, Retention { age, bytes: None });
             lane.adopt(partition.journal, Retention::FOREVER);
         }
-        let queue = Queue { definition: Arc::clone(definition) };
-        self.by_id.borrow_mut().insert(definition.id, queue);
+        let mut by_id = self.by_id.borrow_mut();
+        let queue = by_id.entry(definition.id).or_insert_with(|| Queue {
+            definition: Arc::clone(definition),
+            partitions: definition.partitions.iter().map(|_| OnceCell::new()).collect(),
+        });
+        queue.definition = Arc::clone(definition);
+        for partition in queue.partitions.iter().filter_map(OnceCell::get) {
+            partition.change(definition);
+        }
     }
 
     /// Lets a queue that was taken in be found by its name: every core has taken it in.
@@ -94,13 +154,14 @@ impl<E: Env> Queues<E> {
 
     /// Drops a queue that was deleted, and what its partitions have written.
     pub fn forget(&self, id: QueueId) {
-        let Some(Queue { definition }) = self.by_id.borrow_mut().remove(&id) else { return };
+        let Some(Queue { definition, partitions }) = self.by_id.borrow_mut().remove(&id) else { return };
         let mut by_name = self.by_name.borrow_mut();
         // The name may already belong to a newer queue.
         if by_name.get(&definition.name) == Some(&id) {
             by_name.remove(&definition.name);
         }
         drop(by_name);
+        partitions.iter().filter_map(OnceCell::get).for_each(|partition| partition.close());
         for partition in &definition.partitions {
             let Some(lane) = self.lanes.get(&partition.lane) else { continue };
             lane.forget(partition.messages);

@@ -4,7 +4,6 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tidemill_storage::{AppendError, Env};
 use tidemill_wire::Timestamp;
 
@@ -13,7 +12,7 @@ use crate::service::queue::definition::QueueSettings;
 use crate::service::queue::format::{decode_message, decode_times};
 use crate::service::queue::journal::Event;
 use crate::service::queue::log::{self, Written};
-use crate::service::queue::message::Message;
+use crate::service::queue::message::{Message, group_of};
 use crate::service::queue::operation::{Receipt, ReceiveError, Received, Unreadable};
 use crate::service::queue::state::{Ask, Head, Pick, Standing};
 
@@ -235,14 +234,4 @@ impl<E: Env> Partition<E> {
 /// The time so much later.
 pub(super) fn later(now: Timestamp, duration: Duration) -> Timestamp {
     Timestamp(now.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
-}
-
-/// Stands for a group in the journal: the first bytes of its name's SHA-256, and never 0, which is no group.
-fn group_of(name: &[u8]) -> u64 {
-    if name.is_empty() {
-        return 0;
-    }
-    let digest = Sha256::digest(name);
-    let first = digest.first_chunk::<8>().expect("a digest has 32 bytes");
-    u64::from_le_bytes(*first).max(1)
 }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use futures_channel::oneshot;
 use tidemill_storage::Env;
+use tidemill_wire::Timestamp;
 use tidemill_wire::message::Ack;
 
 use super::Partition;
@@ -23,8 +24,12 @@ enum Answer {
 }
 
 impl<E: Env> Partition<E> {
-    /// Sends messages, in their order; each is durable when it is answered.
-    pub async fn send(self: &Rc<Self>, messages: Vec<Message>) -> Vec<Result<Sent, SendError>> {
+    /// Sends messages, in their order; each is durable when it is answered. A message that does not say when it was sent is sent now.
+    pub async fn send(self: &Rc<Self>, mut messages: Vec<Message>) -> Vec<Result<Sent, SendError>> {
+        let now = self.lane.now();
+        for message in messages.iter_mut().filter(|message| message.sent == Timestamp(0)) {
+            message.sent = now;
+        }
         let outcomes = match self.definition().settings.fifo {
             None => self.put(&messages.iter().collect::<Vec<_>>()).await,
             Some(fifo) => self.send_once(&messages, fifo).await,
@@ -61,7 +66,7 @@ impl<E: Env> Partition<E> {
             let mut memory = self.memory.borrow_mut();
             let Some(memory) = &mut *memory else { continue };
             for message in messages {
-                let key = key_of(&message.content, fifo.scope).ok_or(SendError::NoDeduplication);
+                let key = key_of(message, fifo.scope).ok_or(SendError::NoDeduplication);
                 let key =
                     key.and_then(|key| message.content.group.as_ref().map(|_| key).ok_or(SendError::NoGroup));
                 answers.push(match key.map(|key| memory.known.look(key, now)) {

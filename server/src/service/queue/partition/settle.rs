@@ -106,21 +106,39 @@ impl<E: Env> Partition<E> {
         verdicts.into_iter().map(settled).collect()
     }
 
+    /// Deletes messages that were moved elsewhere.
+    pub async fn remove(self: &Rc<Self>, messages: Vec<u64>) -> Result<(), ReceiptError> {
+        self.record(|_| Ok(Event::Deleted(messages.clone()))).await
+    }
+
     /// Deletes every message that was sent before.
     pub async fn purge(self: &Rc<Self>) -> Result<(), ReceiptError> {
+        let queue = self.definition().id;
+        self.record(|partition| {
+            let bounds = partition.lane.bounds(partition.place.messages);
+            let below = bounds.map_err(|_| ReceiptError::UnknownQueue { queue })?.next.get();
+            Ok(Event::Purged { below })
+        })
+        .await
+    }
+
+    /// Does what an event says, and writes it down.
+    async fn record(
+        self: &Rc<Self>,
+        event: impl Fn(&Self) -> Result<Event, ReceiptError>,
+    ) -> Result<(), ReceiptError> {
         let written = loop {
             self.load().await?;
             self.lane.admits(self.place.journal, EVENT_BYTES_MAX)?;
-            let queue = self.definition().id;
-            let bounds = self.lane.bounds(self.place.messages);
-            let below = bounds.map_err(|_| ReceiptError::UnknownQueue { queue })?.next.get();
+            let event = event(self)?;
             let mut memory = self.memory.borrow_mut();
             let Some(memory) = &mut *memory else { continue };
-            let event = Event::Purged { below };
             memory.state.apply(&event);
             memory.tail.pass(memory.state.cursor());
             break self.write(memory, &event);
         };
-        Ok(written.await?)
+        written.await?;
+        self.waiters.poke();
+        Ok(())
     }
 }

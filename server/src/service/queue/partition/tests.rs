@@ -55,7 +55,7 @@ async fn open(env: &SimEnv, settings: QueueSettings) -> Open {
     let age = Duration::from_secs(u64::from(settings.retention_s));
     lane.adopt(MESSAGES, Retention { age, bytes: None });
     lane.adopt(JOURNAL, Retention::FOREVER);
-    let partition = Partition::new(env.clone(), lane.clone(), definition(settings), 0).expect("it has one");
+    let partition = Partition::new(env.clone(), lane.clone(), definition(settings), 0);
     partition.snapshot_after_bytes.set(2_000);
     Open { lane, partition }
 }
