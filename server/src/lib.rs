@@ -2,6 +2,8 @@
 
 pub mod boot;
 pub mod config;
+#[cfg(test)]
+mod fuzzing;
 pub mod gate;
 pub mod metrics;
 pub mod net;

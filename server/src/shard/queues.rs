@@ -22,6 +22,8 @@ use crate::service::queue::{
 
 /// A partition of a queue on one of the server's cores.
 type Partition = LocalPartition<CoreEnv>;
+/// A partition, and what goes there: positions in the request, and the messages by number and receive.
+type Part<T> = (u16, Vec<usize>, Vec<((u64, u32), T)>);
 /// What becomes of messages at one partition: by their positions in the request.
 type Settled = Vec<(usize, Result<(), ReceiptError>)>;
 
@@ -279,7 +281,7 @@ impl Core {
             return vec![Err(ReceiptError::UnknownQueue { queue }); count];
         };
         let mut outcomes = vec![Err(ReceiptError::Invalid); count];
-        let mut parts: Vec<(u16, Vec<usize>, Vec<((u64, u32), T)>)> = Vec::new();
+        let mut parts: Vec<Part<T>> = Vec::new();
         for (position, (receipt, item)) in items.into_iter().enumerate() {
             if receipt.queue != queue || usize::from(receipt.partition) >= definition.partitions.len() {
                 continue;

@@ -18,8 +18,11 @@ use crate::service::stream::{
     ShardBounds, Turn,
 };
 
-/// Something that is done on another core. It tells its own way back.
-pub struct Errand(pub(super) Box<dyn FnOnce(&Rc<Core>) + Send>);
+/// Something that is done on another core.
+type Task = dyn FnOnce(&Rc<Core>) + Send;
+
+/// An errand to another core. It tells its own way back.
+pub struct Errand(pub(super) Box<Task>);
 
 impl fmt::Debug for Errand {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

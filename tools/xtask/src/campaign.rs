@@ -22,6 +22,7 @@ const FUZZ_LISTS: &[(&str, &str)] = &[
     ("tidemill-storage", "storage/src/fuzz.rs"),
     ("tidemill-server", "server/src/protocol/aws/fuzz.rs"),
     ("tidemill-server", "server/src/service/catalog/fuzz.rs"),
+    ("tidemill-server", "server/src/service/queue/fuzz.rs"),
 ];
 
 /// How many seeds, and where they start.

@@ -2,8 +2,6 @@
 //!
 //! Each takes arbitrary bytes and must neither panic nor run away; what decodes comes out of its encoding again. `cargo xtask fuzz` runs them for long.
 
-use std::time::Instant;
-
 use tidemill_storage::KeyCompaction;
 use tidemill_wire::{SequenceNumber, Timestamp};
 
@@ -16,6 +14,7 @@ use super::entity::Counters;
 use super::memory::MemoryCatalog;
 use super::tests::{DEFAULTS, LIMITS, NODE, new, queues};
 use super::{Catalog, Ends, ShardChange, Stream};
+use crate::fuzzing;
 use crate::service::consumer::{Consumer, ConsumerName};
 
 /// A target: its name and what it does with arbitrary bytes.
@@ -31,9 +30,6 @@ const TARGETS: &[Target] = &[
     ("catalog_record_size", record_size),
     ("catalog_queue", queue),
 ];
-
-/// Inputs for each target, where no time is asked for.
-const INPUTS: u64 = 5_000;
 
 fn node(input: &[u8]) {
     if let Ok(node) = decode_node(input) {
@@ -106,59 +102,10 @@ fn seeds() -> Vec<Vec<u8>> {
     others.into_iter().chain(streams).chain(queues::samples().iter().map(encode_queue)).collect()
 }
 
-/// Marsaglia's xorshift64, enough to choose what to break.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % bound.max(1)
-    }
-
-    fn input(&mut self, seeds: &[Vec<u8>]) -> Vec<u8> {
-        let mut bytes = seeds[self.below(seeds.len())].clone();
-        for _ in 0..self.below(5) {
-            let at = self.below(bytes.len());
-            match self.below(5) {
-                _ if bytes.is_empty() => bytes.push(1),
-                0 => bytes[at] ^= 1 << self.below(8),
-                1 => bytes[at] = self.below(256) as u8,
-                2 => bytes.truncate(at),
-                3 => bytes.insert(at, self.below(256) as u8),
-                _ => bytes.iter_mut().skip(at).take(4).for_each(|byte| *byte = 0xff),
-            }
-        }
-        bytes
-    }
-}
-
 #[test]
-#[allow(
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "a long run is told its time, and tells how far it came"
-)]
 fn fuzz_smoke() {
-    let seconds = std::env::var("TIDEMILL_FUZZ_SECONDS").ok();
-    let seconds: Option<u64> =
-        seconds.map(|text| text.parse().expect("TIDEMILL_FUZZ_SECONDS is a number of seconds"));
-    let only = std::env::var("TIDEMILL_FUZZ_TARGET").ok();
     let seeds = seeds();
     for (name, target) in TARGETS {
-        if only.as_deref().is_some_and(|only| only != *name) {
-            continue;
-        }
-        let mut chance = Chance(0x7469_6465_6d69_6c6c);
-        let (start, mut inputs) = (Instant::now(), 0);
-        seeds.iter().for_each(|seed| target(seed));
-        while seconds.map_or(inputs < INPUTS, |seconds| start.elapsed().as_secs() < seconds) {
-            let bytes = chance.input(&seeds);
-            inputs += 1;
-            let run = std::panic::catch_unwind(|| target(&bytes));
-            assert!(run.is_ok(), "target {name} fails at input {inputs}: {bytes:?}");
-        }
-        println!("fuzz target {name}: {inputs} inputs in {:?}", start.elapsed());
+        fuzzing::run(name, *target, &seeds);
     }
 }

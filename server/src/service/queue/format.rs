@@ -324,4 +324,4 @@ impl<'b> Reader<'b> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -99,7 +99,7 @@ impl Entry {
 pub(super) fn pass(runs: &mut Vec<Passed>, sequence: u64, due: Timestamp, group: u64) {
     match runs.last_mut() {
         Some(run) if run.first + run.count == sequence && (run.due, run.group) == (due, group) => {
-            run.count += 1
+            run.count += 1;
         }
         _ => runs.push(Passed { first: sequence, count: 1, due, group }),
     }

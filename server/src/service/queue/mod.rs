@@ -5,6 +5,8 @@
 
 mod dedup;
 mod format;
+#[cfg(test)]
+mod fuzz;
 mod journal;
 mod log;
 mod message;

@@ -63,6 +63,7 @@ pub(super) const LAYERS: &[&str] = &["boot", "protocol", "gate", "shard", "servi
 /// wire's words and the engine's plain numbers, never its work.
 pub(super) const LEAVES: &[(&str, &[&str])] = &[
     ("config", &["tidemill_storage", "tidemill_wire"]),
+    ("fuzzing", &[]),
     ("limits", &["tidemill_wire"]),
     ("metrics", &["tidemill_storage", "tidemill_wire"]),
     ("net", &[]),
@@ -123,7 +124,7 @@ pub(super) const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("rand_chacha", &["bench/", "storage/src/sim", "storage/src/local"]),
     ("redb", &["server/src/service/catalog"]),
     ("rustls", &["server/src/net"]),
-    ("sha2", &["server/src/protocol/aws"]),
+    ("sha2", &["server/src/protocol/aws", "server/src/service/queue/message"]),
     ("tokio", &["bench/", "client/src", "client/tests", "tools/"]),
     ("toml", &["server/src/config", "tools/"]),
     ("tracing_subscriber", &["tools/cli/"]),

@@ -1,3 +1,5 @@
+//! Ids over time, and those who wait for a message that is under way.
+
 use super::*;
 use crate::service::queue::message::MessageId;
 

@@ -1,3 +1,5 @@
+//! Messages and events as bytes: there and back, damaged, and golden.
+
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -109,9 +111,9 @@ proptest! {
     }
 }
 
-#[test]
-fn bytes_stay_what_they_are() {
-    let message = Message {
+/// A message with some of everything.
+fn sample_message() -> Message {
+    Message {
         id: MessageId(*b"0123456789abcdef"),
         sent: Timestamp(1_700_000_000_000),
         dead_letter_source: None,
@@ -128,37 +130,44 @@ fn bytes_stay_what_they_are() {
             group: None,
             deduplication: Some("d".to_owned()),
         },
-    };
+    }
+}
+
+/// Each kind of event.
+fn sample_events() -> [Event; 6] {
+    let passed = vec![Passed { first: 7, count: 3, due: Timestamp(0), group: 9 }];
+    let (at, until) = (Timestamp(1), Timestamp(2));
+    let entry =
+        Entry { phase: Phase::InFlight(until), group: 9, receives: 1, first_received: at, received: at };
+    [
+        Event::Received { at, until, cursor: 10, passed, picked: vec![7, 8], moving: vec![9] },
+        Event::Deleted(vec![7]),
+        Event::Hidden(vec![(8, Timestamp(3))]),
+        Event::Purged { below: 10 },
+        Event::Snapshot { cursor: 10, messages: 1 },
+        Event::Kept(vec![Kept { sequence: 8, entry }]),
+    ]
+}
+
+/// Valid bytes to begin with.
+pub(in crate::service::queue) fn samples() -> Vec<Vec<u8>> {
+    sample_events().iter().map(encode_event).chain([encode_message(&sample_message())]).collect()
+}
+
+#[test]
+fn bytes_stay_what_they_are() {
     let golden = b"\x8a\x01\x500123456789abcdef\x1b\x00\x00\x01\x8b\xcf\xe5\x68\x00\x62me\x05\x61d\xf6\xf6\
         \x81\x83\x61n\x66Number\x617\x45hello";
-    assert_eq!(encode_message(&message), golden);
-
-    let passed = vec![Passed { first: 7, count: 3, due: Timestamp(0), group: 9 }];
-    let received = Event::Received {
-        at: Timestamp(1),
-        until: Timestamp(2),
-        cursor: 10,
-        passed,
-        picked: vec![7, 8],
-        moving: vec![9],
-    };
-    assert_eq!(
-        encode_event(&received),
-        b"\x88\x01\x01\x01\x02\x0a\x81\x84\x07\x03\x00\x09\x82\x07\x08\x81\x09"
-    );
-    assert_eq!(encode_event(&Event::Deleted(vec![7])), b"\x83\x01\x02\x81\x07");
-    assert_eq!(encode_event(&Event::Hidden(vec![(8, Timestamp(3))])), b"\x83\x01\x03\x81\x82\x08\x03");
-    assert_eq!(encode_event(&Event::Purged { below: 10 }), b"\x83\x01\x04\x0a");
-    assert_eq!(encode_event(&Event::Snapshot { cursor: 10, messages: 1 }), b"\x84\x01\x05\x0a\x01");
-    let entry = Entry {
-        phase: Phase::InFlight(Timestamp(2)),
-        group: 9,
-        receives: 1,
-        first_received: Timestamp(1),
-        received: Timestamp(1),
-    };
-    let kept = Event::Kept(vec![Kept { sequence: 8, entry }]);
-    assert_eq!(encode_event(&kept), b"\x83\x01\x06\x81\x87\x08\x01\x02\x09\x01\x01\x01");
+    assert_eq!(encode_message(&sample_message()), golden);
+    let golden: [&[u8]; 6] = [
+        b"\x88\x01\x01\x01\x02\x0a\x81\x84\x07\x03\x00\x09\x82\x07\x08\x81\x09",
+        b"\x83\x01\x02\x81\x07",
+        b"\x83\x01\x03\x81\x82\x08\x03",
+        b"\x83\x01\x04\x0a",
+        b"\x84\x01\x05\x0a\x01",
+        b"\x83\x01\x06\x81\x87\x08\x01\x02\x09\x01\x01\x01",
+    ];
+    assert_eq!(sample_events().each_ref().map(encode_event), golden);
 }
 
 #[test]

@@ -48,6 +48,13 @@ pub struct Batch {
     pub moving: Vec<(u64, Message)>,
 }
 
+/// What the same attempt got before.
+struct Repeated<W> {
+    /// Resolves when it is written down that it is hidden anew.
+    written: W,
+    picked: Vec<Pick>,
+}
+
 /// One look at the messages.
 struct Round<W> {
     /// Resolves when it is written down; nothing if there is nothing to write.
@@ -64,7 +71,7 @@ impl<E: Env> Partition<E> {
         loop {
             self.load().await?;
             self.fill().await?;
-            if let Some((picked, written)) = self.repeat(want)? {
+            if let Some(Repeated { written, picked }) = self.repeat(want)? {
                 written.await?;
                 let picked = picked.into_iter().map(|pick| (pick, None)).collect();
                 return Ok(Batch { received: self.deliver(picked).await?, moving: Vec::new() });
@@ -137,8 +144,7 @@ impl<E: Env> Partition<E> {
     fn repeat(
         self: &Rc<Self>,
         want: &Want,
-    ) -> Result<Option<(Vec<Pick>, impl Future<Output = Result<(), AppendError>> + use<E>)>, ReceiveError>
-    {
+    ) -> Result<Option<Repeated<impl Future<Output = Result<(), AppendError>> + use<E>>>, ReceiveError> {
         let Some(attempt) = &want.attempt else { return Ok(None) };
         self.lane.admits(self.place.journal, EVENT_BYTES_MAX)?;
         let now = self.lane.now();
@@ -157,7 +163,7 @@ impl<E: Env> Partition<E> {
         let until = later(now, want.visibility);
         let event = Event::Hidden(picked.iter().map(|pick| (pick.sequence, until)).collect());
         memory.state.apply(&event);
-        Ok(Some((picked, self.write(memory, &event))))
+        Ok(Some(Repeated { written: self.write(memory, &event), picked }))
     }
 
     /// Picks messages, and queues what that means for the journal. `None` if the memory has gone.

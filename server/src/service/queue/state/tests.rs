@@ -1,3 +1,5 @@
+//! What a partition decides, by examples and by random steps against a replay of its events.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -108,8 +110,8 @@ fn a_snapshot_that_was_cut_short_is_none() {
     let mut state = State::new(false);
     let tail: Vec<Head> = (0..5_000).map(|sequence| head(sequence, 0)).collect();
     let mut events = Vec::new();
-    for now in 0..500 {
-        events.extend(state.receive(&ask(now, now + 1_000, 10), &tail).event);
+    for time in 0..500 {
+        events.extend(state.receive(&ask(time, time + 1_000, 10), &tail).event);
     }
     let snapshot = state.snapshot();
     assert!(snapshot.len() > 2, "it has parts");

@@ -205,6 +205,7 @@ fn run(seed: u64) -> u64 {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "a long run tells how far it came")]
 fn promises_hold_over_crashes() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("TIDEMILL_QUEUE_SEED") {
