@@ -40,6 +40,8 @@ const EVENT_BYTES_MAX: usize = 512 << 10;
 const SNAPSHOT_AFTER_BYTES: u64 = 1 << 20;
 /// A snapshot is taken after so many times its own bytes of events.
 const SNAPSHOT_TIMES: u64 = 8;
+/// Events that a start reads first: about as many as come between two snapshots.
+const REPLAY_EVENTS: u64 = 16_384;
 /// Deleted messages before their space is given back, so that the lane is not asked for each.
 const TRIM_AFTER: u64 = 256;
 
@@ -62,6 +64,8 @@ pub struct Partition<E: Env> {
     is_closed: Cell<bool>,
     /// Bytes of events since the last snapshot, at least, before the next is taken.
     snapshot_after_bytes: Cell<u64>,
+    /// Events that a start reads first.
+    replay_events: Cell<u64>,
 }
 
 /// What a partition keeps in memory.
@@ -113,6 +117,7 @@ impl<E: Env> Partition<E> {
             waiters: Waiters::default(),
             is_closed: Cell::new(false),
             snapshot_after_bytes: Cell::new(SNAPSHOT_AFTER_BYTES),
+            replay_events: Cell::new(REPLAY_EVENTS),
         })
     }
 
@@ -144,23 +149,7 @@ impl<E: Env> Partition<E> {
         // What is under way would be missed.
         until(&self.settled, || (self.under_way.get() == 0).then_some(())).await;
         let definition = self.definition();
-        let mut state = State::new(definition.is_fifo());
-        let (mut from, mut journal_bytes) = (0, 0);
-        loop {
-            let stretch = log::read(&self.lane, self.place.journal, from, READ_BYTES).await?;
-            for record in &stretch.records {
-                let event = decode_event(&record.data);
-                let event =
-                    event.map_err(|error| log::foreign(self.place.journal, record.sequence, &error))?;
-                journal_bytes = if matches!(event, Event::Snapshot { .. }) { 0 } else { journal_bytes };
-                journal_bytes += record.data.len() as u64;
-                state.apply(&event);
-            }
-            if stretch.records.is_empty() {
-                break;
-            }
-            from = stretch.next;
-        }
+        let (mut state, journal_bytes) = self.replay(definition.is_fifo()).await?;
         let known = match definition.settings.fifo {
             Some(fifo) => self.load_known(fifo.scope).await?,
             None => Deduplication::default(),
@@ -179,6 +168,44 @@ impl<E: Env> Partition<E> {
         };
         self.memory.replace(Some(memory));
         Ok(())
+    }
+
+    /// Makes the state of the journal: of its end, if that has a snapshot. What was given back before may be there again after a start, and be very much.
+    async fn replay(&self, is_fifo: bool) -> Result<(State, u64), Unreadable> {
+        let bounds = self.lane.bounds(self.place.journal).map_err(|_| Unreadable::Deleted)?;
+        let mut events = self.replay_events.get();
+        loop {
+            let from = bounds.next.get().saturating_sub(events).max(bounds.oldest.get());
+            let (state, bytes) = self.replay_from(is_fifo, from).await?;
+            if state.is_of_snapshot() || from == 0 {
+                return Ok((state, bytes));
+            }
+            if from == bounds.oldest.get() {
+                let reason = "the journal before it is gone, and no snapshot follows";
+                return Err(log::foreign(self.place.journal, from, &reason));
+            }
+            events = events.saturating_mul(4);
+        }
+    }
+
+    /// What the events from a number on give, and the bytes of those since the last snapshot.
+    async fn replay_from(&self, is_fifo: bool, mut from: u64) -> Result<(State, u64), Unreadable> {
+        let (mut state, mut bytes) = (State::new(is_fifo), 0);
+        loop {
+            let stretch = log::read(&self.lane, self.place.journal, from, READ_BYTES).await?;
+            for record in &stretch.records {
+                let event = decode_event(&record.data);
+                let event =
+                    event.map_err(|error| log::foreign(self.place.journal, record.sequence, &error))?;
+                bytes = if matches!(event, Event::Snapshot { .. }) { 0 } else { bytes };
+                bytes += record.data.len() as u64;
+                state.apply(&event);
+            }
+            if stretch.records.is_empty() {
+                return Ok((state, bytes));
+            }
+            from = stretch.next;
+        }
     }
 
     /// Reads which messages were sent in the last minutes.

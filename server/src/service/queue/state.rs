@@ -105,6 +105,8 @@ pub(super) struct State {
     ready: u64,
     /// The snapshot that is being read, and how many messages it still has.
     pending: Option<(Box<State>, u64)>,
+    /// It is what a snapshot says, and what came after it.
+    is_of_snapshot: bool,
 }
 
 /// Messages that belong together.
@@ -128,7 +130,13 @@ impl State {
             delayed: 0,
             ready: 0,
             pending: None,
+            is_of_snapshot: false,
         }
+    }
+
+    /// Whether events before those that were applied do not matter.
+    pub(super) fn is_of_snapshot(&self) -> bool {
+        self.is_of_snapshot
     }
 
     /// Every message below this was looked at.
@@ -346,7 +354,7 @@ impl State {
     /// Is what a snapshot says once it is complete.
     fn settle_snapshot(&mut self) {
         if let Some((snapshot, _)) = self.pending.take_if(|(_, left)| *left == 0) {
-            *self = *snapshot;
+            *self = Self { is_of_snapshot: true, ..*snapshot };
         }
     }
 

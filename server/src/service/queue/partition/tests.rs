@@ -57,6 +57,7 @@ async fn open(env: &SimEnv, settings: QueueSettings) -> Open {
     lane.adopt(JOURNAL, Retention::FOREVER);
     let partition = Partition::new(env.clone(), lane.clone(), definition(settings), 0);
     partition.snapshot_after_bytes.set(2_000);
+    partition.replay_events.set(8);
     Open { lane, partition }
 }
 
@@ -337,6 +338,42 @@ fn what_is_done_with_is_given_back_and_a_start_reads_little() {
         opened.lane.close().await;
         let opened = open(&env, QueueSettings::default()).await;
         assert_eq!(opened.counts().await, (0, 0, 0));
+        opened.lane.close().await;
+    })
+    .expect("not stopped");
+}
+
+#[test]
+fn a_start_reads_the_end_of_a_long_journal_and_misses_no_lost_beginning() {
+    let sim = Sim::new(11);
+    let env = sim.env();
+    sim.run(async {
+        let opened = open(&env, QueueSettings::default()).await;
+        for batch in 0..200 {
+            opened.send(batch * 10..batch * 10 + 10).await;
+        }
+        for _ in 0..100 {
+            opened.delete(&opened.receive(10, 30).await).await;
+        }
+        assert_eq!(numbers(&opened.receive(3, 600).await), [1_000, 1_001, 1_002]);
+        opened.lane.close().await;
+        let opened = open(&env, QueueSettings::default()).await;
+        assert_eq!(
+            opened.lane.bounds(JOURNAL).expect("known").oldest.get(),
+            0,
+            "what was given back is there again"
+        );
+        let before = opened.lane.stats().fetched_bytes;
+        assert_eq!(opened.counts().await, (997, 3, 0));
+        let read = opened.lane.stats().fetched_bytes - before;
+        assert!(read < 40_000, "{read} bytes were read");
+        opened.lane.close().await;
+
+        let opened = open(&env, QueueSettings::default()).await;
+        let end = opened.lane.bounds(JOURNAL).expect("known").next;
+        opened.lane.trim(JOURNAL, SequenceNumber(end.get() - 1));
+        let refused = opened.partition.count().await;
+        assert!(matches!(&refused, Err(Unreadable::Foreign { owner: 2, .. })), "{refused:?}");
         opened.lane.close().await;
     })
     .expect("not stopped");

@@ -212,7 +212,7 @@ fn promises_hold_over_crashes() {
         run(seed);
         return;
     }
-    let seeds = number("TIDEMILL_QUEUE_SEEDS").unwrap_or(200);
+    let seeds = number("TIDEMILL_QUEUE_SEEDS").unwrap_or(120);
     let received: u64 = (0..seeds)
         .map(|seed| {
             let outcome = std::panic::catch_unwind(|| run(seed));
