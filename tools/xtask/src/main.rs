@@ -46,6 +46,9 @@ enum Command {
         file: std::path::PathBuf,
         /// What the service is called here.
         service: String,
+        /// A model with the service's names in the query protocol and the codes of its errors there.
+        #[arg(long)]
+        query: Option<std::path::PathBuf>,
     },
     /// Run the storage simulator over many seeds.
     Sim(campaign::SimArguments),
@@ -63,7 +66,9 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(&root),
         Command::Codegen { check: false } => codegen::write(&root),
         Command::Codegen { check: true } => codegen::check(&root).map(|drift| println!("{drift}")),
-        Command::Model { file, service } => codegen::take_over(&root, &file, &service),
+        Command::Model { file, service, query } => {
+            codegen::take_over(&root, &file, &service, query.as_deref())
+        }
         Command::Sim(arguments) => campaign::simulate(&root, &arguments),
         Command::Fuzz(arguments) => campaign::fuzz(&root, &arguments),
     };

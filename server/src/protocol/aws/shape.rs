@@ -60,6 +60,60 @@ pub(super) struct Member {
     pub(super) shape: &'static Shape,
     /// Whether it has to be there.
     pub(super) required: bool,
+    /// How it is written in the query protocol, for services that speak it.
+    pub(super) naming: Option<Naming>,
+}
+
+/// How a member is written in the query protocol: in names of parameters, and as elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Naming {
+    /// What both begin with; of a flat list that is its items' name.
+    pub(super) name: &'static str,
+    /// How what is in it is named.
+    pub(super) parts: Parts,
+}
+
+/// How the parts of a member are named in the query protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "codegen makes every form that models have, and no service here has those that are not flat"
+    )
+)]
+pub(super) enum Parts {
+    /// It has none, or members with names of their own: `Name`, `Name.Member`.
+    Whole,
+    /// A flat list: `Name.1`, or an element `Name` for each item.
+    Items,
+    /// A list: `Name.member.1`, or an element `Name` with an element of this name for each item.
+    Listed(&'static str),
+    /// A flat map: `Name.1.Key` and `Name.1.Value`, or an element `Name` with both for each pair.
+    Pairs {
+        /// The key's name.
+        key: &'static str,
+        /// The value's name.
+        value: &'static str,
+    },
+    /// A map: `Name.entry.1.key` and `Name.entry.1.value`, or an element `Name` with an element `entry` for each pair.
+    Entries {
+        /// The key's name.
+        key: &'static str,
+        /// The value's name.
+        value: &'static str,
+    },
+}
+
+/// An error of a service, as older clients know it.
+#[derive(Debug)]
+pub(super) struct ErrorCode {
+    /// As the model names it.
+    pub(super) name: &'static str,
+    /// As the query protocol names it.
+    pub(super) code: &'static str,
+    /// The HTTP status that it has there.
+    pub(super) status: u16,
 }
 
 /// Least and greatest number, or length.
@@ -83,6 +137,14 @@ pub(super) struct Pattern {
 
 impl Operation {
     /// The operation of this name, in a table that is sorted by name.
+    pub(super) fn find(table: &'static [Self], name: &str) -> Option<&'static Self> {
+        let at = table.binary_search_by(|known| known.name.cmp(name)).ok()?;
+        table.get(at)
+    }
+}
+
+impl ErrorCode {
+    /// The error of this name, in a table that is sorted by name.
     pub(super) fn find(table: &'static [Self], name: &str) -> Option<&'static Self> {
         let at = table.binary_search_by(|known| known.name.cmp(name)).ok()?;
         table.get(at)

@@ -733,9 +733,9 @@ pub(in crate::protocol::aws) static OPERATIONS: &[Operation] = &[
 static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_ERROR_ENTRY: Shape = Shape {
     name: "AcknowledgeDeadLetterQueueRecordsErrorEntry",
     kind: Kind::Structure(&[
-        Member { name: "ErrorCode", shape: &ERROR_CODE, required: true },
-        Member { name: "ErrorMessage", shape: &ERROR_MESSAGE, required: false },
-        Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true },
+        Member { name: "ErrorCode", shape: &ERROR_CODE, required: true, naming: None },
+        Member { name: "ErrorMessage", shape: &ERROR_MESSAGE, required: false, naming: None },
+        Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true, naming: None },
     ]),
 };
 
@@ -751,8 +751,9 @@ static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_INPUT: Shape = Shape {
             name: "Entries",
             shape: &ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_REQUEST_ENTRY_LIST,
             required: true,
+            naming: None,
         },
-        Member { name: "QueueARN", shape: &QUEUE_ARN, required: true },
+        Member { name: "QueueARN", shape: &QUEUE_ARN, required: true, naming: None },
     ]),
 };
 
@@ -763,18 +764,25 @@ static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_OUTPUT: Shape = Shape {
             name: "Failed",
             shape: &ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_ERROR_ENTRY_LIST,
             required: true,
+            naming: None,
         },
         Member {
             name: "Successful",
             shape: &ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_RESULT_ENTRY_LIST,
             required: true,
+            naming: None,
         },
     ]),
 };
 
 static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_REQUEST_ENTRY: Shape = Shape {
     name: "AcknowledgeDeadLetterQueueRecordsRequestEntry",
-    kind: Kind::Structure(&[Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true }]),
+    kind: Kind::Structure(&[Member {
+        name: "ReceiptHandle",
+        shape: &RECEIPT_HANDLE,
+        required: true,
+        naming: None,
+    }]),
 };
 
 static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_REQUEST_ENTRY_LIST: Shape = Shape {
@@ -787,7 +795,12 @@ static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_REQUEST_ENTRY_LIST: Shape = Shape {
 
 static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_RESULT_ENTRY: Shape = Shape {
     name: "AcknowledgeDeadLetterQueueRecordsResultEntry",
-    kind: Kind::Structure(&[Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true }]),
+    kind: Kind::Structure(&[Member {
+        name: "ReceiptHandle",
+        shape: &RECEIPT_HANDLE,
+        required: true,
+        naming: None,
+    }]),
 };
 
 static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_RESULT_ENTRY_LIST: Shape = Shape {
@@ -798,9 +811,9 @@ static ACKNOWLEDGE_DEAD_LETTER_QUEUE_RECORDS_RESULT_ENTRY_LIST: Shape = Shape {
 static ACKNOWLEDGE_QUEUE_RECORDS_ERROR_ENTRY: Shape = Shape {
     name: "AcknowledgeQueueRecordsErrorEntry",
     kind: Kind::Structure(&[
-        Member { name: "ErrorCode", shape: &ERROR_CODE, required: true },
-        Member { name: "ErrorMessage", shape: &ERROR_MESSAGE, required: false },
-        Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true },
+        Member { name: "ErrorCode", shape: &ERROR_CODE, required: true, naming: None },
+        Member { name: "ErrorMessage", shape: &ERROR_MESSAGE, required: false, naming: None },
+        Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true, naming: None },
     ]),
 };
 
@@ -812,22 +825,42 @@ static ACKNOWLEDGE_QUEUE_RECORDS_ERROR_ENTRY_LIST: Shape = Shape {
 static ACKNOWLEDGE_QUEUE_RECORDS_INPUT: Shape = Shape {
     name: "AcknowledgeQueueRecordsInput",
     kind: Kind::Structure(&[
-        Member { name: "Entries", shape: &ACKNOWLEDGE_QUEUE_RECORDS_REQUEST_ENTRY_LIST, required: true },
-        Member { name: "QueueARN", shape: &QUEUE_ARN, required: true },
+        Member {
+            name: "Entries",
+            shape: &ACKNOWLEDGE_QUEUE_RECORDS_REQUEST_ENTRY_LIST,
+            required: true,
+            naming: None,
+        },
+        Member { name: "QueueARN", shape: &QUEUE_ARN, required: true, naming: None },
     ]),
 };
 
 static ACKNOWLEDGE_QUEUE_RECORDS_OUTPUT: Shape = Shape {
     name: "AcknowledgeQueueRecordsOutput",
     kind: Kind::Structure(&[
-        Member { name: "Failed", shape: &ACKNOWLEDGE_QUEUE_RECORDS_ERROR_ENTRY_LIST, required: true },
-        Member { name: "Successful", shape: &ACKNOWLEDGE_QUEUE_RECORDS_RESULT_ENTRY_LIST, required: true },
+        Member {
+            name: "Failed",
+            shape: &ACKNOWLEDGE_QUEUE_RECORDS_ERROR_ENTRY_LIST,
+            required: true,
+            naming: None,
+        },
+        Member {
+            name: "Successful",
+            shape: &ACKNOWLEDGE_QUEUE_RECORDS_RESULT_ENTRY_LIST,
+            required: true,
+            naming: None,
+        },
     ]),
 };
 
 static ACKNOWLEDGE_QUEUE_RECORDS_REQUEST_ENTRY: Shape = Shape {
     name: "AcknowledgeQueueRecordsRequestEntry",
-    kind: Kind::Structure(&[Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true }]),
+    kind: Kind::Structure(&[Member {
+        name: "ReceiptHandle",
+        shape: &RECEIPT_HANDLE,
+        required: true,
+        naming: None,
+    }]),
 };
 
 static ACKNOWLEDGE_QUEUE_RECORDS_REQUEST_ENTRY_LIST: Shape = Shape {
@@ -837,7 +870,12 @@ static ACKNOWLEDGE_QUEUE_RECORDS_REQUEST_ENTRY_LIST: Shape = Shape {
 
 static ACKNOWLEDGE_QUEUE_RECORDS_RESULT_ENTRY: Shape = Shape {
     name: "AcknowledgeQueueRecordsResultEntry",
-    kind: Kind::Structure(&[Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true }]),
+    kind: Kind::Structure(&[Member {
+        name: "ReceiptHandle",
+        shape: &RECEIPT_HANDLE,
+        required: true,
+        naming: None,
+    }]),
 };
 
 static ACKNOWLEDGE_QUEUE_RECORDS_RESULT_ENTRY_LIST: Shape = Shape {
@@ -848,10 +886,10 @@ static ACKNOWLEDGE_QUEUE_RECORDS_RESULT_ENTRY_LIST: Shape = Shape {
 static ADD_TAGS_TO_STREAM_INPUT: Shape = Shape {
     name: "AddTagsToStreamInput",
     kind: Kind::Structure(&[
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
-        Member { name: "Tags", shape: &TAG_MAP, required: true },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
+        Member { name: "Tags", shape: &TAG_MAP, required: true, naming: None },
     ]),
 };
 
@@ -888,22 +926,43 @@ static CHANNEL_COUNT_OBJECT: Shape =
 static CHANNEL_DESCRIPTION: Shape = Shape {
     name: "ChannelDescription",
     kind: Kind::Structure(&[
-        Member { name: "ChannelARN", shape: &CHANNEL_ARN, required: true },
-        Member { name: "ChannelCreationTimestamp", shape: &TIMESTAMP, required: true },
-        Member { name: "ChannelId", shape: &CHANNEL_ID, required: true },
-        Member { name: "ChannelName", shape: &CHANNEL_NAME, required: true },
-        Member { name: "ChannelStatus", shape: &CHANNEL_STATUS, required: true },
-        Member { name: "ChannelStatusReason", shape: &CHANNEL_STATUS_REASON, required: false },
-        Member { name: "EncryptionConfiguration", shape: &CHANNEL_ENCRYPTION_CONFIGURATION, required: false },
-        Member { name: "LoggingConfiguration", shape: &CHANNEL_LOGGING_CONFIGURATION, required: true },
-        Member { name: "S3DestinationConfiguration", shape: &S3_DESTINATION_DESCRIPTION, required: false },
+        Member { name: "ChannelARN", shape: &CHANNEL_ARN, required: true, naming: None },
+        Member { name: "ChannelCreationTimestamp", shape: &TIMESTAMP, required: true, naming: None },
+        Member { name: "ChannelId", shape: &CHANNEL_ID, required: true, naming: None },
+        Member { name: "ChannelName", shape: &CHANNEL_NAME, required: true, naming: None },
+        Member { name: "ChannelStatus", shape: &CHANNEL_STATUS, required: true, naming: None },
+        Member { name: "ChannelStatusReason", shape: &CHANNEL_STATUS_REASON, required: false, naming: None },
+        Member {
+            name: "EncryptionConfiguration",
+            shape: &CHANNEL_ENCRYPTION_CONFIGURATION,
+            required: false,
+            naming: None,
+        },
+        Member {
+            name: "LoggingConfiguration",
+            shape: &CHANNEL_LOGGING_CONFIGURATION,
+            required: true,
+            naming: None,
+        },
+        Member {
+            name: "S3DestinationConfiguration",
+            shape: &S3_DESTINATION_DESCRIPTION,
+            required: false,
+            naming: None,
+        },
         Member {
             name: "S3TablesDestinationConfiguration",
             shape: &S3_TABLES_DESTINATION_DESCRIPTION,
             required: false,
+            naming: None,
         },
-        Member { name: "ServiceExecutionRoleARN", shape: &ROLE_ARN, required: true },
-        Member { name: "StreamConfigurationList", shape: &CHANNEL_STREAM_DESCRIPTION_LIST, required: true },
+        Member { name: "ServiceExecutionRoleARN", shape: &ROLE_ARN, required: true, naming: None },
+        Member {
+            name: "StreamConfigurationList",
+            shape: &CHANNEL_STREAM_DESCRIPTION_LIST,
+            required: true,
+            naming: None,
+        },
     ]),
 };
 
@@ -913,8 +972,8 @@ static CHANNEL_DESTINATION_TYPE: Shape =
 static CHANNEL_ENCRYPTION_CONFIGURATION: Shape = Shape {
     name: "ChannelEncryptionConfiguration",
     kind: Kind::Structure(&[
-        Member { name: "EncryptionType", shape: &CHANNEL_ENCRYPTION_TYPE, required: true },
-        Member { name: "KeyId", shape: &KEY_ID, required: true },
+        Member { name: "EncryptionType", shape: &CHANNEL_ENCRYPTION_TYPE, required: true, naming: None },
+        Member { name: "KeyId", shape: &KEY_ID, required: true, naming: None },
     ]),
 };
 
@@ -926,7 +985,12 @@ static CHANNEL_ID: Shape =
 
 static CHANNEL_LOGGING_CONFIGURATION: Shape = Shape {
     name: "ChannelLoggingConfiguration",
-    kind: Kind::Structure(&[Member { name: "CloudWatchLogs", shape: &CLOUD_WATCH_LOGS, required: true }]),
+    kind: Kind::Structure(&[Member {
+        name: "CloudWatchLogs",
+        shape: &CLOUD_WATCH_LOGS,
+        required: true,
+        naming: None,
+    }]),
 };
 
 static CHANNEL_LOGGING_UPDATE_INPUT: Shape = Shape {
@@ -935,6 +999,7 @@ static CHANNEL_LOGGING_UPDATE_INPUT: Shape = Shape {
         name: "CloudWatchLogs",
         shape: &CLOUD_WATCH_LOGS_UPDATE_INPUT,
         required: true,
+        naming: None,
     }]),
 };
 
@@ -957,8 +1022,8 @@ static CHANNEL_STATUS_REASON: Shape =
 static CHANNEL_STREAM_CONFIGURATION: Shape = Shape {
     name: "ChannelStreamConfiguration",
     kind: Kind::Structure(&[
-        Member { name: "RecordConfiguration", shape: &RECORD_CONFIGURATION, required: true },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: true },
+        Member { name: "RecordConfiguration", shape: &RECORD_CONFIGURATION, required: true, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: true, naming: None },
     ]),
 };
 
@@ -970,9 +1035,9 @@ static CHANNEL_STREAM_CONFIGURATION_LIST: Shape = Shape {
 static CHANNEL_STREAM_DESCRIPTION: Shape = Shape {
     name: "ChannelStreamDescription",
     kind: Kind::Structure(&[
-        Member { name: "RecordConfiguration", shape: &RECORD_CONFIGURATION, required: true },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: true },
-        Member { name: "StreamCreationTimestamp", shape: &TIMESTAMP, required: true },
+        Member { name: "RecordConfiguration", shape: &RECORD_CONFIGURATION, required: true, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: true, naming: None },
+        Member { name: "StreamCreationTimestamp", shape: &TIMESTAMP, required: true, naming: None },
     ]),
 };
 
@@ -984,8 +1049,8 @@ static CHANNEL_STREAM_DESCRIPTION_LIST: Shape = Shape {
 static CHANNEL_STREAM_IDENTIFIER: Shape = Shape {
     name: "ChannelStreamIdentifier",
     kind: Kind::Structure(&[
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: true },
-        Member { name: "StreamCreationTimestamp", shape: &TIMESTAMP, required: true },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: true, naming: None },
+        Member { name: "StreamCreationTimestamp", shape: &TIMESTAMP, required: true, naming: None },
     ]),
 };
 
@@ -997,14 +1062,19 @@ static CHANNEL_STREAM_IDENTIFIER_LIST: Shape = Shape {
 static CHANNEL_SUMMARY: Shape = Shape {
     name: "ChannelSummary",
     kind: Kind::Structure(&[
-        Member { name: "ChannelARN", shape: &CHANNEL_ARN, required: true },
-        Member { name: "ChannelCreationTimestamp", shape: &TIMESTAMP, required: true },
-        Member { name: "ChannelDestinationType", shape: &CHANNEL_DESTINATION_TYPE, required: true },
-        Member { name: "ChannelId", shape: &CHANNEL_ID, required: true },
-        Member { name: "ChannelName", shape: &CHANNEL_NAME, required: true },
-        Member { name: "ChannelStatus", shape: &CHANNEL_STATUS, required: true },
-        Member { name: "ChannelStatusReason", shape: &CHANNEL_STATUS_REASON, required: false },
-        Member { name: "Streams", shape: &CHANNEL_STREAM_IDENTIFIER_LIST, required: true },
+        Member { name: "ChannelARN", shape: &CHANNEL_ARN, required: true, naming: None },
+        Member { name: "ChannelCreationTimestamp", shape: &TIMESTAMP, required: true, naming: None },
+        Member {
+            name: "ChannelDestinationType",
+            shape: &CHANNEL_DESTINATION_TYPE,
+            required: true,
+            naming: None,
+        },
+        Member { name: "ChannelId", shape: &CHANNEL_ID, required: true, naming: None },
+        Member { name: "ChannelName", shape: &CHANNEL_NAME, required: true, naming: None },
+        Member { name: "ChannelStatus", shape: &CHANNEL_STATUS, required: true, naming: None },
+        Member { name: "ChannelStatusReason", shape: &CHANNEL_STATUS_REASON, required: false, naming: None },
+        Member { name: "Streams", shape: &CHANNEL_STREAM_IDENTIFIER_LIST, required: true, naming: None },
     ]),
 };
 
@@ -1014,9 +1084,9 @@ static CHANNEL_SUMMARY_LIST: Shape =
 static CHILD_SHARD: Shape = Shape {
     name: "ChildShard",
     kind: Kind::Structure(&[
-        Member { name: "HashKeyRange", shape: &HASH_KEY_RANGE, required: true },
-        Member { name: "ParentShards", shape: &SHARD_ID_LIST, required: true },
-        Member { name: "ShardId", shape: &SHARD_ID, required: true },
+        Member { name: "HashKeyRange", shape: &HASH_KEY_RANGE, required: true, naming: None },
+        Member { name: "ParentShards", shape: &SHARD_ID_LIST, required: true, naming: None },
+        Member { name: "ShardId", shape: &SHARD_ID, required: true, naming: None },
     ]),
 };
 
@@ -1039,28 +1109,28 @@ static CLOUD_WATCH_LOG_STREAM_NAME: Shape = Shape {
 static CLOUD_WATCH_LOGS: Shape = Shape {
     name: "CloudWatchLogs",
     kind: Kind::Structure(&[
-        Member { name: "Enabled", shape: &BOOLEAN_OBJECT, required: true },
-        Member { name: "LogGroupName", shape: &CLOUD_WATCH_LOG_GROUP_NAME, required: false },
-        Member { name: "LogStreamName", shape: &CLOUD_WATCH_LOG_STREAM_NAME, required: false },
+        Member { name: "Enabled", shape: &BOOLEAN_OBJECT, required: true, naming: None },
+        Member { name: "LogGroupName", shape: &CLOUD_WATCH_LOG_GROUP_NAME, required: false, naming: None },
+        Member { name: "LogStreamName", shape: &CLOUD_WATCH_LOG_STREAM_NAME, required: false, naming: None },
     ]),
 };
 
 static CLOUD_WATCH_LOGS_UPDATE_INPUT: Shape = Shape {
     name: "CloudWatchLogsUpdateInput",
     kind: Kind::Structure(&[
-        Member { name: "Enabled", shape: &BOOLEAN_OBJECT, required: true },
-        Member { name: "LogGroupName", shape: &CLOUD_WATCH_LOG_GROUP_NAME, required: false },
-        Member { name: "LogStreamName", shape: &CLOUD_WATCH_LOG_STREAM_NAME, required: false },
+        Member { name: "Enabled", shape: &BOOLEAN_OBJECT, required: true, naming: None },
+        Member { name: "LogGroupName", shape: &CLOUD_WATCH_LOG_GROUP_NAME, required: false, naming: None },
+        Member { name: "LogStreamName", shape: &CLOUD_WATCH_LOG_STREAM_NAME, required: false, naming: None },
     ]),
 };
 
 static CONSUMER: Shape = Shape {
     name: "Consumer",
     kind: Kind::Structure(&[
-        Member { name: "ConsumerARN", shape: &CONSUMER_ARN, required: true },
-        Member { name: "ConsumerCreationTimestamp", shape: &TIMESTAMP, required: true },
-        Member { name: "ConsumerName", shape: &CONSUMER_NAME, required: true },
-        Member { name: "ConsumerStatus", shape: &CONSUMER_STATUS, required: true },
+        Member { name: "ConsumerARN", shape: &CONSUMER_ARN, required: true, naming: None },
+        Member { name: "ConsumerCreationTimestamp", shape: &TIMESTAMP, required: true, naming: None },
+        Member { name: "ConsumerName", shape: &CONSUMER_NAME, required: true, naming: None },
+        Member { name: "ConsumerStatus", shape: &CONSUMER_STATUS, required: true, naming: None },
     ]),
 };
 
@@ -1081,11 +1151,11 @@ static CONSUMER_COUNT_OBJECT: Shape =
 static CONSUMER_DESCRIPTION: Shape = Shape {
     name: "ConsumerDescription",
     kind: Kind::Structure(&[
-        Member { name: "ConsumerARN", shape: &CONSUMER_ARN, required: true },
-        Member { name: "ConsumerCreationTimestamp", shape: &TIMESTAMP, required: true },
-        Member { name: "ConsumerName", shape: &CONSUMER_NAME, required: true },
-        Member { name: "ConsumerStatus", shape: &CONSUMER_STATUS, required: true },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: true },
+        Member { name: "ConsumerARN", shape: &CONSUMER_ARN, required: true, naming: None },
+        Member { name: "ConsumerCreationTimestamp", shape: &TIMESTAMP, required: true, naming: None },
+        Member { name: "ConsumerName", shape: &CONSUMER_NAME, required: true, naming: None },
+        Member { name: "ConsumerStatus", shape: &CONSUMER_STATUS, required: true, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: true, naming: None },
     ]),
 };
 
@@ -1106,18 +1176,39 @@ static CONSUMER_STATUS: Shape =
 static CREATE_CHANNEL_INPUT: Shape = Shape {
     name: "CreateChannelInput",
     kind: Kind::Structure(&[
-        Member { name: "ChannelName", shape: &CHANNEL_NAME, required: true },
-        Member { name: "EncryptionConfiguration", shape: &CHANNEL_ENCRYPTION_CONFIGURATION, required: false },
-        Member { name: "LoggingConfiguration", shape: &CHANNEL_LOGGING_CONFIGURATION, required: false },
-        Member { name: "S3DestinationConfiguration", shape: &S3_DESTINATION_CONFIGURATION, required: false },
+        Member { name: "ChannelName", shape: &CHANNEL_NAME, required: true, naming: None },
+        Member {
+            name: "EncryptionConfiguration",
+            shape: &CHANNEL_ENCRYPTION_CONFIGURATION,
+            required: false,
+            naming: None,
+        },
+        Member {
+            name: "LoggingConfiguration",
+            shape: &CHANNEL_LOGGING_CONFIGURATION,
+            required: false,
+            naming: None,
+        },
+        Member {
+            name: "S3DestinationConfiguration",
+            shape: &S3_DESTINATION_CONFIGURATION,
+            required: false,
+            naming: None,
+        },
         Member {
             name: "S3TablesDestinationConfiguration",
             shape: &S3_TABLES_DESTINATION_CONFIGURATION,
             required: false,
+            naming: None,
         },
-        Member { name: "ServiceExecutionRoleARN", shape: &ROLE_ARN, required: true },
-        Member { name: "StreamConfigurationList", shape: &CHANNEL_STREAM_CONFIGURATION_LIST, required: true },
-        Member { name: "Tags", shape: &TAG_MAP, required: false },
+        Member { name: "ServiceExecutionRoleARN", shape: &ROLE_ARN, required: true, naming: None },
+        Member {
+            name: "StreamConfigurationList",
+            shape: &CHANNEL_STREAM_CONFIGURATION_LIST,
+            required: true,
+            naming: None,
+        },
+        Member { name: "Tags", shape: &TAG_MAP, required: false, naming: None },
     ]),
 };
 
@@ -1127,34 +1218,50 @@ static CREATE_CHANNEL_OUTPUT: Shape = Shape {
         name: "ChannelDescription",
         shape: &CHANNEL_DESCRIPTION,
         required: true,
+        naming: None,
     }]),
 };
 
 static CREATE_QUEUE_INPUT: Shape = Shape {
     name: "CreateQueueInput",
     kind: Kind::Structure(&[
-        Member { name: "QueueAttributes", shape: &QUEUE_ATTRIBUTES, required: false },
-        Member { name: "QueueName", shape: &QUEUE_NAME, required: true },
-        Member { name: "StreamConfigurationList", shape: &QUEUE_STREAM_CONFIGURATION_LIST, required: true },
-        Member { name: "Tags", shape: &TAG_MAP, required: false },
+        Member { name: "QueueAttributes", shape: &QUEUE_ATTRIBUTES, required: false, naming: None },
+        Member { name: "QueueName", shape: &QUEUE_NAME, required: true, naming: None },
+        Member {
+            name: "StreamConfigurationList",
+            shape: &QUEUE_STREAM_CONFIGURATION_LIST,
+            required: true,
+            naming: None,
+        },
+        Member { name: "Tags", shape: &TAG_MAP, required: false, naming: None },
     ]),
 };
 
 static CREATE_QUEUE_OUTPUT: Shape = Shape {
     name: "CreateQueueOutput",
-    kind: Kind::Structure(&[Member { name: "QueueDescription", shape: &QUEUE_DESCRIPTION, required: true }]),
+    kind: Kind::Structure(&[Member {
+        name: "QueueDescription",
+        shape: &QUEUE_DESCRIPTION,
+        required: true,
+        naming: None,
+    }]),
 };
 
 static CREATE_STREAM_INPUT: Shape = Shape {
     name: "CreateStreamInput",
     kind: Kind::Structure(&[
-        Member { name: "MaxRecordSizeInKiB", shape: &MAX_RECORD_SIZE_IN_KI_B, required: false },
-        Member { name: "RecordDistributionStrategy", shape: &RECORD_DISTRIBUTION_STRATEGY, required: false },
-        Member { name: "ShardCount", shape: &POSITIVE_INTEGER_OBJECT, required: false },
-        Member { name: "StreamModeDetails", shape: &STREAM_MODE_DETAILS, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: true },
-        Member { name: "Tags", shape: &TAG_MAP, required: false },
-        Member { name: "WarmThroughputMiBps", shape: &NATURAL_INTEGER_OBJECT, required: false },
+        Member { name: "MaxRecordSizeInKiB", shape: &MAX_RECORD_SIZE_IN_KI_B, required: false, naming: None },
+        Member {
+            name: "RecordDistributionStrategy",
+            shape: &RECORD_DISTRIBUTION_STRATEGY,
+            required: false,
+            naming: None,
+        },
+        Member { name: "ShardCount", shape: &POSITIVE_INTEGER_OBJECT, required: false, naming: None },
+        Member { name: "StreamModeDetails", shape: &STREAM_MODE_DETAILS, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: true, naming: None },
+        Member { name: "Tags", shape: &TAG_MAP, required: false, naming: None },
+        Member { name: "WarmThroughputMiBps", shape: &NATURAL_INTEGER_OBJECT, required: false, naming: None },
     ]),
 };
 
@@ -1166,65 +1273,70 @@ static DATA_FRESHNESS_IN_SECONDS: Shape =
 static DEAD_LETTER_CONFIGURATION: Shape = Shape {
     name: "DeadLetterConfiguration",
     kind: Kind::Structure(&[
-        Member { name: "MaxReceiveCount", shape: &MAX_RECEIVE_COUNT, required: false },
-        Member { name: "TargetType", shape: &TARGET_TYPE, required: true },
+        Member { name: "MaxReceiveCount", shape: &MAX_RECEIVE_COUNT, required: false, naming: None },
+        Member { name: "TargetType", shape: &TARGET_TYPE, required: true, naming: None },
     ]),
 };
 
 static DEAD_LETTER_QUEUE_S3_CONFIGURATION: Shape = Shape {
     name: "DeadLetterQueueS3Configuration",
     kind: Kind::Structure(&[
-        Member { name: "BucketARN", shape: &BUCKET_ARN, required: true },
-        Member { name: "ErrorOutputPrefix", shape: &S3_ERROR_OUTPUT_PREFIX, required: false },
-        Member { name: "ExpectedBucketOwner", shape: &EXPECTED_BUCKET_OWNER, required: true },
+        Member { name: "BucketARN", shape: &BUCKET_ARN, required: true, naming: None },
+        Member { name: "ErrorOutputPrefix", shape: &S3_ERROR_OUTPUT_PREFIX, required: false, naming: None },
+        Member { name: "ExpectedBucketOwner", shape: &EXPECTED_BUCKET_OWNER, required: true, naming: None },
     ]),
 };
 
 static DECREASE_STREAM_RETENTION_PERIOD_INPUT: Shape = Shape {
     name: "DecreaseStreamRetentionPeriodInput",
     kind: Kind::Structure(&[
-        Member { name: "RetentionPeriodHours", shape: &RETENTION_PERIOD_HOURS, required: true },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
+        Member { name: "RetentionPeriodHours", shape: &RETENTION_PERIOD_HOURS, required: true, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
     ]),
 };
 
 static DELETE_CHANNEL_INPUT: Shape = Shape {
     name: "DeleteChannelInput",
-    kind: Kind::Structure(&[Member { name: "ChannelARN", shape: &CHANNEL_ARN, required: true }]),
+    kind: Kind::Structure(&[Member {
+        name: "ChannelARN",
+        shape: &CHANNEL_ARN,
+        required: true,
+        naming: None,
+    }]),
 };
 
 static DELETE_QUEUE_INPUT: Shape = Shape {
     name: "DeleteQueueInput",
-    kind: Kind::Structure(&[Member { name: "QueueARN", shape: &QUEUE_ARN, required: true }]),
+    kind: Kind::Structure(&[Member { name: "QueueARN", shape: &QUEUE_ARN, required: true, naming: None }]),
 };
 
 static DELETE_RESOURCE_POLICY_INPUT: Shape = Shape {
     name: "DeleteResourcePolicyInput",
     kind: Kind::Structure(&[
-        Member { name: "ResourceARN", shape: &RESOURCE_ARN, required: true },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
+        Member { name: "ResourceARN", shape: &RESOURCE_ARN, required: true, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
     ]),
 };
 
 static DELETE_STREAM_INPUT: Shape = Shape {
     name: "DeleteStreamInput",
     kind: Kind::Structure(&[
-        Member { name: "EnforceConsumerDeletion", shape: &BOOLEAN_OBJECT, required: false },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
+        Member { name: "EnforceConsumerDeletion", shape: &BOOLEAN_OBJECT, required: false, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
     ]),
 };
 
 static DEREGISTER_STREAM_CONSUMER_INPUT: Shape = Shape {
     name: "DeregisterStreamConsumerInput",
     kind: Kind::Structure(&[
-        Member { name: "ConsumerARN", shape: &CONSUMER_ARN, required: false },
-        Member { name: "ConsumerName", shape: &CONSUMER_NAME, required: false },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
+        Member { name: "ConsumerARN", shape: &CONSUMER_ARN, required: false, naming: None },
+        Member { name: "ConsumerName", shape: &CONSUMER_NAME, required: false, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
     ]),
 };
 
@@ -1237,12 +1349,18 @@ static DESCRIBE_ACCOUNT_SETTINGS_OUTPUT: Shape = Shape {
         name: "MinimumThroughputBillingCommitment",
         shape: &MINIMUM_THROUGHPUT_BILLING_COMMITMENT_OUTPUT,
         required: false,
+        naming: None,
     }]),
 };
 
 static DESCRIBE_CHANNEL_INPUT: Shape = Shape {
     name: "DescribeChannelInput",
-    kind: Kind::Structure(&[Member { name: "ChannelARN", shape: &CHANNEL_ARN, required: true }]),
+    kind: Kind::Structure(&[Member {
+        name: "ChannelARN",
+        shape: &CHANNEL_ARN,
+        required: true,
+        naming: None,
+    }]),
 };
 
 static DESCRIBE_CHANNEL_OUTPUT: Shape = Shape {
@@ -1251,6 +1369,7 @@ static DESCRIBE_CHANNEL_OUTPUT: Shape = Shape {
         name: "ChannelDescription",
         shape: &CHANNEL_DESCRIPTION,
         required: true,
+        naming: None,
     }]),
 };
 
@@ -1259,36 +1378,47 @@ static DESCRIBE_LIMITS_INPUT: Shape = Shape { name: "DescribeLimitsInput", kind:
 static DESCRIBE_LIMITS_OUTPUT: Shape = Shape {
     name: "DescribeLimitsOutput",
     kind: Kind::Structure(&[
-        Member { name: "ChannelCount", shape: &CHANNEL_COUNT_OBJECT, required: false },
-        Member { name: "ChannelCountLimit", shape: &CHANNEL_COUNT_OBJECT, required: false },
-        Member { name: "OnDemandStreamCount", shape: &ON_DEMAND_STREAM_COUNT_OBJECT, required: true },
+        Member { name: "ChannelCount", shape: &CHANNEL_COUNT_OBJECT, required: false, naming: None },
+        Member { name: "ChannelCountLimit", shape: &CHANNEL_COUNT_OBJECT, required: false, naming: None },
+        Member {
+            name: "OnDemandStreamCount",
+            shape: &ON_DEMAND_STREAM_COUNT_OBJECT,
+            required: true,
+            naming: None,
+        },
         Member {
             name: "OnDemandStreamCountLimit",
             shape: &ON_DEMAND_STREAM_COUNT_LIMIT_OBJECT,
             required: true,
+            naming: None,
         },
-        Member { name: "OpenShardCount", shape: &SHARD_COUNT_OBJECT, required: true },
-        Member { name: "ShardLimit", shape: &SHARD_COUNT_OBJECT, required: true },
+        Member { name: "OpenShardCount", shape: &SHARD_COUNT_OBJECT, required: true, naming: None },
+        Member { name: "ShardLimit", shape: &SHARD_COUNT_OBJECT, required: true, naming: None },
     ]),
 };
 
 static DESCRIBE_QUEUE_INPUT: Shape = Shape {
     name: "DescribeQueueInput",
-    kind: Kind::Structure(&[Member { name: "QueueARN", shape: &QUEUE_ARN, required: true }]),
+    kind: Kind::Structure(&[Member { name: "QueueARN", shape: &QUEUE_ARN, required: true, naming: None }]),
 };
 
 static DESCRIBE_QUEUE_OUTPUT: Shape = Shape {
     name: "DescribeQueueOutput",
-    kind: Kind::Structure(&[Member { name: "QueueDescription", shape: &QUEUE_DESCRIPTION, required: true }]),
+    kind: Kind::Structure(&[Member {
+        name: "QueueDescription",
+        shape: &QUEUE_DESCRIPTION,
+        required: true,
+        naming: None,
+    }]),
 };
 
 static DESCRIBE_STREAM_CONSUMER_INPUT: Shape = Shape {
     name: "DescribeStreamConsumerInput",
     kind: Kind::Structure(&[
-        Member { name: "ConsumerARN", shape: &CONSUMER_ARN, required: false },
-        Member { name: "ConsumerName", shape: &CONSUMER_NAME, required: false },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
+        Member { name: "ConsumerARN", shape: &CONSUMER_ARN, required: false, naming: None },
+        Member { name: "ConsumerName", shape: &CONSUMER_NAME, required: false, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
     ]),
 };
 
@@ -1298,17 +1428,18 @@ static DESCRIBE_STREAM_CONSUMER_OUTPUT: Shape = Shape {
         name: "ConsumerDescription",
         shape: &CONSUMER_DESCRIPTION,
         required: true,
+        naming: None,
     }]),
 };
 
 static DESCRIBE_STREAM_INPUT: Shape = Shape {
     name: "DescribeStreamInput",
     kind: Kind::Structure(&[
-        Member { name: "ExclusiveStartShardId", shape: &SHARD_ID, required: false },
-        Member { name: "Limit", shape: &DESCRIBE_STREAM_INPUT_LIMIT, required: false },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
+        Member { name: "ExclusiveStartShardId", shape: &SHARD_ID, required: false, naming: None },
+        Member { name: "Limit", shape: &DESCRIBE_STREAM_INPUT_LIMIT, required: false, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
     ]),
 };
 
@@ -1323,15 +1454,16 @@ static DESCRIBE_STREAM_OUTPUT: Shape = Shape {
         name: "StreamDescription",
         shape: &STREAM_DESCRIPTION,
         required: true,
+        naming: None,
     }]),
 };
 
 static DESCRIBE_STREAM_SUMMARY_INPUT: Shape = Shape {
     name: "DescribeStreamSummaryInput",
     kind: Kind::Structure(&[
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
     ]),
 };
 
@@ -1341,26 +1473,27 @@ static DESCRIBE_STREAM_SUMMARY_OUTPUT: Shape = Shape {
         name: "StreamDescriptionSummary",
         shape: &STREAM_DESCRIPTION_SUMMARY,
         required: true,
+        naming: None,
     }]),
 };
 
 static DISABLE_ENHANCED_MONITORING_INPUT: Shape = Shape {
     name: "DisableEnhancedMonitoringInput",
     kind: Kind::Structure(&[
-        Member { name: "ShardLevelMetrics", shape: &METRICS_NAME_LIST, required: true },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
+        Member { name: "ShardLevelMetrics", shape: &METRICS_NAME_LIST, required: true, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
     ]),
 };
 
 static ENABLE_ENHANCED_MONITORING_INPUT: Shape = Shape {
     name: "EnableEnhancedMonitoringInput",
     kind: Kind::Structure(&[
-        Member { name: "ShardLevelMetrics", shape: &METRICS_NAME_LIST, required: true },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
+        Member { name: "ShardLevelMetrics", shape: &METRICS_NAME_LIST, required: true, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
     ]),
 };
 
@@ -1372,6 +1505,7 @@ static ENHANCED_METRICS: Shape = Shape {
         name: "ShardLevelMetrics",
         shape: &METRICS_NAME_LIST,
         required: false,
+        naming: None,
     }]),
 };
 
@@ -1383,10 +1517,10 @@ static ENHANCED_MONITORING_LIST: Shape = Shape {
 static ENHANCED_MONITORING_OUTPUT: Shape = Shape {
     name: "EnhancedMonitoringOutput",
     kind: Kind::Structure(&[
-        Member { name: "CurrentShardLevelMetrics", shape: &METRICS_NAME_LIST, required: false },
-        Member { name: "DesiredShardLevelMetrics", shape: &METRICS_NAME_LIST, required: false },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
+        Member { name: "CurrentShardLevelMetrics", shape: &METRICS_NAME_LIST, required: false, naming: None },
+        Member { name: "DesiredShardLevelMetrics", shape: &METRICS_NAME_LIST, required: false, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
     ]),
 };
 
@@ -1420,11 +1554,11 @@ static GSR_SCHEMA_ARN: Shape = Shape {
 static GET_RECORDS_INPUT: Shape = Shape {
     name: "GetRecordsInput",
     kind: Kind::Structure(&[
-        Member { name: "DryRun", shape: &BOOLEAN_OBJECT, required: false },
-        Member { name: "Limit", shape: &GET_RECORDS_INPUT_LIMIT, required: false },
-        Member { name: "ShardIterator", shape: &SHARD_ITERATOR, required: true },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
+        Member { name: "DryRun", shape: &BOOLEAN_OBJECT, required: false, naming: None },
+        Member { name: "Limit", shape: &GET_RECORDS_INPUT_LIMIT, required: false, naming: None },
+        Member { name: "ShardIterator", shape: &SHARD_ITERATOR, required: true, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
     ]),
 };
 
@@ -1434,43 +1568,48 @@ static GET_RECORDS_INPUT_LIMIT: Shape =
 static GET_RECORDS_OUTPUT: Shape = Shape {
     name: "GetRecordsOutput",
     kind: Kind::Structure(&[
-        Member { name: "ChildShards", shape: &CHILD_SHARD_LIST, required: false },
-        Member { name: "MillisBehindLatest", shape: &MILLIS_BEHIND_LATEST, required: false },
-        Member { name: "NextShardIterator", shape: &SHARD_ITERATOR, required: false },
-        Member { name: "Records", shape: &RECORD_LIST, required: true },
+        Member { name: "ChildShards", shape: &CHILD_SHARD_LIST, required: false, naming: None },
+        Member { name: "MillisBehindLatest", shape: &MILLIS_BEHIND_LATEST, required: false, naming: None },
+        Member { name: "NextShardIterator", shape: &SHARD_ITERATOR, required: false, naming: None },
+        Member { name: "Records", shape: &RECORD_LIST, required: true, naming: None },
     ]),
 };
 
 static GET_RESOURCE_POLICY_INPUT: Shape = Shape {
     name: "GetResourcePolicyInput",
     kind: Kind::Structure(&[
-        Member { name: "ResourceARN", shape: &RESOURCE_ARN, required: true },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
+        Member { name: "ResourceARN", shape: &RESOURCE_ARN, required: true, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
     ]),
 };
 
 static GET_RESOURCE_POLICY_OUTPUT: Shape = Shape {
     name: "GetResourcePolicyOutput",
-    kind: Kind::Structure(&[Member { name: "Policy", shape: &POLICY, required: true }]),
+    kind: Kind::Structure(&[Member { name: "Policy", shape: &POLICY, required: true, naming: None }]),
 };
 
 static GET_SHARD_ITERATOR_INPUT: Shape = Shape {
     name: "GetShardIteratorInput",
     kind: Kind::Structure(&[
-        Member { name: "DryRun", shape: &BOOLEAN_OBJECT, required: false },
-        Member { name: "ShardId", shape: &SHARD_ID, required: true },
-        Member { name: "ShardIteratorType", shape: &SHARD_ITERATOR_TYPE, required: true },
-        Member { name: "StartingSequenceNumber", shape: &SEQUENCE_NUMBER, required: false },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
-        Member { name: "Timestamp", shape: &TIMESTAMP, required: false },
+        Member { name: "DryRun", shape: &BOOLEAN_OBJECT, required: false, naming: None },
+        Member { name: "ShardId", shape: &SHARD_ID, required: true, naming: None },
+        Member { name: "ShardIteratorType", shape: &SHARD_ITERATOR_TYPE, required: true, naming: None },
+        Member { name: "StartingSequenceNumber", shape: &SEQUENCE_NUMBER, required: false, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
+        Member { name: "Timestamp", shape: &TIMESTAMP, required: false, naming: None },
     ]),
 };
 
 static GET_SHARD_ITERATOR_OUTPUT: Shape = Shape {
     name: "GetShardIteratorOutput",
-    kind: Kind::Structure(&[Member { name: "ShardIterator", shape: &SHARD_ITERATOR, required: false }]),
+    kind: Kind::Structure(&[Member {
+        name: "ShardIterator",
+        shape: &SHARD_ITERATOR,
+        required: false,
+        naming: None,
+    }]),
 };
 
 static HASH_KEY: Shape = Shape {
@@ -1484,18 +1623,18 @@ static HASH_KEY: Shape = Shape {
 static HASH_KEY_RANGE: Shape = Shape {
     name: "HashKeyRange",
     kind: Kind::Structure(&[
-        Member { name: "EndingHashKey", shape: &HASH_KEY, required: true },
-        Member { name: "StartingHashKey", shape: &HASH_KEY, required: true },
+        Member { name: "EndingHashKey", shape: &HASH_KEY, required: true, naming: None },
+        Member { name: "StartingHashKey", shape: &HASH_KEY, required: true, naming: None },
     ]),
 };
 
 static INCREASE_STREAM_RETENTION_PERIOD_INPUT: Shape = Shape {
     name: "IncreaseStreamRetentionPeriodInput",
     kind: Kind::Structure(&[
-        Member { name: "RetentionPeriodHours", shape: &RETENTION_PERIOD_HOURS, required: true },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
+        Member { name: "RetentionPeriodHours", shape: &RETENTION_PERIOD_HOURS, required: true, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
     ]),
 };
 
@@ -1505,9 +1644,9 @@ static KEY_ID: Shape =
 static LIST_CHANNELS_INPUT: Shape = Shape {
     name: "ListChannelsInput",
     kind: Kind::Structure(&[
-        Member { name: "MaxResults", shape: &LIST_CHANNELS_INPUT_LIMIT, required: false },
-        Member { name: "NextToken", shape: &NEXT_TOKEN, required: false },
-        Member { name: "StreamFilter", shape: &STREAM_FILTER_LIST, required: false },
+        Member { name: "MaxResults", shape: &LIST_CHANNELS_INPUT_LIMIT, required: false, naming: None },
+        Member { name: "NextToken", shape: &NEXT_TOKEN, required: false, naming: None },
+        Member { name: "StreamFilter", shape: &STREAM_FILTER_LIST, required: false, naming: None },
     ]),
 };
 
@@ -1517,17 +1656,17 @@ static LIST_CHANNELS_INPUT_LIMIT: Shape =
 static LIST_CHANNELS_OUTPUT: Shape = Shape {
     name: "ListChannelsOutput",
     kind: Kind::Structure(&[
-        Member { name: "ChannelSummaries", shape: &CHANNEL_SUMMARY_LIST, required: true },
-        Member { name: "NextToken", shape: &NEXT_TOKEN, required: false },
+        Member { name: "ChannelSummaries", shape: &CHANNEL_SUMMARY_LIST, required: true, naming: None },
+        Member { name: "NextToken", shape: &NEXT_TOKEN, required: false, naming: None },
     ]),
 };
 
 static LIST_QUEUES_INPUT: Shape = Shape {
     name: "ListQueuesInput",
     kind: Kind::Structure(&[
-        Member { name: "MaxResults", shape: &LIST_QUEUES_INPUT_LIMIT, required: false },
-        Member { name: "NextToken", shape: &NEXT_TOKEN, required: false },
-        Member { name: "StreamFilter", shape: &QUEUE_STREAM_FILTER_LIST, required: false },
+        Member { name: "MaxResults", shape: &LIST_QUEUES_INPUT_LIMIT, required: false, naming: None },
+        Member { name: "NextToken", shape: &NEXT_TOKEN, required: false, naming: None },
+        Member { name: "StreamFilter", shape: &QUEUE_STREAM_FILTER_LIST, required: false, naming: None },
     ]),
 };
 
@@ -1537,22 +1676,22 @@ static LIST_QUEUES_INPUT_LIMIT: Shape =
 static LIST_QUEUES_OUTPUT: Shape = Shape {
     name: "ListQueuesOutput",
     kind: Kind::Structure(&[
-        Member { name: "NextToken", shape: &NEXT_TOKEN, required: false },
-        Member { name: "QueueSummaries", shape: &QUEUE_SUMMARY_LIST, required: true },
+        Member { name: "NextToken", shape: &NEXT_TOKEN, required: false, naming: None },
+        Member { name: "QueueSummaries", shape: &QUEUE_SUMMARY_LIST, required: true, naming: None },
     ]),
 };
 
 static LIST_SHARDS_INPUT: Shape = Shape {
     name: "ListShardsInput",
     kind: Kind::Structure(&[
-        Member { name: "ExclusiveStartShardId", shape: &SHARD_ID, required: false },
-        Member { name: "MaxResults", shape: &LIST_SHARDS_INPUT_LIMIT, required: false },
-        Member { name: "NextToken", shape: &NEXT_TOKEN, required: false },
-        Member { name: "ShardFilter", shape: &SHARD_FILTER, required: false },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamCreationTimestamp", shape: &TIMESTAMP, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
+        Member { name: "ExclusiveStartShardId", shape: &SHARD_ID, required: false, naming: None },
+        Member { name: "MaxResults", shape: &LIST_SHARDS_INPUT_LIMIT, required: false, naming: None },
+        Member { name: "NextToken", shape: &NEXT_TOKEN, required: false, naming: None },
+        Member { name: "ShardFilter", shape: &SHARD_FILTER, required: false, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamCreationTimestamp", shape: &TIMESTAMP, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
     ]),
 };
 
@@ -1562,19 +1701,24 @@ static LIST_SHARDS_INPUT_LIMIT: Shape =
 static LIST_SHARDS_OUTPUT: Shape = Shape {
     name: "ListShardsOutput",
     kind: Kind::Structure(&[
-        Member { name: "NextToken", shape: &NEXT_TOKEN, required: false },
-        Member { name: "Shards", shape: &SHARD_LIST, required: false },
+        Member { name: "NextToken", shape: &NEXT_TOKEN, required: false, naming: None },
+        Member { name: "Shards", shape: &SHARD_LIST, required: false, naming: None },
     ]),
 };
 
 static LIST_STREAM_CONSUMERS_INPUT: Shape = Shape {
     name: "ListStreamConsumersInput",
     kind: Kind::Structure(&[
-        Member { name: "MaxResults", shape: &LIST_STREAM_CONSUMERS_INPUT_LIMIT, required: false },
-        Member { name: "NextToken", shape: &NEXT_TOKEN, required: false },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: true },
-        Member { name: "StreamCreationTimestamp", shape: &TIMESTAMP, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
+        Member {
+            name: "MaxResults",
+            shape: &LIST_STREAM_CONSUMERS_INPUT_LIMIT,
+            required: false,
+            naming: None,
+        },
+        Member { name: "NextToken", shape: &NEXT_TOKEN, required: false, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: true, naming: None },
+        Member { name: "StreamCreationTimestamp", shape: &TIMESTAMP, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
     ]),
 };
 
@@ -1586,17 +1730,17 @@ static LIST_STREAM_CONSUMERS_INPUT_LIMIT: Shape = Shape {
 static LIST_STREAM_CONSUMERS_OUTPUT: Shape = Shape {
     name: "ListStreamConsumersOutput",
     kind: Kind::Structure(&[
-        Member { name: "Consumers", shape: &CONSUMER_LIST, required: false },
-        Member { name: "NextToken", shape: &NEXT_TOKEN, required: false },
+        Member { name: "Consumers", shape: &CONSUMER_LIST, required: false, naming: None },
+        Member { name: "NextToken", shape: &NEXT_TOKEN, required: false, naming: None },
     ]),
 };
 
 static LIST_STREAMS_INPUT: Shape = Shape {
     name: "ListStreamsInput",
     kind: Kind::Structure(&[
-        Member { name: "ExclusiveStartStreamName", shape: &STREAM_NAME, required: false },
-        Member { name: "Limit", shape: &LIST_STREAMS_INPUT_LIMIT, required: false },
-        Member { name: "NextToken", shape: &NEXT_TOKEN, required: false },
+        Member { name: "ExclusiveStartStreamName", shape: &STREAM_NAME, required: false, naming: None },
+        Member { name: "Limit", shape: &LIST_STREAMS_INPUT_LIMIT, required: false, naming: None },
+        Member { name: "NextToken", shape: &NEXT_TOKEN, required: false, naming: None },
     ]),
 };
 
@@ -1606,34 +1750,34 @@ static LIST_STREAMS_INPUT_LIMIT: Shape =
 static LIST_STREAMS_OUTPUT: Shape = Shape {
     name: "ListStreamsOutput",
     kind: Kind::Structure(&[
-        Member { name: "HasMoreStreams", shape: &BOOLEAN_OBJECT, required: true },
-        Member { name: "NextToken", shape: &NEXT_TOKEN, required: false },
-        Member { name: "StreamNames", shape: &STREAM_NAME_LIST, required: true },
-        Member { name: "StreamSummaries", shape: &STREAM_SUMMARY_LIST, required: false },
+        Member { name: "HasMoreStreams", shape: &BOOLEAN_OBJECT, required: true, naming: None },
+        Member { name: "NextToken", shape: &NEXT_TOKEN, required: false, naming: None },
+        Member { name: "StreamNames", shape: &STREAM_NAME_LIST, required: true, naming: None },
+        Member { name: "StreamSummaries", shape: &STREAM_SUMMARY_LIST, required: false, naming: None },
     ]),
 };
 
 static LIST_TAGS_FOR_RESOURCE_INPUT: Shape = Shape {
     name: "ListTagsForResourceInput",
     kind: Kind::Structure(&[
-        Member { name: "ResourceARN", shape: &RESOURCE_ARN, required: true },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
+        Member { name: "ResourceARN", shape: &RESOURCE_ARN, required: true, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
     ]),
 };
 
 static LIST_TAGS_FOR_RESOURCE_OUTPUT: Shape = Shape {
     name: "ListTagsForResourceOutput",
-    kind: Kind::Structure(&[Member { name: "Tags", shape: &TAG_LIST, required: false }]),
+    kind: Kind::Structure(&[Member { name: "Tags", shape: &TAG_LIST, required: false, naming: None }]),
 };
 
 static LIST_TAGS_FOR_STREAM_INPUT: Shape = Shape {
     name: "ListTagsForStreamInput",
     kind: Kind::Structure(&[
-        Member { name: "ExclusiveStartTagKey", shape: &TAG_KEY, required: false },
-        Member { name: "Limit", shape: &LIST_TAGS_FOR_STREAM_INPUT_LIMIT, required: false },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
+        Member { name: "ExclusiveStartTagKey", shape: &TAG_KEY, required: false, naming: None },
+        Member { name: "Limit", shape: &LIST_TAGS_FOR_STREAM_INPUT_LIMIT, required: false, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
     ]),
 };
 
@@ -1645,8 +1789,8 @@ static LIST_TAGS_FOR_STREAM_INPUT_LIMIT: Shape = Shape {
 static LIST_TAGS_FOR_STREAM_OUTPUT: Shape = Shape {
     name: "ListTagsForStreamOutput",
     kind: Kind::Structure(&[
-        Member { name: "HasMoreTags", shape: &BOOLEAN_OBJECT, required: true },
-        Member { name: "Tags", shape: &TAG_LIST, required: true },
+        Member { name: "HasMoreTags", shape: &BOOLEAN_OBJECT, required: true, naming: None },
+        Member { name: "Tags", shape: &TAG_LIST, required: true, naming: None },
     ]),
 };
 
@@ -1659,11 +1803,11 @@ static MAX_RECORD_SIZE_IN_KI_B: Shape =
 static MERGE_SHARDS_INPUT: Shape = Shape {
     name: "MergeShardsInput",
     kind: Kind::Structure(&[
-        Member { name: "AdjacentShardToMerge", shape: &SHARD_ID, required: true },
-        Member { name: "ShardToMerge", shape: &SHARD_ID, required: true },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
+        Member { name: "AdjacentShardToMerge", shape: &SHARD_ID, required: true, naming: None },
+        Member { name: "ShardToMerge", shape: &SHARD_ID, required: true, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
     ]),
 };
 
@@ -1693,6 +1837,7 @@ static MINIMUM_THROUGHPUT_BILLING_COMMITMENT_INPUT: Shape = Shape {
         name: "Status",
         shape: &MINIMUM_THROUGHPUT_BILLING_COMMITMENT_INPUT_STATUS,
         required: true,
+        naming: None,
     }]),
 };
 
@@ -1704,13 +1849,14 @@ static MINIMUM_THROUGHPUT_BILLING_COMMITMENT_INPUT_STATUS: Shape = Shape {
 static MINIMUM_THROUGHPUT_BILLING_COMMITMENT_OUTPUT: Shape = Shape {
     name: "MinimumThroughputBillingCommitmentOutput",
     kind: Kind::Structure(&[
-        Member { name: "EarliestAllowedEndAt", shape: &TIMESTAMP, required: false },
-        Member { name: "EndedAt", shape: &TIMESTAMP, required: false },
-        Member { name: "StartedAt", shape: &TIMESTAMP, required: false },
+        Member { name: "EarliestAllowedEndAt", shape: &TIMESTAMP, required: false, naming: None },
+        Member { name: "EndedAt", shape: &TIMESTAMP, required: false, naming: None },
+        Member { name: "StartedAt", shape: &TIMESTAMP, required: false, naming: None },
         Member {
             name: "Status",
             shape: &MINIMUM_THROUGHPUT_BILLING_COMMITMENT_OUTPUT_STATUS,
             required: true,
+            naming: None,
         },
     ]),
 };
@@ -1739,8 +1885,8 @@ static ON_DEMAND_STREAM_COUNT_OBJECT: Shape = Shape {
 static PARTITION_FIELD: Shape = Shape {
     name: "PartitionField",
     kind: Kind::Structure(&[
-        Member { name: "SourceName", shape: &PARTITION_SOURCE_NAME, required: true },
-        Member { name: "Transform", shape: &PARTITION_TRANSFORM, required: true },
+        Member { name: "SourceName", shape: &PARTITION_SOURCE_NAME, required: true, naming: None },
+        Member { name: "Transform", shape: &PARTITION_TRANSFORM, required: true, naming: None },
     ]),
 };
 
@@ -1766,6 +1912,7 @@ static PARTITION_SPEC: Shape = Shape {
         name: "PartitionFields",
         shape: &PARTITION_FIELD_LIST,
         required: true,
+        naming: None,
     }]),
 };
 
@@ -1780,52 +1927,52 @@ static POSITIVE_INTEGER_OBJECT: Shape =
 static PUT_RECORD_INPUT: Shape = Shape {
     name: "PutRecordInput",
     kind: Kind::Structure(&[
-        Member { name: "Data", shape: &DATA, required: true },
-        Member { name: "DryRun", shape: &BOOLEAN_OBJECT, required: false },
-        Member { name: "ExplicitHashKey", shape: &HASH_KEY, required: false },
-        Member { name: "PartitionKey", shape: &PARTITION_KEY, required: false },
-        Member { name: "SequenceNumberForOrdering", shape: &SEQUENCE_NUMBER, required: false },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
+        Member { name: "Data", shape: &DATA, required: true, naming: None },
+        Member { name: "DryRun", shape: &BOOLEAN_OBJECT, required: false, naming: None },
+        Member { name: "ExplicitHashKey", shape: &HASH_KEY, required: false, naming: None },
+        Member { name: "PartitionKey", shape: &PARTITION_KEY, required: false, naming: None },
+        Member { name: "SequenceNumberForOrdering", shape: &SEQUENCE_NUMBER, required: false, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
     ]),
 };
 
 static PUT_RECORD_OUTPUT: Shape = Shape {
     name: "PutRecordOutput",
     kind: Kind::Structure(&[
-        Member { name: "EncryptionType", shape: &ENCRYPTION_TYPE, required: false },
-        Member { name: "SequenceNumber", shape: &SEQUENCE_NUMBER, required: true },
-        Member { name: "ShardId", shape: &SHARD_ID, required: true },
+        Member { name: "EncryptionType", shape: &ENCRYPTION_TYPE, required: false, naming: None },
+        Member { name: "SequenceNumber", shape: &SEQUENCE_NUMBER, required: true, naming: None },
+        Member { name: "ShardId", shape: &SHARD_ID, required: true, naming: None },
     ]),
 };
 
 static PUT_RECORDS_INPUT: Shape = Shape {
     name: "PutRecordsInput",
     kind: Kind::Structure(&[
-        Member { name: "DryRun", shape: &BOOLEAN_OBJECT, required: false },
-        Member { name: "Records", shape: &PUT_RECORDS_REQUEST_ENTRY_LIST, required: true },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
+        Member { name: "DryRun", shape: &BOOLEAN_OBJECT, required: false, naming: None },
+        Member { name: "Records", shape: &PUT_RECORDS_REQUEST_ENTRY_LIST, required: true, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
     ]),
 };
 
 static PUT_RECORDS_OUTPUT: Shape = Shape {
     name: "PutRecordsOutput",
     kind: Kind::Structure(&[
-        Member { name: "EncryptionType", shape: &ENCRYPTION_TYPE, required: false },
-        Member { name: "FailedRecordCount", shape: &POSITIVE_INTEGER_OBJECT, required: false },
-        Member { name: "Records", shape: &PUT_RECORDS_RESULT_ENTRY_LIST, required: true },
+        Member { name: "EncryptionType", shape: &ENCRYPTION_TYPE, required: false, naming: None },
+        Member { name: "FailedRecordCount", shape: &POSITIVE_INTEGER_OBJECT, required: false, naming: None },
+        Member { name: "Records", shape: &PUT_RECORDS_RESULT_ENTRY_LIST, required: true, naming: None },
     ]),
 };
 
 static PUT_RECORDS_REQUEST_ENTRY: Shape = Shape {
     name: "PutRecordsRequestEntry",
     kind: Kind::Structure(&[
-        Member { name: "Data", shape: &DATA, required: true },
-        Member { name: "ExplicitHashKey", shape: &HASH_KEY, required: false },
-        Member { name: "PartitionKey", shape: &PARTITION_KEY, required: false },
+        Member { name: "Data", shape: &DATA, required: true, naming: None },
+        Member { name: "ExplicitHashKey", shape: &HASH_KEY, required: false, naming: None },
+        Member { name: "PartitionKey", shape: &PARTITION_KEY, required: false, naming: None },
     ]),
 };
 
@@ -1837,10 +1984,10 @@ static PUT_RECORDS_REQUEST_ENTRY_LIST: Shape = Shape {
 static PUT_RECORDS_RESULT_ENTRY: Shape = Shape {
     name: "PutRecordsResultEntry",
     kind: Kind::Structure(&[
-        Member { name: "ErrorCode", shape: &ERROR_CODE, required: false },
-        Member { name: "ErrorMessage", shape: &ERROR_MESSAGE, required: false },
-        Member { name: "SequenceNumber", shape: &SEQUENCE_NUMBER, required: false },
-        Member { name: "ShardId", shape: &SHARD_ID, required: false },
+        Member { name: "ErrorCode", shape: &ERROR_CODE, required: false, naming: None },
+        Member { name: "ErrorMessage", shape: &ERROR_MESSAGE, required: false, naming: None },
+        Member { name: "SequenceNumber", shape: &SEQUENCE_NUMBER, required: false, naming: None },
+        Member { name: "ShardId", shape: &SHARD_ID, required: false, naming: None },
     ]),
 };
 
@@ -1852,9 +1999,9 @@ static PUT_RECORDS_RESULT_ENTRY_LIST: Shape = Shape {
 static PUT_RESOURCE_POLICY_INPUT: Shape = Shape {
     name: "PutResourcePolicyInput",
     kind: Kind::Structure(&[
-        Member { name: "Policy", shape: &POLICY, required: true },
-        Member { name: "ResourceARN", shape: &RESOURCE_ARN, required: true },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
+        Member { name: "Policy", shape: &POLICY, required: true, naming: None },
+        Member { name: "ResourceARN", shape: &RESOURCE_ARN, required: true, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
     ]),
 };
 
@@ -1872,8 +2019,18 @@ static QUEUE_ARN: Shape = Shape {
 static QUEUE_ATTRIBUTES: Shape = Shape {
     name: "QueueAttributes",
     kind: Kind::Structure(&[
-        Member { name: "DeadLetterConfiguration", shape: &DEAD_LETTER_CONFIGURATION, required: false },
-        Member { name: "VisibilityTimeoutSeconds", shape: &VISIBILITY_TIMEOUT_SECONDS, required: false },
+        Member {
+            name: "DeadLetterConfiguration",
+            shape: &DEAD_LETTER_CONFIGURATION,
+            required: false,
+            naming: None,
+        },
+        Member {
+            name: "VisibilityTimeoutSeconds",
+            shape: &VISIBILITY_TIMEOUT_SECONDS,
+            required: false,
+            naming: None,
+        },
     ]),
 };
 
@@ -1883,12 +2040,17 @@ static QUEUE_COUNT_OBJECT: Shape =
 static QUEUE_DESCRIPTION: Shape = Shape {
     name: "QueueDescription",
     kind: Kind::Structure(&[
-        Member { name: "QueueARN", shape: &QUEUE_ARN, required: true },
-        Member { name: "QueueAttributes", shape: &QUEUE_ATTRIBUTES, required: false },
-        Member { name: "QueueCreationTimestamp", shape: &TIMESTAMP, required: true },
-        Member { name: "QueueName", shape: &QUEUE_NAME, required: true },
-        Member { name: "QueueStatus", shape: &QUEUE_STATUS, required: true },
-        Member { name: "StreamConfigurationList", shape: &QUEUE_STREAM_CONFIGURATION_LIST, required: true },
+        Member { name: "QueueARN", shape: &QUEUE_ARN, required: true, naming: None },
+        Member { name: "QueueAttributes", shape: &QUEUE_ATTRIBUTES, required: false, naming: None },
+        Member { name: "QueueCreationTimestamp", shape: &TIMESTAMP, required: true, naming: None },
+        Member { name: "QueueName", shape: &QUEUE_NAME, required: true, naming: None },
+        Member { name: "QueueStatus", shape: &QUEUE_STATUS, required: true, naming: None },
+        Member {
+            name: "StreamConfigurationList",
+            shape: &QUEUE_STREAM_CONFIGURATION_LIST,
+            required: true,
+            naming: None,
+        },
     ]),
 };
 
@@ -1903,13 +2065,23 @@ static QUEUE_NAME: Shape = Shape {
 static QUEUE_RECORD: Shape = Shape {
     name: "QueueRecord",
     kind: Kind::Structure(&[
-        Member { name: "ApproximateArrivalTimestamp", shape: &APPROXIMATE_ARRIVAL_TIMESTAMP, required: true },
-        Member { name: "Data", shape: &DATA, required: true },
-        Member { name: "FirstReceiveTimestamp", shape: &FIRST_RECEIVE_TIMESTAMP, required: true },
-        Member { name: "PartitionKey", shape: &PARTITION_KEY, required: false },
-        Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true },
-        Member { name: "ReceiveCount", shape: &RECEIVE_COUNT, required: true },
-        Member { name: "RecordId", shape: &RECORD_ID, required: true },
+        Member {
+            name: "ApproximateArrivalTimestamp",
+            shape: &APPROXIMATE_ARRIVAL_TIMESTAMP,
+            required: true,
+            naming: None,
+        },
+        Member { name: "Data", shape: &DATA, required: true, naming: None },
+        Member {
+            name: "FirstReceiveTimestamp",
+            shape: &FIRST_RECEIVE_TIMESTAMP,
+            required: true,
+            naming: None,
+        },
+        Member { name: "PartitionKey", shape: &PARTITION_KEY, required: false, naming: None },
+        Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true, naming: None },
+        Member { name: "ReceiveCount", shape: &RECEIVE_COUNT, required: true, naming: None },
+        Member { name: "RecordId", shape: &RECORD_ID, required: true, naming: None },
     ]),
 };
 
@@ -1919,8 +2091,8 @@ static QUEUE_RECORD_LIST: Shape =
 static QUEUE_STARTING_POSITION: Shape = Shape {
     name: "QueueStartingPosition",
     kind: Kind::Structure(&[
-        Member { name: "Timestamp", shape: &TIMESTAMP, required: false },
-        Member { name: "Type", shape: &QUEUE_STARTING_POSITION_TYPE, required: true },
+        Member { name: "Timestamp", shape: &TIMESTAMP, required: false, naming: None },
+        Member { name: "Type", shape: &QUEUE_STARTING_POSITION_TYPE, required: true, naming: None },
     ]),
 };
 
@@ -1935,8 +2107,8 @@ static QUEUE_STATUS: Shape =
 static QUEUE_STREAM_CONFIGURATION: Shape = Shape {
     name: "QueueStreamConfiguration",
     kind: Kind::Structure(&[
-        Member { name: "StartingPosition", shape: &QUEUE_STARTING_POSITION, required: false },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: true },
+        Member { name: "StartingPosition", shape: &QUEUE_STARTING_POSITION, required: false, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: true, naming: None },
     ]),
 };
 
@@ -1948,8 +2120,8 @@ static QUEUE_STREAM_CONFIGURATION_LIST: Shape = Shape {
 static QUEUE_STREAM_FILTER: Shape = Shape {
     name: "QueueStreamFilter",
     kind: Kind::Structure(&[
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: true },
-        Member { name: "StreamCreationTimestamp", shape: &TIMESTAMP, required: false },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: true, naming: None },
+        Member { name: "StreamCreationTimestamp", shape: &TIMESTAMP, required: false, naming: None },
     ]),
 };
 
@@ -1961,8 +2133,8 @@ static QUEUE_STREAM_FILTER_LIST: Shape = Shape {
 static QUEUE_STREAM_IDENTIFIER: Shape = Shape {
     name: "QueueStreamIdentifier",
     kind: Kind::Structure(&[
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: true },
-        Member { name: "StreamCreationTimestamp", shape: &TIMESTAMP, required: true },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: true, naming: None },
+        Member { name: "StreamCreationTimestamp", shape: &TIMESTAMP, required: true, naming: None },
     ]),
 };
 
@@ -1974,11 +2146,11 @@ static QUEUE_STREAM_IDENTIFIER_LIST: Shape = Shape {
 static QUEUE_SUMMARY: Shape = Shape {
     name: "QueueSummary",
     kind: Kind::Structure(&[
-        Member { name: "QueueARN", shape: &QUEUE_ARN, required: true },
-        Member { name: "QueueCreationTimestamp", shape: &TIMESTAMP, required: true },
-        Member { name: "QueueName", shape: &QUEUE_NAME, required: true },
-        Member { name: "QueueStatus", shape: &QUEUE_STATUS, required: true },
-        Member { name: "Streams", shape: &QUEUE_STREAM_IDENTIFIER_LIST, required: true },
+        Member { name: "QueueARN", shape: &QUEUE_ARN, required: true, naming: None },
+        Member { name: "QueueCreationTimestamp", shape: &TIMESTAMP, required: true, naming: None },
+        Member { name: "QueueName", shape: &QUEUE_NAME, required: true, naming: None },
+        Member { name: "QueueStatus", shape: &QUEUE_STATUS, required: true, naming: None },
+        Member { name: "Streams", shape: &QUEUE_STREAM_IDENTIFIER_LIST, required: true, naming: None },
     ]),
 };
 
@@ -1994,25 +2166,50 @@ static RECEIVE_COUNT: Shape =
 static RECEIVE_DEAD_LETTER_QUEUE_RECORDS_INPUT: Shape = Shape {
     name: "ReceiveDeadLetterQueueRecordsInput",
     kind: Kind::Structure(&[
-        Member { name: "Limit", shape: &RECEIVE_QUEUE_RECORDS_INPUT_LIMIT, required: false },
-        Member { name: "QueueARN", shape: &QUEUE_ARN, required: true },
-        Member { name: "VisibilityTimeoutSeconds", shape: &VISIBILITY_TIMEOUT_SECONDS, required: false },
-        Member { name: "WaitTimeSeconds", shape: &RECEIVE_QUEUE_RECORDS_WAIT_TIME_SECONDS, required: false },
+        Member { name: "Limit", shape: &RECEIVE_QUEUE_RECORDS_INPUT_LIMIT, required: false, naming: None },
+        Member { name: "QueueARN", shape: &QUEUE_ARN, required: true, naming: None },
+        Member {
+            name: "VisibilityTimeoutSeconds",
+            shape: &VISIBILITY_TIMEOUT_SECONDS,
+            required: false,
+            naming: None,
+        },
+        Member {
+            name: "WaitTimeSeconds",
+            shape: &RECEIVE_QUEUE_RECORDS_WAIT_TIME_SECONDS,
+            required: false,
+            naming: None,
+        },
     ]),
 };
 
 static RECEIVE_DEAD_LETTER_QUEUE_RECORDS_OUTPUT: Shape = Shape {
     name: "ReceiveDeadLetterQueueRecordsOutput",
-    kind: Kind::Structure(&[Member { name: "QueueRecords", shape: &QUEUE_RECORD_LIST, required: true }]),
+    kind: Kind::Structure(&[Member {
+        name: "QueueRecords",
+        shape: &QUEUE_RECORD_LIST,
+        required: true,
+        naming: None,
+    }]),
 };
 
 static RECEIVE_QUEUE_RECORDS_INPUT: Shape = Shape {
     name: "ReceiveQueueRecordsInput",
     kind: Kind::Structure(&[
-        Member { name: "Limit", shape: &RECEIVE_QUEUE_RECORDS_INPUT_LIMIT, required: false },
-        Member { name: "QueueARN", shape: &QUEUE_ARN, required: true },
-        Member { name: "VisibilityTimeoutSeconds", shape: &VISIBILITY_TIMEOUT_SECONDS, required: false },
-        Member { name: "WaitTimeSeconds", shape: &RECEIVE_QUEUE_RECORDS_WAIT_TIME_SECONDS, required: false },
+        Member { name: "Limit", shape: &RECEIVE_QUEUE_RECORDS_INPUT_LIMIT, required: false, naming: None },
+        Member { name: "QueueARN", shape: &QUEUE_ARN, required: true, naming: None },
+        Member {
+            name: "VisibilityTimeoutSeconds",
+            shape: &VISIBILITY_TIMEOUT_SECONDS,
+            required: false,
+            naming: None,
+        },
+        Member {
+            name: "WaitTimeSeconds",
+            shape: &RECEIVE_QUEUE_RECORDS_WAIT_TIME_SECONDS,
+            required: false,
+            naming: None,
+        },
     ]),
 };
 
@@ -2023,7 +2220,12 @@ static RECEIVE_QUEUE_RECORDS_INPUT_LIMIT: Shape = Shape {
 
 static RECEIVE_QUEUE_RECORDS_OUTPUT: Shape = Shape {
     name: "ReceiveQueueRecordsOutput",
-    kind: Kind::Structure(&[Member { name: "QueueRecords", shape: &QUEUE_RECORD_LIST, required: true }]),
+    kind: Kind::Structure(&[Member {
+        name: "QueueRecords",
+        shape: &QUEUE_RECORD_LIST,
+        required: true,
+        naming: None,
+    }]),
 };
 
 static RECEIVE_QUEUE_RECORDS_WAIT_TIME_SECONDS: Shape = Shape {
@@ -2034,19 +2236,19 @@ static RECEIVE_QUEUE_RECORDS_WAIT_TIME_SECONDS: Shape = Shape {
 static RECORD: Shape = Shape {
     name: "Record",
     kind: Kind::Structure(&[
-        Member { name: "ApproximateArrivalTimestamp", shape: &TIMESTAMP, required: false },
-        Member { name: "Data", shape: &DATA, required: true },
-        Member { name: "EncryptionType", shape: &ENCRYPTION_TYPE, required: false },
-        Member { name: "PartitionKey", shape: &PARTITION_KEY, required: false },
-        Member { name: "SequenceNumber", shape: &SEQUENCE_NUMBER, required: true },
+        Member { name: "ApproximateArrivalTimestamp", shape: &TIMESTAMP, required: false, naming: None },
+        Member { name: "Data", shape: &DATA, required: true, naming: None },
+        Member { name: "EncryptionType", shape: &ENCRYPTION_TYPE, required: false, naming: None },
+        Member { name: "PartitionKey", shape: &PARTITION_KEY, required: false, naming: None },
+        Member { name: "SequenceNumber", shape: &SEQUENCE_NUMBER, required: true, naming: None },
     ]),
 };
 
 static RECORD_CONFIGURATION: Shape = Shape {
     name: "RecordConfiguration",
     kind: Kind::Structure(&[
-        Member { name: "GSRSchemaARN", shape: &GSR_SCHEMA_ARN, required: false },
-        Member { name: "RecordFormatType", shape: &RECORD_FORMAT_TYPE, required: true },
+        Member { name: "GSRSchemaARN", shape: &GSR_SCHEMA_ARN, required: false, naming: None },
+        Member { name: "RecordFormatType", shape: &RECORD_FORMAT_TYPE, required: true, naming: None },
     ]),
 };
 
@@ -2072,25 +2274,25 @@ static RECORD_LIST: Shape =
 static REGISTER_STREAM_CONSUMER_INPUT: Shape = Shape {
     name: "RegisterStreamConsumerInput",
     kind: Kind::Structure(&[
-        Member { name: "ConsumerName", shape: &CONSUMER_NAME, required: true },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: true },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "Tags", shape: &TAG_MAP, required: false },
+        Member { name: "ConsumerName", shape: &CONSUMER_NAME, required: true, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: true, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "Tags", shape: &TAG_MAP, required: false, naming: None },
     ]),
 };
 
 static REGISTER_STREAM_CONSUMER_OUTPUT: Shape = Shape {
     name: "RegisterStreamConsumerOutput",
-    kind: Kind::Structure(&[Member { name: "Consumer", shape: &CONSUMER, required: true }]),
+    kind: Kind::Structure(&[Member { name: "Consumer", shape: &CONSUMER, required: true, naming: None }]),
 };
 
 static REMOVE_TAGS_FROM_STREAM_INPUT: Shape = Shape {
     name: "RemoveTagsFromStreamInput",
     kind: Kind::Structure(&[
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
-        Member { name: "TagKeys", shape: &TAG_KEY_LIST, required: true },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
+        Member { name: "TagKeys", shape: &TAG_KEY_LIST, required: true, naming: None },
     ]),
 };
 
@@ -2108,9 +2310,9 @@ static RESOURCE_ARN: Shape = Shape {
 static RESTORE_DEAD_LETTER_QUEUE_RECORDS_ERROR_ENTRY: Shape = Shape {
     name: "RestoreDeadLetterQueueRecordsErrorEntry",
     kind: Kind::Structure(&[
-        Member { name: "ErrorCode", shape: &ERROR_CODE, required: true },
-        Member { name: "ErrorMessage", shape: &ERROR_MESSAGE, required: false },
-        Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true },
+        Member { name: "ErrorCode", shape: &ERROR_CODE, required: true, naming: None },
+        Member { name: "ErrorMessage", shape: &ERROR_MESSAGE, required: false, naming: None },
+        Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true, naming: None },
     ]),
 };
 
@@ -2126,26 +2328,38 @@ static RESTORE_DEAD_LETTER_QUEUE_RECORDS_INPUT: Shape = Shape {
             name: "Entries",
             shape: &RESTORE_DEAD_LETTER_QUEUE_RECORDS_REQUEST_ENTRY_LIST,
             required: true,
+            naming: None,
         },
-        Member { name: "QueueARN", shape: &QUEUE_ARN, required: true },
+        Member { name: "QueueARN", shape: &QUEUE_ARN, required: true, naming: None },
     ]),
 };
 
 static RESTORE_DEAD_LETTER_QUEUE_RECORDS_OUTPUT: Shape = Shape {
     name: "RestoreDeadLetterQueueRecordsOutput",
     kind: Kind::Structure(&[
-        Member { name: "Failed", shape: &RESTORE_DEAD_LETTER_QUEUE_RECORDS_ERROR_ENTRY_LIST, required: true },
+        Member {
+            name: "Failed",
+            shape: &RESTORE_DEAD_LETTER_QUEUE_RECORDS_ERROR_ENTRY_LIST,
+            required: true,
+            naming: None,
+        },
         Member {
             name: "Successful",
             shape: &RESTORE_DEAD_LETTER_QUEUE_RECORDS_RESULT_ENTRY_LIST,
             required: true,
+            naming: None,
         },
     ]),
 };
 
 static RESTORE_DEAD_LETTER_QUEUE_RECORDS_REQUEST_ENTRY: Shape = Shape {
     name: "RestoreDeadLetterQueueRecordsRequestEntry",
-    kind: Kind::Structure(&[Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true }]),
+    kind: Kind::Structure(&[Member {
+        name: "ReceiptHandle",
+        shape: &RECEIPT_HANDLE,
+        required: true,
+        naming: None,
+    }]),
 };
 
 static RESTORE_DEAD_LETTER_QUEUE_RECORDS_REQUEST_ENTRY_LIST: Shape = Shape {
@@ -2158,7 +2372,12 @@ static RESTORE_DEAD_LETTER_QUEUE_RECORDS_REQUEST_ENTRY_LIST: Shape = Shape {
 
 static RESTORE_DEAD_LETTER_QUEUE_RECORDS_RESULT_ENTRY: Shape = Shape {
     name: "RestoreDeadLetterQueueRecordsResultEntry",
-    kind: Kind::Structure(&[Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true }]),
+    kind: Kind::Structure(&[Member {
+        name: "ReceiptHandle",
+        shape: &RECEIPT_HANDLE,
+        required: true,
+        naming: None,
+    }]),
 };
 
 static RESTORE_DEAD_LETTER_QUEUE_RECORDS_RESULT_ENTRY_LIST: Shape = Shape {
@@ -2186,26 +2405,48 @@ static S3_COMPRESSION_TYPE: Shape =
 static S3_DESTINATION_CONFIGURATION: Shape = Shape {
     name: "S3DestinationConfiguration",
     kind: Kind::Structure(&[
-        Member { name: "DataFreshnessInSeconds", shape: &DATA_FRESHNESS_IN_SECONDS, required: false },
+        Member {
+            name: "DataFreshnessInSeconds",
+            shape: &DATA_FRESHNESS_IN_SECONDS,
+            required: false,
+            naming: None,
+        },
         Member {
             name: "DeadLetterQueueS3Configuration",
             shape: &DEAD_LETTER_QUEUE_S3_CONFIGURATION,
             required: false,
+            naming: None,
         },
-        Member { name: "StorageConfiguration", shape: &S3_STORAGE_CONFIGURATION, required: true },
+        Member {
+            name: "StorageConfiguration",
+            shape: &S3_STORAGE_CONFIGURATION,
+            required: true,
+            naming: None,
+        },
     ]),
 };
 
 static S3_DESTINATION_DESCRIPTION: Shape = Shape {
     name: "S3DestinationDescription",
     kind: Kind::Structure(&[
-        Member { name: "DataFreshnessInSeconds", shape: &DATA_FRESHNESS_IN_SECONDS, required: true },
+        Member {
+            name: "DataFreshnessInSeconds",
+            shape: &DATA_FRESHNESS_IN_SECONDS,
+            required: true,
+            naming: None,
+        },
         Member {
             name: "DeadLetterQueueS3Configuration",
             shape: &DEAD_LETTER_QUEUE_S3_CONFIGURATION,
             required: true,
+            naming: None,
         },
-        Member { name: "StorageConfiguration", shape: &S3_STORAGE_CONFIGURATION, required: true },
+        Member {
+            name: "StorageConfiguration",
+            shape: &S3_STORAGE_CONFIGURATION,
+            required: true,
+            naming: None,
+        },
     ]),
 };
 
@@ -2215,6 +2456,7 @@ static S3_DESTINATION_UPDATE_INPUT: Shape = Shape {
         name: "DataFreshnessInSeconds",
         shape: &DATA_FRESHNESS_IN_SECONDS,
         required: true,
+        naming: None,
     }]),
 };
 
@@ -2242,11 +2484,11 @@ static S3_STORAGE_CLASS: Shape = Shape {
 static S3_STORAGE_CONFIGURATION: Shape = Shape {
     name: "S3StorageConfiguration",
     kind: Kind::Structure(&[
-        Member { name: "BucketARN", shape: &BUCKET_ARN, required: true },
-        Member { name: "CompressionType", shape: &S3_COMPRESSION_TYPE, required: true },
-        Member { name: "ExpectedBucketOwner", shape: &EXPECTED_BUCKET_OWNER, required: true },
-        Member { name: "OutputKeyTemplate", shape: &S3_OUTPUT_KEY_TEMPLATE, required: false },
-        Member { name: "StorageClass", shape: &S3_STORAGE_CLASS, required: false },
+        Member { name: "BucketARN", shape: &BUCKET_ARN, required: true, naming: None },
+        Member { name: "CompressionType", shape: &S3_COMPRESSION_TYPE, required: true, naming: None },
+        Member { name: "ExpectedBucketOwner", shape: &EXPECTED_BUCKET_OWNER, required: true, naming: None },
+        Member { name: "OutputKeyTemplate", shape: &S3_OUTPUT_KEY_TEMPLATE, required: false, naming: None },
+        Member { name: "StorageClass", shape: &S3_STORAGE_CLASS, required: false, naming: None },
     ]),
 };
 
@@ -2256,11 +2498,11 @@ static S3_TABLES_COMPRESSION_TYPE: Shape =
 static S3_TABLES_CONFIGURATION: Shape = Shape {
     name: "S3TablesConfiguration",
     kind: Kind::Structure(&[
-        Member { name: "CompressionType", shape: &S3_TABLES_COMPRESSION_TYPE, required: true },
-        Member { name: "Namespace", shape: &S3_TABLES_NAMESPACE, required: true },
-        Member { name: "PartitionSpec", shape: &PARTITION_SPEC, required: false },
-        Member { name: "TableBucketARN", shape: &TABLE_BUCKET_ARN, required: true },
-        Member { name: "TableName", shape: &S3_TABLES_TABLE_NAME, required: true },
+        Member { name: "CompressionType", shape: &S3_TABLES_COMPRESSION_TYPE, required: true, naming: None },
+        Member { name: "Namespace", shape: &S3_TABLES_NAMESPACE, required: true, naming: None },
+        Member { name: "PartitionSpec", shape: &PARTITION_SPEC, required: false, naming: None },
+        Member { name: "TableBucketARN", shape: &TABLE_BUCKET_ARN, required: true, naming: None },
+        Member { name: "TableName", shape: &S3_TABLES_TABLE_NAME, required: true, naming: None },
     ]),
 };
 
@@ -2272,26 +2514,48 @@ static S3_TABLES_CONFIGURATION_LIST: Shape = Shape {
 static S3_TABLES_DESTINATION_CONFIGURATION: Shape = Shape {
     name: "S3TablesDestinationConfiguration",
     kind: Kind::Structure(&[
-        Member { name: "DataFreshnessInSeconds", shape: &DATA_FRESHNESS_IN_SECONDS, required: false },
+        Member {
+            name: "DataFreshnessInSeconds",
+            shape: &DATA_FRESHNESS_IN_SECONDS,
+            required: false,
+            naming: None,
+        },
         Member {
             name: "DeadLetterQueueS3Configuration",
             shape: &DEAD_LETTER_QUEUE_S3_CONFIGURATION,
             required: true,
+            naming: None,
         },
-        Member { name: "S3TablesConfigurationList", shape: &S3_TABLES_CONFIGURATION_LIST, required: true },
+        Member {
+            name: "S3TablesConfigurationList",
+            shape: &S3_TABLES_CONFIGURATION_LIST,
+            required: true,
+            naming: None,
+        },
     ]),
 };
 
 static S3_TABLES_DESTINATION_DESCRIPTION: Shape = Shape {
     name: "S3TablesDestinationDescription",
     kind: Kind::Structure(&[
-        Member { name: "DataFreshnessInSeconds", shape: &DATA_FRESHNESS_IN_SECONDS, required: true },
+        Member {
+            name: "DataFreshnessInSeconds",
+            shape: &DATA_FRESHNESS_IN_SECONDS,
+            required: true,
+            naming: None,
+        },
         Member {
             name: "DeadLetterQueueS3Configuration",
             shape: &DEAD_LETTER_QUEUE_S3_CONFIGURATION,
             required: true,
+            naming: None,
         },
-        Member { name: "S3TablesConfigurationList", shape: &S3_TABLES_CONFIGURATION_LIST, required: true },
+        Member {
+            name: "S3TablesConfigurationList",
+            shape: &S3_TABLES_CONFIGURATION_LIST,
+            required: true,
+            naming: None,
+        },
     ]),
 };
 
@@ -2301,6 +2565,7 @@ static S3_TABLES_DESTINATION_UPDATE_INPUT: Shape = Shape {
         name: "DataFreshnessInSeconds",
         shape: &DATA_FRESHNESS_IN_SECONDS,
         required: true,
+        naming: None,
     }]),
 };
 
@@ -2333,19 +2598,19 @@ static SEQUENCE_NUMBER: Shape = Shape {
 static SEQUENCE_NUMBER_RANGE: Shape = Shape {
     name: "SequenceNumberRange",
     kind: Kind::Structure(&[
-        Member { name: "EndingSequenceNumber", shape: &SEQUENCE_NUMBER, required: false },
-        Member { name: "StartingSequenceNumber", shape: &SEQUENCE_NUMBER, required: true },
+        Member { name: "EndingSequenceNumber", shape: &SEQUENCE_NUMBER, required: false, naming: None },
+        Member { name: "StartingSequenceNumber", shape: &SEQUENCE_NUMBER, required: true, naming: None },
     ]),
 };
 
 static SHARD: Shape = Shape {
     name: "Shard",
     kind: Kind::Structure(&[
-        Member { name: "AdjacentParentShardId", shape: &SHARD_ID, required: false },
-        Member { name: "HashKeyRange", shape: &HASH_KEY_RANGE, required: true },
-        Member { name: "ParentShardId", shape: &SHARD_ID, required: false },
-        Member { name: "SequenceNumberRange", shape: &SEQUENCE_NUMBER_RANGE, required: true },
-        Member { name: "ShardId", shape: &SHARD_ID, required: true },
+        Member { name: "AdjacentParentShardId", shape: &SHARD_ID, required: false, naming: None },
+        Member { name: "HashKeyRange", shape: &HASH_KEY_RANGE, required: true, naming: None },
+        Member { name: "ParentShardId", shape: &SHARD_ID, required: false, naming: None },
+        Member { name: "SequenceNumberRange", shape: &SEQUENCE_NUMBER_RANGE, required: true, naming: None },
+        Member { name: "ShardId", shape: &SHARD_ID, required: true, naming: None },
     ]),
 };
 
@@ -2355,9 +2620,9 @@ static SHARD_COUNT_OBJECT: Shape =
 static SHARD_FILTER: Shape = Shape {
     name: "ShardFilter",
     kind: Kind::Structure(&[
-        Member { name: "ShardId", shape: &SHARD_ID, required: false },
-        Member { name: "Timestamp", shape: &TIMESTAMP, required: false },
-        Member { name: "Type", shape: &SHARD_FILTER_TYPE, required: true },
+        Member { name: "ShardId", shape: &SHARD_ID, required: false, naming: None },
+        Member { name: "Timestamp", shape: &TIMESTAMP, required: false, naming: None },
+        Member { name: "Type", shape: &SHARD_FILTER_TYPE, required: true, naming: None },
     ]),
 };
 
@@ -2404,42 +2669,42 @@ static SHARD_LIST: Shape =
 static SPLIT_SHARD_INPUT: Shape = Shape {
     name: "SplitShardInput",
     kind: Kind::Structure(&[
-        Member { name: "NewStartingHashKey", shape: &HASH_KEY, required: true },
-        Member { name: "ShardToSplit", shape: &SHARD_ID, required: true },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
+        Member { name: "NewStartingHashKey", shape: &HASH_KEY, required: true, naming: None },
+        Member { name: "ShardToSplit", shape: &SHARD_ID, required: true, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
     ]),
 };
 
 static START_STREAM_ENCRYPTION_INPUT: Shape = Shape {
     name: "StartStreamEncryptionInput",
     kind: Kind::Structure(&[
-        Member { name: "EncryptionType", shape: &ENCRYPTION_TYPE, required: true },
-        Member { name: "KeyId", shape: &KEY_ID, required: true },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
+        Member { name: "EncryptionType", shape: &ENCRYPTION_TYPE, required: true, naming: None },
+        Member { name: "KeyId", shape: &KEY_ID, required: true, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
     ]),
 };
 
 static STARTING_POSITION: Shape = Shape {
     name: "StartingPosition",
     kind: Kind::Structure(&[
-        Member { name: "SequenceNumber", shape: &SEQUENCE_NUMBER, required: false },
-        Member { name: "Timestamp", shape: &TIMESTAMP, required: false },
-        Member { name: "Type", shape: &SHARD_ITERATOR_TYPE, required: true },
+        Member { name: "SequenceNumber", shape: &SEQUENCE_NUMBER, required: false, naming: None },
+        Member { name: "Timestamp", shape: &TIMESTAMP, required: false, naming: None },
+        Member { name: "Type", shape: &SHARD_ITERATOR_TYPE, required: true, naming: None },
     ]),
 };
 
 static STOP_STREAM_ENCRYPTION_INPUT: Shape = Shape {
     name: "StopStreamEncryptionInput",
     kind: Kind::Structure(&[
-        Member { name: "EncryptionType", shape: &ENCRYPTION_TYPE, required: true },
-        Member { name: "KeyId", shape: &KEY_ID, required: true },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
+        Member { name: "EncryptionType", shape: &ENCRYPTION_TYPE, required: true, naming: None },
+        Member { name: "KeyId", shape: &KEY_ID, required: true, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
     ]),
 };
 
@@ -2457,48 +2722,53 @@ static STREAM_ARN: Shape = Shape {
 static STREAM_DESCRIPTION: Shape = Shape {
     name: "StreamDescription",
     kind: Kind::Structure(&[
-        Member { name: "EncryptionType", shape: &ENCRYPTION_TYPE, required: false },
-        Member { name: "EnhancedMonitoring", shape: &ENHANCED_MONITORING_LIST, required: true },
-        Member { name: "HasMoreShards", shape: &BOOLEAN_OBJECT, required: true },
-        Member { name: "KeyId", shape: &KEY_ID, required: false },
-        Member { name: "RetentionPeriodHours", shape: &RETENTION_PERIOD_HOURS, required: true },
-        Member { name: "Shards", shape: &SHARD_LIST, required: true },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: true },
-        Member { name: "StreamCreationTimestamp", shape: &TIMESTAMP, required: true },
-        Member { name: "StreamModeDetails", shape: &STREAM_MODE_DETAILS, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: true },
-        Member { name: "StreamStatus", shape: &STREAM_STATUS, required: true },
+        Member { name: "EncryptionType", shape: &ENCRYPTION_TYPE, required: false, naming: None },
+        Member { name: "EnhancedMonitoring", shape: &ENHANCED_MONITORING_LIST, required: true, naming: None },
+        Member { name: "HasMoreShards", shape: &BOOLEAN_OBJECT, required: true, naming: None },
+        Member { name: "KeyId", shape: &KEY_ID, required: false, naming: None },
+        Member { name: "RetentionPeriodHours", shape: &RETENTION_PERIOD_HOURS, required: true, naming: None },
+        Member { name: "Shards", shape: &SHARD_LIST, required: true, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: true, naming: None },
+        Member { name: "StreamCreationTimestamp", shape: &TIMESTAMP, required: true, naming: None },
+        Member { name: "StreamModeDetails", shape: &STREAM_MODE_DETAILS, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: true, naming: None },
+        Member { name: "StreamStatus", shape: &STREAM_STATUS, required: true, naming: None },
     ]),
 };
 
 static STREAM_DESCRIPTION_SUMMARY: Shape = Shape {
     name: "StreamDescriptionSummary",
     kind: Kind::Structure(&[
-        Member { name: "ChannelCount", shape: &CHANNEL_COUNT_OBJECT, required: false },
-        Member { name: "ConsumerCount", shape: &CONSUMER_COUNT_OBJECT, required: false },
-        Member { name: "EncryptionType", shape: &ENCRYPTION_TYPE, required: false },
-        Member { name: "EnhancedMonitoring", shape: &ENHANCED_MONITORING_LIST, required: true },
-        Member { name: "KeyId", shape: &KEY_ID, required: false },
-        Member { name: "MaxRecordSizeInKiB", shape: &MAX_RECORD_SIZE_IN_KI_B, required: false },
-        Member { name: "OpenShardCount", shape: &SHARD_COUNT_OBJECT, required: true },
-        Member { name: "QueueCount", shape: &QUEUE_COUNT_OBJECT, required: false },
-        Member { name: "RecordDistributionStrategy", shape: &RECORD_DISTRIBUTION_STRATEGY, required: false },
-        Member { name: "RetentionPeriodHours", shape: &RETENTION_PERIOD_HOURS, required: true },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: true },
-        Member { name: "StreamCreationTimestamp", shape: &TIMESTAMP, required: true },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "StreamModeDetails", shape: &STREAM_MODE_DETAILS, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: true },
-        Member { name: "StreamStatus", shape: &STREAM_STATUS, required: true },
-        Member { name: "WarmThroughput", shape: &WARM_THROUGHPUT_OBJECT, required: false },
+        Member { name: "ChannelCount", shape: &CHANNEL_COUNT_OBJECT, required: false, naming: None },
+        Member { name: "ConsumerCount", shape: &CONSUMER_COUNT_OBJECT, required: false, naming: None },
+        Member { name: "EncryptionType", shape: &ENCRYPTION_TYPE, required: false, naming: None },
+        Member { name: "EnhancedMonitoring", shape: &ENHANCED_MONITORING_LIST, required: true, naming: None },
+        Member { name: "KeyId", shape: &KEY_ID, required: false, naming: None },
+        Member { name: "MaxRecordSizeInKiB", shape: &MAX_RECORD_SIZE_IN_KI_B, required: false, naming: None },
+        Member { name: "OpenShardCount", shape: &SHARD_COUNT_OBJECT, required: true, naming: None },
+        Member { name: "QueueCount", shape: &QUEUE_COUNT_OBJECT, required: false, naming: None },
+        Member {
+            name: "RecordDistributionStrategy",
+            shape: &RECORD_DISTRIBUTION_STRATEGY,
+            required: false,
+            naming: None,
+        },
+        Member { name: "RetentionPeriodHours", shape: &RETENTION_PERIOD_HOURS, required: true, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: true, naming: None },
+        Member { name: "StreamCreationTimestamp", shape: &TIMESTAMP, required: true, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "StreamModeDetails", shape: &STREAM_MODE_DETAILS, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: true, naming: None },
+        Member { name: "StreamStatus", shape: &STREAM_STATUS, required: true, naming: None },
+        Member { name: "WarmThroughput", shape: &WARM_THROUGHPUT_OBJECT, required: false, naming: None },
     ]),
 };
 
 static STREAM_FILTER: Shape = Shape {
     name: "StreamFilter",
     kind: Kind::Structure(&[
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: true },
-        Member { name: "StreamCreationTimestamp", shape: &TIMESTAMP, required: false },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: true, naming: None },
+        Member { name: "StreamCreationTimestamp", shape: &TIMESTAMP, required: false, naming: None },
     ]),
 };
 
@@ -2520,7 +2790,12 @@ static STREAM_MODE: Shape =
 
 static STREAM_MODE_DETAILS: Shape = Shape {
     name: "StreamModeDetails",
-    kind: Kind::Structure(&[Member { name: "StreamMode", shape: &STREAM_MODE, required: true }]),
+    kind: Kind::Structure(&[Member {
+        name: "StreamMode",
+        shape: &STREAM_MODE,
+        required: true,
+        naming: None,
+    }]),
 };
 
 static STREAM_NAME: Shape = Shape {
@@ -2540,11 +2815,11 @@ static STREAM_STATUS: Shape =
 static STREAM_SUMMARY: Shape = Shape {
     name: "StreamSummary",
     kind: Kind::Structure(&[
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: true },
-        Member { name: "StreamCreationTimestamp", shape: &TIMESTAMP, required: false },
-        Member { name: "StreamModeDetails", shape: &STREAM_MODE_DETAILS, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: true },
-        Member { name: "StreamStatus", shape: &STREAM_STATUS, required: true },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: true, naming: None },
+        Member { name: "StreamCreationTimestamp", shape: &TIMESTAMP, required: false, naming: None },
+        Member { name: "StreamModeDetails", shape: &STREAM_MODE_DETAILS, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: true, naming: None },
+        Member { name: "StreamStatus", shape: &STREAM_STATUS, required: true, naming: None },
     ]),
 };
 
@@ -2554,10 +2829,10 @@ static STREAM_SUMMARY_LIST: Shape =
 static SUBSCRIBE_TO_SHARD_EVENT: Shape = Shape {
     name: "SubscribeToShardEvent",
     kind: Kind::Structure(&[
-        Member { name: "ChildShards", shape: &CHILD_SHARD_LIST, required: false },
-        Member { name: "ContinuationSequenceNumber", shape: &SEQUENCE_NUMBER, required: true },
-        Member { name: "MillisBehindLatest", shape: &MILLIS_BEHIND_LATEST, required: true },
-        Member { name: "Records", shape: &RECORD_LIST, required: true },
+        Member { name: "ChildShards", shape: &CHILD_SHARD_LIST, required: false, naming: None },
+        Member { name: "ContinuationSequenceNumber", shape: &SEQUENCE_NUMBER, required: true, naming: None },
+        Member { name: "MillisBehindLatest", shape: &MILLIS_BEHIND_LATEST, required: true, naming: None },
+        Member { name: "Records", shape: &RECORD_LIST, required: true, naming: None },
     ]),
 };
 
@@ -2567,17 +2842,18 @@ static SUBSCRIBE_TO_SHARD_EVENT_STREAM: Shape = Shape {
         name: "SubscribeToShardEvent",
         shape: &SUBSCRIBE_TO_SHARD_EVENT,
         required: true,
+        naming: None,
     }]),
 };
 
 static SUBSCRIBE_TO_SHARD_INPUT: Shape = Shape {
     name: "SubscribeToShardInput",
     kind: Kind::Structure(&[
-        Member { name: "ConsumerARN", shape: &CONSUMER_ARN, required: true },
-        Member { name: "DryRun", shape: &BOOLEAN_OBJECT, required: false },
-        Member { name: "ShardId", shape: &SHARD_ID, required: true },
-        Member { name: "StartingPosition", shape: &STARTING_POSITION, required: true },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
+        Member { name: "ConsumerARN", shape: &CONSUMER_ARN, required: true, naming: None },
+        Member { name: "DryRun", shape: &BOOLEAN_OBJECT, required: false, naming: None },
+        Member { name: "ShardId", shape: &SHARD_ID, required: true, naming: None },
+        Member { name: "StartingPosition", shape: &STARTING_POSITION, required: true, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
     ]),
 };
 
@@ -2587,6 +2863,7 @@ static SUBSCRIBE_TO_SHARD_OUTPUT: Shape = Shape {
         name: "EventStream",
         shape: &SUBSCRIBE_TO_SHARD_EVENT_STREAM,
         required: true,
+        naming: None,
     }]),
 };
 
@@ -2604,8 +2881,8 @@ static TABLE_BUCKET_ARN: Shape = Shape {
 static TAG: Shape = Shape {
     name: "Tag",
     kind: Kind::Structure(&[
-        Member { name: "Key", shape: &TAG_KEY, required: true },
-        Member { name: "Value", shape: &TAG_VALUE, required: false },
+        Member { name: "Key", shape: &TAG_KEY, required: true, naming: None },
+        Member { name: "Value", shape: &TAG_VALUE, required: false, naming: None },
     ]),
 };
 
@@ -2624,9 +2901,9 @@ static TAG_MAP: Shape =
 static TAG_RESOURCE_INPUT: Shape = Shape {
     name: "TagResourceInput",
     kind: Kind::Structure(&[
-        Member { name: "ResourceARN", shape: &RESOURCE_ARN, required: true },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "Tags", shape: &TAG_MAP, required: true },
+        Member { name: "ResourceARN", shape: &RESOURCE_ARN, required: true, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "Tags", shape: &TAG_MAP, required: true, naming: None },
     ]),
 };
 
@@ -2640,9 +2917,9 @@ static TIMESTAMP: Shape = Shape { name: "Timestamp", kind: Kind::Timestamp };
 static UNTAG_RESOURCE_INPUT: Shape = Shape {
     name: "UntagResourceInput",
     kind: Kind::Structure(&[
-        Member { name: "ResourceARN", shape: &RESOURCE_ARN, required: true },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "TagKeys", shape: &TAG_KEY_LIST, required: true },
+        Member { name: "ResourceARN", shape: &RESOURCE_ARN, required: true, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "TagKeys", shape: &TAG_KEY_LIST, required: true, naming: None },
     ]),
 };
 
@@ -2652,6 +2929,7 @@ static UPDATE_ACCOUNT_SETTINGS_INPUT: Shape = Shape {
         name: "MinimumThroughputBillingCommitment",
         shape: &MINIMUM_THROUGHPUT_BILLING_COMMITMENT_INPUT,
         required: true,
+        naming: None,
     }]),
 };
 
@@ -2661,19 +2939,31 @@ static UPDATE_ACCOUNT_SETTINGS_OUTPUT: Shape = Shape {
         name: "MinimumThroughputBillingCommitment",
         shape: &MINIMUM_THROUGHPUT_BILLING_COMMITMENT_OUTPUT,
         required: false,
+        naming: None,
     }]),
 };
 
 static UPDATE_CHANNEL_INPUT: Shape = Shape {
     name: "UpdateChannelInput",
     kind: Kind::Structure(&[
-        Member { name: "ChannelARN", shape: &CHANNEL_ARN, required: true },
-        Member { name: "LoggingConfiguration", shape: &CHANNEL_LOGGING_UPDATE_INPUT, required: false },
-        Member { name: "S3DestinationConfiguration", shape: &S3_DESTINATION_UPDATE_INPUT, required: false },
+        Member { name: "ChannelARN", shape: &CHANNEL_ARN, required: true, naming: None },
+        Member {
+            name: "LoggingConfiguration",
+            shape: &CHANNEL_LOGGING_UPDATE_INPUT,
+            required: false,
+            naming: None,
+        },
+        Member {
+            name: "S3DestinationConfiguration",
+            shape: &S3_DESTINATION_UPDATE_INPUT,
+            required: false,
+            naming: None,
+        },
         Member {
             name: "S3TablesDestinationConfiguration",
             shape: &S3_TABLES_DESTINATION_UPDATE_INPUT,
             required: false,
+            naming: None,
         },
     ]),
 };
@@ -2684,15 +2974,16 @@ static UPDATE_CHANNEL_OUTPUT: Shape = Shape {
         name: "ChannelDescription",
         shape: &CHANNEL_DESCRIPTION,
         required: true,
+        naming: None,
     }]),
 };
 
 static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_ERROR_ENTRY: Shape = Shape {
     name: "UpdateDeadLetterQueueRecordsVisibilityErrorEntry",
     kind: Kind::Structure(&[
-        Member { name: "ErrorCode", shape: &ERROR_CODE, required: true },
-        Member { name: "ErrorMessage", shape: &ERROR_MESSAGE, required: false },
-        Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true },
+        Member { name: "ErrorCode", shape: &ERROR_CODE, required: true, naming: None },
+        Member { name: "ErrorMessage", shape: &ERROR_MESSAGE, required: false, naming: None },
+        Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true, naming: None },
     ]),
 };
 
@@ -2711,8 +3002,9 @@ static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_INPUT: Shape = Shape {
             name: "Entries",
             shape: &UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_REQUEST_ENTRY_LIST,
             required: true,
+            naming: None,
         },
-        Member { name: "QueueARN", shape: &QUEUE_ARN, required: true },
+        Member { name: "QueueARN", shape: &QUEUE_ARN, required: true, naming: None },
     ]),
 };
 
@@ -2723,11 +3015,13 @@ static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_OUTPUT: Shape = Shape {
             name: "Failed",
             shape: &UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_ERROR_ENTRY_LIST,
             required: true,
+            naming: None,
         },
         Member {
             name: "Successful",
             shape: &UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_RESULT_ENTRY_LIST,
             required: true,
+            naming: None,
         },
     ]),
 };
@@ -2735,8 +3029,13 @@ static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_OUTPUT: Shape = Shape {
 static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_REQUEST_ENTRY: Shape = Shape {
     name: "UpdateDeadLetterQueueRecordsVisibilityRequestEntry",
     kind: Kind::Structure(&[
-        Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true },
-        Member { name: "VisibilityTimeoutSeconds", shape: &VISIBILITY_TIMEOUT_SECONDS, required: true },
+        Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true, naming: None },
+        Member {
+            name: "VisibilityTimeoutSeconds",
+            shape: &VISIBILITY_TIMEOUT_SECONDS,
+            required: true,
+            naming: None,
+        },
     ]),
 };
 
@@ -2750,7 +3049,12 @@ static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_REQUEST_ENTRY_LIST: Shape = S
 
 static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_RESULT_ENTRY: Shape = Shape {
     name: "UpdateDeadLetterQueueRecordsVisibilityResultEntry",
-    kind: Kind::Structure(&[Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true }]),
+    kind: Kind::Structure(&[Member {
+        name: "ReceiptHandle",
+        shape: &RECEIPT_HANDLE,
+        required: true,
+        naming: None,
+    }]),
 };
 
 static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_RESULT_ENTRY_LIST: Shape = Shape {
@@ -2764,31 +3068,36 @@ static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_RESULT_ENTRY_LIST: Shape = Sh
 static UPDATE_MAX_RECORD_SIZE_INPUT: Shape = Shape {
     name: "UpdateMaxRecordSizeInput",
     kind: Kind::Structure(&[
-        Member { name: "MaxRecordSizeInKiB", shape: &MAX_RECORD_SIZE_IN_KI_B, required: true },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
+        Member { name: "MaxRecordSizeInKiB", shape: &MAX_RECORD_SIZE_IN_KI_B, required: true, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
     ]),
 };
 
 static UPDATE_QUEUE_INPUT: Shape = Shape {
     name: "UpdateQueueInput",
     kind: Kind::Structure(&[
-        Member { name: "QueueARN", shape: &QUEUE_ARN, required: true },
-        Member { name: "QueueAttributes", shape: &QUEUE_ATTRIBUTES, required: true },
+        Member { name: "QueueARN", shape: &QUEUE_ARN, required: true, naming: None },
+        Member { name: "QueueAttributes", shape: &QUEUE_ATTRIBUTES, required: true, naming: None },
     ]),
 };
 
 static UPDATE_QUEUE_OUTPUT: Shape = Shape {
     name: "UpdateQueueOutput",
-    kind: Kind::Structure(&[Member { name: "QueueDescription", shape: &QUEUE_DESCRIPTION, required: true }]),
+    kind: Kind::Structure(&[Member {
+        name: "QueueDescription",
+        shape: &QUEUE_DESCRIPTION,
+        required: true,
+        naming: None,
+    }]),
 };
 
 static UPDATE_QUEUE_RECORDS_VISIBILITY_ERROR_ENTRY: Shape = Shape {
     name: "UpdateQueueRecordsVisibilityErrorEntry",
     kind: Kind::Structure(&[
-        Member { name: "ErrorCode", shape: &ERROR_CODE, required: true },
-        Member { name: "ErrorMessage", shape: &ERROR_MESSAGE, required: false },
-        Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true },
+        Member { name: "ErrorCode", shape: &ERROR_CODE, required: true, naming: None },
+        Member { name: "ErrorMessage", shape: &ERROR_MESSAGE, required: false, naming: None },
+        Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true, naming: None },
     ]),
 };
 
@@ -2804,19 +3113,26 @@ static UPDATE_QUEUE_RECORDS_VISIBILITY_INPUT: Shape = Shape {
             name: "Entries",
             shape: &UPDATE_QUEUE_RECORDS_VISIBILITY_REQUEST_ENTRY_LIST,
             required: true,
+            naming: None,
         },
-        Member { name: "QueueARN", shape: &QUEUE_ARN, required: true },
+        Member { name: "QueueARN", shape: &QUEUE_ARN, required: true, naming: None },
     ]),
 };
 
 static UPDATE_QUEUE_RECORDS_VISIBILITY_OUTPUT: Shape = Shape {
     name: "UpdateQueueRecordsVisibilityOutput",
     kind: Kind::Structure(&[
-        Member { name: "Failed", shape: &UPDATE_QUEUE_RECORDS_VISIBILITY_ERROR_ENTRY_LIST, required: true },
+        Member {
+            name: "Failed",
+            shape: &UPDATE_QUEUE_RECORDS_VISIBILITY_ERROR_ENTRY_LIST,
+            required: true,
+            naming: None,
+        },
         Member {
             name: "Successful",
             shape: &UPDATE_QUEUE_RECORDS_VISIBILITY_RESULT_ENTRY_LIST,
             required: true,
+            naming: None,
         },
     ]),
 };
@@ -2824,8 +3140,13 @@ static UPDATE_QUEUE_RECORDS_VISIBILITY_OUTPUT: Shape = Shape {
 static UPDATE_QUEUE_RECORDS_VISIBILITY_REQUEST_ENTRY: Shape = Shape {
     name: "UpdateQueueRecordsVisibilityRequestEntry",
     kind: Kind::Structure(&[
-        Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true },
-        Member { name: "VisibilityTimeoutSeconds", shape: &VISIBILITY_TIMEOUT_SECONDS, required: true },
+        Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true, naming: None },
+        Member {
+            name: "VisibilityTimeoutSeconds",
+            shape: &VISIBILITY_TIMEOUT_SECONDS,
+            required: true,
+            naming: None,
+        },
     ]),
 };
 
@@ -2836,7 +3157,12 @@ static UPDATE_QUEUE_RECORDS_VISIBILITY_REQUEST_ENTRY_LIST: Shape = Shape {
 
 static UPDATE_QUEUE_RECORDS_VISIBILITY_RESULT_ENTRY: Shape = Shape {
     name: "UpdateQueueRecordsVisibilityResultEntry",
-    kind: Kind::Structure(&[Member { name: "ReceiptHandle", shape: &RECEIPT_HANDLE, required: true }]),
+    kind: Kind::Structure(&[Member {
+        name: "ReceiptHandle",
+        shape: &RECEIPT_HANDLE,
+        required: true,
+        naming: None,
+    }]),
 };
 
 static UPDATE_QUEUE_RECORDS_VISIBILITY_RESULT_ENTRY_LIST: Shape = Shape {
@@ -2847,59 +3173,64 @@ static UPDATE_QUEUE_RECORDS_VISIBILITY_RESULT_ENTRY_LIST: Shape = Shape {
 static UPDATE_SHARD_COUNT_INPUT: Shape = Shape {
     name: "UpdateShardCountInput",
     kind: Kind::Structure(&[
-        Member { name: "ScalingType", shape: &SCALING_TYPE, required: true },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
-        Member { name: "TargetShardCount", shape: &POSITIVE_INTEGER_OBJECT, required: true },
+        Member { name: "ScalingType", shape: &SCALING_TYPE, required: true, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
+        Member { name: "TargetShardCount", shape: &POSITIVE_INTEGER_OBJECT, required: true, naming: None },
     ]),
 };
 
 static UPDATE_SHARD_COUNT_OUTPUT: Shape = Shape {
     name: "UpdateShardCountOutput",
     kind: Kind::Structure(&[
-        Member { name: "CurrentShardCount", shape: &POSITIVE_INTEGER_OBJECT, required: false },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
-        Member { name: "TargetShardCount", shape: &POSITIVE_INTEGER_OBJECT, required: false },
+        Member { name: "CurrentShardCount", shape: &POSITIVE_INTEGER_OBJECT, required: false, naming: None },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
+        Member { name: "TargetShardCount", shape: &POSITIVE_INTEGER_OBJECT, required: false, naming: None },
     ]),
 };
 
 static UPDATE_STREAM_MODE_INPUT: Shape = Shape {
     name: "UpdateStreamModeInput",
     kind: Kind::Structure(&[
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: true },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "StreamModeDetails", shape: &STREAM_MODE_DETAILS, required: true },
-        Member { name: "WarmThroughputMiBps", shape: &NATURAL_INTEGER_OBJECT, required: false },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: true, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "StreamModeDetails", shape: &STREAM_MODE_DETAILS, required: true, naming: None },
+        Member { name: "WarmThroughputMiBps", shape: &NATURAL_INTEGER_OBJECT, required: false, naming: None },
     ]),
 };
 
 static UPDATE_STREAM_RECORD_DISTRIBUTION_STRATEGY_INPUT: Shape = Shape {
     name: "UpdateStreamRecordDistributionStrategyInput",
     kind: Kind::Structure(&[
-        Member { name: "RecordDistributionStrategy", shape: &RECORD_DISTRIBUTION_STRATEGY, required: true },
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: true },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
+        Member {
+            name: "RecordDistributionStrategy",
+            shape: &RECORD_DISTRIBUTION_STRATEGY,
+            required: true,
+            naming: None,
+        },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: true, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
     ]),
 };
 
 static UPDATE_STREAM_WARM_THROUGHPUT_INPUT: Shape = Shape {
     name: "UpdateStreamWarmThroughputInput",
     kind: Kind::Structure(&[
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamId", shape: &STREAM_ID, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
-        Member { name: "WarmThroughputMiBps", shape: &NATURAL_INTEGER_OBJECT, required: true },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamId", shape: &STREAM_ID, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
+        Member { name: "WarmThroughputMiBps", shape: &NATURAL_INTEGER_OBJECT, required: true, naming: None },
     ]),
 };
 
 static UPDATE_STREAM_WARM_THROUGHPUT_OUTPUT: Shape = Shape {
     name: "UpdateStreamWarmThroughputOutput",
     kind: Kind::Structure(&[
-        Member { name: "StreamARN", shape: &STREAM_ARN, required: false },
-        Member { name: "StreamName", shape: &STREAM_NAME, required: false },
-        Member { name: "WarmThroughput", shape: &WARM_THROUGHPUT_OBJECT, required: false },
+        Member { name: "StreamARN", shape: &STREAM_ARN, required: false, naming: None },
+        Member { name: "StreamName", shape: &STREAM_NAME, required: false, naming: None },
+        Member { name: "WarmThroughput", shape: &WARM_THROUGHPUT_OBJECT, required: false, naming: None },
     ]),
 };
 
@@ -2911,7 +3242,7 @@ static VISIBILITY_TIMEOUT_SECONDS: Shape = Shape {
 static WARM_THROUGHPUT_OBJECT: Shape = Shape {
     name: "WarmThroughputObject",
     kind: Kind::Structure(&[
-        Member { name: "CurrentMiBps", shape: &NATURAL_INTEGER_OBJECT, required: false },
-        Member { name: "TargetMiBps", shape: &NATURAL_INTEGER_OBJECT, required: false },
+        Member { name: "CurrentMiBps", shape: &NATURAL_INTEGER_OBJECT, required: false, naming: None },
+        Member { name: "TargetMiBps", shape: &NATURAL_INTEGER_OBJECT, required: false, naming: None },
     ]),
 };
