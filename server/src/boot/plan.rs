@@ -148,7 +148,12 @@ impl Plan {
             region: aws.region.clone(),
             partition: aws.partition.clone(),
         };
-        aws::Settings { identity, secret: directory.secret, subscription: aws::SubscriptionTimes::PRODUCTION }
+        aws::Settings {
+            identity,
+            secret: directory.secret,
+            subscription: aws::SubscriptionTimes::PRODUCTION,
+            chores: aws::Chores::default(),
+        }
     }
 }
 

@@ -92,6 +92,8 @@ pub enum Form {
     Label,
     /// An origin of web pages, or `*` for all.
     Origin,
+    /// Scheme and host of a server.
+    Server,
 }
 
 /// The word by which a knob is left without a value, and what that means. `0` says the same.
@@ -266,13 +268,8 @@ impl Form {
                 let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
                 (1..=LABEL_CHARS_MAX).contains(&text.len()) && text.bytes().all(allowed)
             }
-            Self::Origin => {
-                let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-                let is_host = |rest: &str| {
-                    !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
-                };
-                text == "*" || (text.len() <= ORIGIN_CHARS_MAX && rest.is_some_and(is_host))
-            }
+            Self::Origin => text == "*" || is_server(text),
+            Self::Server => is_server(text),
         }
     }
 
@@ -281,8 +278,17 @@ impl Form {
             Self::Account => "12 digits",
             Self::Label => "up to 32 lower-case letters, digits and '-'",
             Self::Origin => "an origin as `https://host:port`, or `*`",
+            Self::Server => "scheme and host as `https://host:port`",
         }
     }
+}
+
+/// Whether a text is a scheme and a host, with a port or without.
+fn is_server(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_host =
+        |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
+    text.len() <= ORIGIN_CHARS_MAX && rest.is_some_and(is_host)
 }
 
 /// Reads a number, or the word (or the zero) that stands for none.

@@ -141,6 +141,8 @@ knobs! {
         region: String = "us-east-1", text(Form::Label);
         /// Partition in ARNs.
         partition: String = "aws", text(Form::Label);
+        /// Scheme and host with which clients reach the HTTP port, for the URLs of queues; behind a proxy or under several names.
+        public_url: Option<String> = "none", text(Form::Server).or("none", "as each caller has named the server");
     }
     /// Bounds that keep the server alive whatever its peers do.
     limits: Limits {

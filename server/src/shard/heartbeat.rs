@@ -34,6 +34,14 @@ pub struct Busy {
 #[derive(Debug)]
 pub struct Work(Rc<Busy>);
 
+/// A pause within a piece of work; dropped, the work goes on.
+#[derive(Debug)]
+pub struct Rest {
+    busy: Rc<Busy>,
+    /// There was work to pause.
+    is_pause: bool,
+}
+
 impl Pulse {
     /// When the core last beat, on the clock that all cores share. Zero before the first beat.
     #[must_use]
@@ -49,17 +57,36 @@ impl Pulse {
 impl Busy {
     /// Counts a piece of work until it is dropped.
     pub fn begin(self: &Rc<Self>) -> Work {
+        self.count();
+        Work(Rc::clone(self))
+    }
+
+    /// Pauses the work of whoever asks, who waits for something that may take long, until it is dropped.
+    pub fn rest(self: &Rc<Self>) -> Rest {
+        let is_pause = self.is_busy();
+        self.tasks.set(self.tasks.get() - u64::from(is_pause));
+        Rest { busy: Rc::clone(self), is_pause }
+    }
+
+    fn count(&self) {
         let tasks = self.tasks.get();
         self.tasks.set(tasks + 1);
         if tasks == 0 {
             self.begun.notify();
         }
-        Work(Rc::clone(self))
     }
 
     /// Whether there is work.
     pub fn is_busy(&self) -> bool {
         self.tasks.get() > 0
+    }
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        if self.is_pause {
+            self.busy.count();
+        }
     }
 }
 
@@ -104,5 +131,26 @@ pub(super) async fn beat(
                 metrics.stalls.increment();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rest_pauses_one_piece_of_work() {
+        let busy = Rc::<Busy>::default();
+        let (work, other) = (busy.begin(), busy.begin());
+        let rest = busy.rest();
+        assert!(busy.is_busy(), "the other piece goes on");
+        drop(other);
+        assert!(!busy.is_busy());
+        drop(rest);
+        assert!(busy.is_busy());
+        drop(work);
+        // Where there is nothing to pause, nothing goes on afterwards.
+        drop(busy.rest());
+        assert!(!busy.is_busy());
     }
 }

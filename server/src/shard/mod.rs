@@ -36,7 +36,7 @@ pub use core::{Core, CoreParts, Guest, Placement};
 pub use env::CoreEnv;
 pub use event::{Event, Signal};
 pub use executor::{Executor, Runtime, sleep, yield_if_needed};
-pub use heartbeat::{Busy, Pulse, Work};
+pub use heartbeat::{Busy, Pulse, Rest, Work};
 pub use host::{HostError, check_host, online_cpus, raise_open_files};
 pub use lanes::{Known, LaneError, OpenLanes, Strangers, open_lanes};
 pub use ledger::{Claim, Ledger, Outcome};

@@ -15,4 +15,5 @@ mod quota;
 mod reconcile;
 mod reshard;
 mod session;
+mod sqs;
 mod subscribe;

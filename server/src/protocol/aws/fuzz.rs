@@ -4,7 +4,7 @@
 
 use super::eventstream::tests::fuzz as eventstream;
 use super::front::fuzz as front;
-use super::{Encoding, kinesis};
+use super::{Encoding, kinesis, sqs};
 use crate::fuzzing;
 
 /// A target: its name, what it does with arbitrary bytes, and valid ones to begin with.
@@ -15,6 +15,7 @@ const TARGETS: &[Target] = &[
     ("signature", front::signature, front::SEEDS),
     ("json_input", json_input, JSON_SEEDS),
     ("cbor_input", cbor_input, CBOR_SEEDS),
+    ("query_input", sqs::fuzz, QUERY_SEEDS),
     ("eventstream", eventstream_frames, EVENTSTREAM_SEEDS),
 ];
 
@@ -29,6 +30,17 @@ const CBOR_SEEDS: &[&str] = &[
     "a36a53747265616d4e616d65646c6f6773644461746142616270506172746974696f6e4b6579616b",
     "bf6a53747265616d4e616d65646c6f6773675265636f7264739fbf644461746142616270506172746974696f6e4b6579616bffffff",
     "a26954696d657374616d70c11b0000018bcfe5683267556e6b6e6f776e828101f6",
+];
+
+const QUERY_SEEDS: &[&str] = &[
+    "Action=SendMessage&Version=2012-11-05&QueueUrl=%2F1%2Fq&MessageBody=a+b%00&MessageAttribute.1.Name=n&MessageAttribute.1.Value.DataType=Binary\
+     &MessageAttribute.1.Value.BinaryValue=YWI%3D&DelaySeconds=9",
+    "Action=SendMessageBatch&QueueUrl=/1/q&SendMessageBatchRequestEntry.1.Id=a&SendMessageBatchRequestEntry.1.MessageBody=x\
+     &SendMessageBatchRequestEntry.2.Id=b&SendMessageBatchRequestEntry.2.MessageSystemAttribute.1.Name=AWSTraceHeader\
+     &SendMessageBatchRequestEntry.2.MessageSystemAttribute.1.Value.StringValue=%C3%BC",
+    "Action=CreateQueue&QueueName=q&Attribute.2.Name=VisibilityTimeout&Attribute.2.Value=1&Attribute.10.Name=Policy&Attribute.10.Value=&Tag.1.Key=k\
+     &Tag.1.Value=v",
+    "Action=ReceiveMessage&QueueUrl=&AttributeName.1=All&MessageAttributeName.1=.%2A&MessageSystemAttributeName.7=SenderId&WaitTimeSeconds=-0",
 ];
 
 /// Frames in hexadecimal.

@@ -20,6 +20,8 @@ pub struct Request<'a> {
     pub body: Bytes,
     /// Who calls.
     pub caller: &'a Caller,
+    /// How the caller has named the server: scheme and host.
+    pub origin: &'a str,
 }
 
 /// Who calls, as its signature proved, or as the configuration says where none is asked for.
@@ -67,18 +69,23 @@ pub struct Piece {
 /// How bodies are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// AWS JSON 1.1.
+    /// AWS JSON 1.1, or 1.0, which differs in its media type.
     Json,
     /// AWS CBOR 1.1: the same protocol in CBOR.
     Cbor,
 }
+
+/// The media type of AWS JSON 1.0.
+pub(super) const JSON_1_0: &str = "application/x-amz-json-1.0";
 
 impl Encoding {
     /// The encoding of a media type, parameters aside.
     #[must_use]
     pub fn of_media_type(text: &str) -> Option<Self> {
         let essence = text.split(';').next().unwrap_or_default().trim();
-        [Self::Json, Self::Cbor].into_iter().find(|known| essence.eq_ignore_ascii_case(known.media_type()))
+        let known = [Self::Json, Self::Cbor].map(|known| (known.media_type(), known));
+        let known = known.into_iter().chain([(JSON_1_0, Self::Json)]);
+        known.into_iter().find(|(name, _)| essence.eq_ignore_ascii_case(name)).map(|(_, encoding)| encoding)
     }
 
     /// Its media type.
@@ -125,6 +132,7 @@ mod tests {
         let check = |text, expected| assert_eq!(Encoding::of_media_type(text), expected, "{text}");
         check("application/x-amz-json-1.1", Some(Encoding::Json));
         check("application/X-Amz-JSON-1.1; charset=utf-8", Some(Encoding::Json));
+        check("application/x-amz-json-1.0", Some(Encoding::Json));
         check("application/x-amz-cbor-1.1", Some(Encoding::Cbor));
         check("application/json", None);
         check("", None);

@@ -16,11 +16,16 @@ mod kinesis;
 mod limits;
 mod message;
 mod output;
+mod parameters;
+mod query;
+mod query_input;
 mod seal;
 mod shape;
+mod sqs;
 #[cfg(test)]
 mod tests;
 mod value;
+mod xml;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -30,6 +35,9 @@ use std::time::Duration;
 pub use error::Fault;
 pub use front::{Front, FrontSettings};
 pub use message::{Answer, Caller, Encoding, Payload, Piece, Pieces, Request};
+pub use parameters::Parameters;
+pub use query::QueryRequest;
+pub use sqs::Chores;
 
 use self::appends::Pending;
 use self::seal::Seal;
@@ -56,6 +64,8 @@ pub struct Settings {
     pub secret: [u8; 32],
     /// How long subscriptions take.
     pub subscription: SubscriptionTimes,
+    /// What goes on with queues beside calls.
+    pub chores: Chores,
 }
 
 /// How long subscriptions of registered consumers take.
@@ -104,10 +114,36 @@ struct Service {
     /// What signatures call it.
     name: &'static str,
     answer: for<'a> fn(&'a Aws, &'a str, &'a Request<'a>) -> Answering<'a>,
+    /// Writes a refusal in its form.
+    refuse: fn(Encoding, &Fault) -> Answer,
+    /// How older clients call it.
+    query: Option<InQuery>,
 }
 
-/// Every service, a line each.
-const SERVICES: &[Service] = &[Service { target: kinesis::TARGET, name: "kinesis", answer: kinesis::answer }];
+/// A service in the query protocol. Its resources have paths, which may be called, too.
+struct InQuery {
+    version: &'static str,
+    knows: fn(&str) -> bool,
+    answer: for<'a> fn(&'a Aws, &'a str, &'a QueryRequest<'a>) -> Answering<'a>,
+}
+
+/// Every service.
+const SERVICES: &[Service] = &[
+    Service {
+        target: kinesis::TARGET,
+        name: "kinesis",
+        answer: kinesis::answer,
+        refuse: Answer::refusal,
+        query: None,
+    },
+    Service {
+        target: sqs::TARGET,
+        name: "sqs",
+        answer: sqs::answer,
+        refuse: sqs::refuse,
+        query: Some(InQuery { version: sqs::VERSION, knows: sqs::knows, answer: sqs::answer_query }),
+    },
+];
 
 impl Aws {
     /// The protocols on a core. `events` bounds the bytes of events of subscriptions that wait to be taken.
@@ -125,16 +161,56 @@ impl Aws {
 
     /// Answers a call; the time that it takes is bounded by the service.
     pub async fn answer(&self, request: &Request<'_>) -> Answer {
-        let (service, operation) = request.target.split_once('.').unwrap_or_default();
-        match SERVICES.iter().find(|known| known.target == service) {
+        let operation = request.target.split_once('.').map_or("", |(_, operation)| operation);
+        match Service::of_target(request.target) {
             Some(service) => (service.answer)(self, operation, request).await,
             None => Answer::refusal(request.encoding, &Fault::unknown_operation()),
         }
     }
+
+    /// Answers a call in the query protocol. Whoever signed it meant the service of this name.
+    pub async fn answer_query(&self, request: &QueryRequest<'_>, signed_for: Option<&str>) -> Answer {
+        let action = request.parameters.get(query::ACTION).unwrap_or_default();
+        let version = request.parameters.get(query::VERSION);
+        let found = Service::of_action(action, version);
+        let found = found.filter(|(service, _)| signed_for.is_none_or(|name| name == service.name));
+        match found {
+            Some((_, in_query)) => (in_query.answer)(self, action, request).await,
+            None => {
+                let message = format!("The action {action} is not valid for this endpoint.");
+                query::refusal(&Fault { message: message.into(), ..Fault::unknown_operation() }, request.id)
+            }
+        }
+    }
 }
 
-/// What signatures call the service of a target, if there is one.
-fn service_name(target: &str) -> Option<&'static str> {
-    let (service, _) = target.split_once('.')?;
-    SERVICES.iter().find(|known| known.target == service).map(|known| known.name)
+impl Service {
+    /// The service of a target, if there is one.
+    fn of_target(target: &str) -> Option<&'static Self> {
+        let (service, _) = target.split_once('.')?;
+        SERVICES.iter().find(|known| known.target == service)
+    }
+
+    /// The service of an action, which its version tells where several have actions of this name.
+    fn of_action(action: &str, version: Option<&str>) -> Option<(&'static Self, &'static InQuery)> {
+        let mut all = SERVICES.iter().filter_map(|known| Some((known, known.query.as_ref()?)));
+        all.find(|(_, query)| (query.knows)(action) && version.is_none_or(|version| version == query.version))
+    }
+
+    /// Whether the operations of a target are called on the paths of resources, too.
+    fn has_paths(target: &str) -> bool {
+        Self::of_target(target).is_some_and(|service| service.query.is_some())
+    }
+
+    /// What signatures call the service of a target, if there is one.
+    fn name_of(target: &str) -> Option<&'static str> {
+        Self::of_target(target).map(|known| known.name)
+    }
+
+    /// A refusal in the form of the service of a target.
+    fn refusal(target: &str, encoding: Encoding, fault: &Fault) -> Answer {
+        Self::of_target(target).map_or(Answer::refusal as fn(_, &_) -> _, |known| known.refuse)(
+            encoding, fault,
+        )
+    }
 }

@@ -7,17 +7,21 @@ use tidemill_wire::Timestamp;
 use super::cbor::CborOutput;
 use super::check::check;
 use super::json::JsonOutput;
-use super::kinesis::OPERATIONS;
 use super::output::Output;
-use super::shape::{Bounds, Kind, Shape};
+use super::shape::{Bounds, Kind, Operation, Shape};
 use super::value::Value;
-use super::{cbor, json};
+use super::{cbor, json, kinesis, sqs};
+
+/// The operations of every service.
+fn operations() -> impl Iterator<Item = &'static Operation> {
+    kinesis::OPERATIONS.iter().chain(sqs::OPERATIONS)
+}
 
 /// A splitmix64 sequence.
-struct Chance(u64);
+pub(super) struct Chance(pub(super) u64);
 
 impl Chance {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -31,7 +35,7 @@ impl Chance {
 }
 
 /// A value of a shape, which may break its constraints.
-fn value_of(shape: &'static Shape, chance: &mut Chance) -> Value {
+pub(super) fn value_of(shape: &'static Shape, chance: &mut Chance) -> Value {
     match &shape.kind {
         Kind::Structure(members) => {
             let chosen =
@@ -84,7 +88,7 @@ proptest! {
     #[test]
     fn values_are_read_as_they_were_written(seed in any::<u64>()) {
         let mut chance = Chance(seed);
-        for operation in OPERATIONS {
+        for operation in operations() {
             for shape in [Some(operation.input), operation.output].into_iter().flatten() {
                 let value = value_of(shape, &mut chance);
                 let (json, cbor) = encode(&value);
@@ -104,7 +108,7 @@ proptest! {
         cut in any::<bool>(),
     ) {
         let mut chance = Chance(seed);
-        for operation in OPERATIONS {
+        for operation in operations() {
             let (mut json, mut cbor) = encode(&value_of(operation.input, &mut chance));
             for bytes in [&mut json, &mut cbor] {
                 let at = at.index(bytes.len());
@@ -119,7 +123,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        for operation in OPERATIONS {
+        for operation in operations() {
             let _ = json::decode(operation.input, &bytes);
             let _ = cbor::decode(operation.input, &bytes);
         }
@@ -128,7 +132,7 @@ proptest! {
 
 #[test]
 fn nesting_is_bounded_where_nothing_is_known() {
-    let shape = OPERATIONS[0].input;
+    let shape = kinesis::OPERATIONS[0].input;
     let refused = |outcome: Result<Value, super::Fault>| outcome.expect_err("it is too deep").name;
     for depth in [200, 100_000] {
         // What JSON's reader skips, it skips without recursion.
@@ -143,7 +147,7 @@ fn nesting_is_bounded_where_nothing_is_known() {
 
 #[test]
 fn more_values_than_any_input_has_are_refused() {
-    let operation = OPERATIONS.iter().find(|operation| operation.name == "RemoveTagsFromStream");
+    let operation = operations().find(|operation| operation.name == "RemoveTagsFromStream");
     let shape = operation.expect("an operation of the model").input;
     let json = format!("{{\"TagKeys\":[{}\"\"]}}", "\"\",".repeat(70_000));
     assert_eq!(json::decode(shape, json.as_bytes()).expect_err("too many").name, "SerializationException");

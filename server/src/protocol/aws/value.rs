@@ -43,6 +43,21 @@ impl Value {
         }
     }
 
+    /// The member of this name, which is not there any more then.
+    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
+        let Self::Structure(members) = self else { return None };
+        let at = members.iter().position(|(known, _)| *known == name)?;
+        Some(members.swap_remove(at).1)
+    }
+
+    /// The text of this name, which is not there any more then.
+    pub(super) fn take_text(&mut self, name: &str) -> Option<String> {
+        match self.take(name)? {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The text of this name.
     pub(super) fn get_text(&self, name: &str) -> Option<&str> {
         match self.get(name)? {

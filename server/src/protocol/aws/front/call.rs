@@ -3,21 +3,23 @@
 use std::rc::Rc;
 
 use futures_lite::StreamExt;
+use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, EXPECT, HOST, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, StatusCode};
 
-use super::super::{Answer, Caller, Encoding, Fault, Payload, Piece, Request, service_name};
+use super::super::message::JSON_1_0;
+use super::super::{
+    Answer, Caller, Encoding, Fault, Parameters, Payload, Piece, QueryRequest, Request, Service,
+};
 use super::Front;
 use super::admission::Admitted;
 use super::cors::Grant;
+use super::form::{Form, is_of_page, of_page, origin as origin_of};
 use super::limits::{DISCARD_BYTES_MAX, DISCARD_TIME_MAX, SMALL_ANSWER_BYTES, TOO_SLOW};
 use super::signature::{Checked, Claim, Expected, Head, Presigned, SignatureError};
 use crate::net::{Body, Part, discard_body};
 
-/// Names the operation.
-const TARGET: &str = "x-amz-target";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
 impl Front {
@@ -33,16 +35,14 @@ impl Front {
         {
             return preflight;
         }
-        let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let encoding = content_type.and_then(Encoding::of_media_type);
-        let answer = match self.call(&head, encoding, body).await {
-            Ok(answer) => answer,
-            Err(fault) => Answer::refusal(encoding.unwrap_or(Encoding::Json), &fault),
-        };
+        let (form, id) = (Form::of(&head), self.request_id());
+        let is_forbidden =
+            form == Form::Query && !self.asks_for_signatures() && grant.is_none() && is_of_page(&head);
+        let called = if is_forbidden { Err(of_page()) } else { self.call(&head, form, &id, body).await };
+        let answer = called.unwrap_or_else(|fault| form.refusal(&fault, &id));
         // Whoever waits for events gives the core nothing to do.
         let work = matches!(answer.payload, Payload::Whole(_)).then_some(work);
-        let mut response =
-            self.respond(answer, encoding.unwrap_or(Encoding::Json)).map(|body| body.holding(work));
+        let mut response = self.respond(answer, form, &id).map(|body| body.holding(work));
         if response.status().is_client_error() || response.status().is_server_error() {
             metrics.http_refusals.increment();
         }
@@ -55,7 +55,8 @@ impl Front {
     async fn call(
         &self,
         head: &Parts,
-        encoding: Option<Encoding>,
+        form: Form<'_>,
+        id: &str,
         mut body: Incoming,
     ) -> Result<Answer, Fault> {
         let headers = header_list(head);
@@ -66,9 +67,8 @@ impl Front {
             headers: &headers,
         };
         let presigned = Presigned::read(signed.query);
-        let target = signed.text(TARGET).unwrap_or_default();
-        let checked = self.check_head(signed, presigned.as_ref(), target);
-        let admitted = match checked.and_then(|checked| check_form(head, target).map(|()| checked)) {
+        let checked = self.check_head(signed, presigned.as_ref(), form.target());
+        let admitted = match checked.and_then(|checked| form.check(head).map(|()| checked)) {
             Ok(checked) => self.admit_body(&mut body, checked.is_some()).await.map(|body| (checked, body)),
             Err(fault) => Err(fault),
         };
@@ -85,14 +85,25 @@ impl Front {
         if let (Some(checked), Some(digest)) = (&checked, &digest) {
             checked.verify(&self.verifier, digest).map_err(|error| self.disbelieve(&error))?;
         }
-        let encoding = encoding.ok_or_else(unknown_form)?;
         let of_key = checked.as_ref().map(|checked| Caller {
             account: checked.key.account.clone(),
             access_key: checked.key.id.clone(),
             name: checked.key.name.clone(),
         });
         let caller = of_key.as_ref().unwrap_or(&self.anybody);
-        let answer = self.aws.answer(&Request { target, encoding, body, caller }).await;
+        let origin = self.settings.aws.public_url.clone();
+        let origin = &origin.unwrap_or_else(|| origin_of(head, self.settings.tls.is_some()));
+        let answer = match form {
+            Form::Target { target, encoding } => {
+                let encoding = encoding.ok_or_else(unknown_form)?;
+                self.aws.answer(&Request { target, encoding, body, caller, origin }).await
+            }
+            Form::Query => {
+                let parameters = Parameters::parse(signed.query.as_bytes(), &body)?;
+                let request = QueryRequest { parameters, path: signed.path, caller, origin, id };
+                self.aws.answer_query(&request, checked.as_ref().map(Checked::service)).await
+            }
+        };
         drop(room);
         self.core.metrics().inflight_bytes.set(self.room.used());
         Ok(answer)
@@ -110,7 +121,7 @@ impl Front {
         }
         let expected = Expected {
             region: &self.settings.aws.region,
-            service: service_name(target),
+            service: Service::name_of(target),
             now: self.core.now().0 / 1_000,
             skew_seconds: self.settings.aws.clock_skew.as_secs(),
         };
@@ -126,7 +137,7 @@ impl Front {
     }
 
     /// Puts an answer into HTTP's form. One that is large takes room until it is written.
-    fn respond(&self, answer: Answer, encoding: Encoding) -> hyper::Response<Body> {
+    fn respond(&self, answer: Answer, form: Form<'_>, id: &str) -> hyper::Response<Body> {
         let large = match &answer.payload {
             Payload::Whole(bytes) if bytes.len() > SMALL_ANSWER_BYTES => Some(bytes.len() as u64),
             Payload::Whole(_) | Payload::Pieces(_) => None,
@@ -135,7 +146,7 @@ impl Front {
             Ok(room) => (answer, room),
             Err(refused) => {
                 let fault = Fault::unavailable(format!("no room for the answer: {refused}"));
-                (Answer::refusal(encoding, &fault), None)
+                (form.refusal(&fault, id), None)
             }
         };
         let metrics = Rc::clone(self.core.metrics());
@@ -160,40 +171,29 @@ impl Front {
                 headers.insert(name, value);
             }
         }
-        headers.insert(REQUEST_ID, self.request_id());
+        headers
+            .insert(REQUEST_ID, HeaderValue::from_str(id).expect("digits and dashes are a header's value"));
         response
     }
 
     /// A name for a request: a UUID of version 4.
-    fn request_id(&self) -> HeaderValue {
+    fn request_id(&self) -> String {
         let (high, low) = (self.core.random_u64(), self.core.random_u64());
-        let text = format!(
+        format!(
             "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
             high >> 32,
             (high >> 16) & 0xffff,
             high & 0xfff,
             0x8000 | ((low >> 48) & 0x3fff),
             low & 0xffff_ffff_ffff
-        );
-        HeaderValue::from_str(&text).expect("digits and dashes are a header's value")
+        )
     }
-}
-
-/// Whether the request is one that a service could answer.
-fn check_form(head: &Parts, target: &str) -> Result<(), Fault> {
-    if head.method != Method::POST || head.uri.path() != "/" || target.is_empty() {
-        return Err(Fault {
-            message: "calls are sent by POST to /, with the operation in X-Amz-Target".into(),
-            ..Fault::unknown_operation()
-        });
-    }
-    Ok(())
 }
 
 fn unknown_form() -> Fault {
     let [json, cbor] = [Encoding::Json, Encoding::Cbor].map(Encoding::media_type);
     Fault {
-        message: format!("the content type has to be {json} or {cbor}").into(),
+        message: format!("the content type has to be {json}, {JSON_1_0} or {cbor}").into(),
         ..Fault::unknown_operation()
     }
 }

@@ -7,6 +7,7 @@
 mod admission;
 mod call;
 mod cors;
+mod form;
 mod limits;
 mod signature;
 #[cfg(test)]

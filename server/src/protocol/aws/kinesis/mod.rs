@@ -210,7 +210,7 @@ fn write(encoding: Encoding, bytes: usize, fill: impl FnOnce(&mut AnyOutput)) ->
 pub(super) fn fuzz(encoding: Encoding, body: &[u8]) {
     let caller = super::Caller { account: String::new(), access_key: String::new(), name: String::new() };
     let body = bytes::Bytes::copy_from_slice(body);
-    let request = Request { target: "", encoding, body, caller: &caller };
+    let request = Request { target: "", encoding, body, caller: &caller, origin: "" };
     for operation in model::OPERATIONS {
         let _ = read(&request, operation);
     }

@@ -114,6 +114,11 @@ impl Verifier {
 }
 
 impl Checked<'_> {
+    /// The service that it was signed for.
+    pub(super) fn service(&self) -> &str {
+        self.claim.scope.service
+    }
+
     /// Whether the signature is right for a body with this digest.
     pub(super) fn verify(&self, verifier: &Verifier, body: &Sha256Digest) -> Result<(), SignatureError> {
         let hex = Hex::of(body);

@@ -16,7 +16,7 @@ use tidemill_wire::{LaneId, OwnerId};
 
 use super::super::super::eventstream::tests::Frame;
 use super::super::super::{
-    Answer, Aws, Caller, Encoding, Identity, Payload, Piece, Request, Settings, SubscriptionTimes,
+    Answer, Aws, Caller, Chores, Encoding, Identity, Payload, Piece, Request, Settings, SubscriptionTimes,
 };
 use crate::gate::budget::Budget;
 use crate::metrics::CoreMetrics;
@@ -170,7 +170,8 @@ impl Served {
                 partition: "aws".to_owned(),
             };
             let subscription = SubscriptionTimes::TEST_MIN;
-            let settings = Settings { identity, secret: [7; 32], subscription };
+            let chores = Chores::default();
+            let settings = Settings { identity, secret: [7; 32], subscription, chores };
             let aws = Aws::new(std::rc::Rc::clone(&core), settings, Budget::new(1 << 20, 1_000));
             let at_questions = std::rc::Rc::clone(&core);
             core.spawn(async move {
@@ -181,7 +182,13 @@ impl Served {
                         name: "test".to_owned(),
                     };
                     let Question { target, encoding, body, answer } = question;
-                    let request = Request { target: &target, encoding, body, caller: &caller };
+                    let request = Request {
+                        target: &target,
+                        encoding,
+                        body,
+                        caller: &caller,
+                        origin: "http://localhost",
+                    };
                     // A test that has failed does not wait.
                     let _ = answer.send(tell(&at_questions, aws.answer(&request).await));
                 }

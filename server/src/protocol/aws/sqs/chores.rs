@@ -1,0 +1,155 @@
+//! What is going on beside calls, known to all cores: when queues were purged last, and the tasks that move messages.
+//!
+//! It is behind a lock, for calls about it come rarely and to any core; the calls that carry messages never come here. It is in memory alone: a
+//! restart forgets it. Bounded by `limits`, and by the number of queues.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tidemill_wire::Timestamp;
+
+use super::limits::{MOVE_TASKS_MAX, MOVE_TASKS_RUNNING_MAX, PURGE_PERIOD_MS};
+use super::move_task::Task;
+use crate::service::queue::QueueId;
+
+/// What is going on. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Chores(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    purges: BTreeMap<QueueId, Timestamp>,
+    /// Of each queue the last ones, the newest last.
+    tasks: BTreeMap<QueueId, Vec<Task>>,
+    next_number: u64,
+}
+
+/// Why a task was not begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The queue has one.
+    Running,
+    /// There are as many as may be.
+    TooMany,
+}
+
+impl Chores {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing here is left half done: a panic elsewhere does not spoil it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a queue is purged now, unless it was a short time ago.
+    pub(super) fn begin_purge(&self, queue: QueueId, now: Timestamp) -> bool {
+        let mut inner = self.lock();
+        inner.purges.retain(|_, at| now.get().saturating_sub(at.get()) < PURGE_PERIOD_MS);
+        match inner.purges.entry(queue) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert(now);
+                true
+            }
+        }
+    }
+
+    /// Forgets that a queue was purged.
+    pub(super) fn forget_purge(&self, queue: QueueId) {
+        self.lock().purges.remove(&queue);
+    }
+
+    /// Begins a task, and returns its number. Tasks of queues that are not there any more are forgotten.
+    pub(super) fn begin_task(
+        &self,
+        source: QueueId,
+        task: Task,
+        is_known: impl Fn(QueueId) -> bool,
+    ) -> Result<u64, Refused> {
+        let mut inner = self.lock();
+        inner
+            .tasks
+            .retain(|queue, tasks| is_known(*queue) || tasks.iter().any(|task| task.status.is_active()));
+        if inner.tasks.values().flatten().filter(|task| task.status.is_active()).count()
+            >= MOVE_TASKS_RUNNING_MAX
+        {
+            return Err(Refused::TooMany);
+        }
+        let number = inner.next_number;
+        let tasks = inner.tasks.entry(source).or_default();
+        if tasks.iter().any(|task| task.status.is_active()) {
+            return Err(Refused::Running);
+        }
+        if tasks.len() >= MOVE_TASKS_MAX {
+            tasks.remove(0);
+        }
+        tasks.push(Task { number, ..task });
+        inner.next_number += 1;
+        Ok(number)
+    }
+
+    /// The tasks of a queue, the newest first.
+    pub(super) fn tasks(&self, source: QueueId) -> Vec<Task> {
+        self.lock().tasks.get(&source).into_iter().flatten().rev().cloned().collect()
+    }
+
+    /// Looks at a task, and changes it.
+    pub(super) fn with_task<T>(
+        &self,
+        source: QueueId,
+        number: u64,
+        change: impl FnOnce(&mut Task) -> T,
+    ) -> Option<T> {
+        let mut inner = self.lock();
+        inner.tasks.get_mut(&source)?.iter_mut().find(|task| task.number == number).map(change)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::move_task::{Status, Target};
+    use super::*;
+
+    fn task() -> Task {
+        Task::new(Target::Sources, None, 10, Timestamp(1))
+    }
+
+    #[test]
+    fn a_queue_is_purged_once_a_minute() {
+        let (chores, queue) = (Chores::default(), QueueId(1));
+        assert!(chores.begin_purge(queue, Timestamp(1_000)));
+        assert!(!chores.begin_purge(queue, Timestamp(60_999)));
+        assert!(chores.begin_purge(QueueId(2), Timestamp(60_999)));
+        assert!(chores.begin_purge(queue, Timestamp(61_000)));
+        chores.forget_purge(queue);
+        assert!(chores.begin_purge(queue, Timestamp(61_001)));
+        assert_eq!(chores.lock().purges.len(), 2);
+    }
+
+    #[test]
+    fn a_queue_has_one_task_at_a_time_and_its_last_ten_are_known() {
+        let (chores, queue) = (Chores::default(), QueueId(1));
+        for round in 0..12 {
+            let number = chores.begin_task(queue, task(), |_| true).expect("none is active");
+            assert_eq!(chores.begin_task(queue, task(), |_| true), Err(Refused::Running), "round {round}");
+            chores.with_task(queue, number, |task| task.status = Status::Completed).expect("it is known");
+        }
+        let tasks = chores.tasks(queue);
+        let numbers: Vec<u64> = tasks.iter().map(|task| task.number).collect();
+        assert_eq!(numbers, (2..12).rev().collect::<Vec<_>>());
+        assert_eq!(chores.with_task(queue, 0, |_| ()), None);
+        // Those of a queue that is gone go with the next one.
+        chores.begin_task(QueueId(2), task(), |queue| queue == QueueId(2)).expect("none is active");
+        assert_eq!(chores.tasks(queue), Vec::new());
+    }
+
+    #[test]
+    fn tasks_that_run_are_bounded() {
+        let chores = Chores::default();
+        for queue in 0..MOVE_TASKS_RUNNING_MAX as u64 {
+            chores.begin_task(QueueId(queue), task(), |_| false).expect("there is room");
+        }
+        assert_eq!(chores.begin_task(QueueId(999), task(), |_| true), Err(Refused::TooMany));
+        chores.with_task(QueueId(3), 3, |task| task.status = Status::Cancelled).expect("it is known");
+        assert_eq!(chores.begin_task(QueueId(999), task(), |_| true), Ok(MOVE_TASKS_RUNNING_MAX as u64));
+    }
+}
