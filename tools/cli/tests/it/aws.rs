@@ -29,13 +29,17 @@ account = "123456789012"
 /// The programs of the virtual environment, made by the first test that asks.
 fn programs() -> &'static Path {
     static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAMS.get_or_init(|| install().unwrap_or_else(|reason| panic!("boto3 and the aws CLI: {reason}")))
+    PROGRAMS.get_or_init(|| {
+        let installed = install("aws-clients", "requirements.txt");
+        installed.unwrap_or_else(|reason| panic!("boto3 and the aws CLI: {reason}"))
+    })
 }
 
-fn install() -> Result<PathBuf, String> {
-    let requirements = source("requirements.txt");
+/// Installs programs into a virtual environment of their own.
+fn install(folder: &str, requirements: &str) -> Result<PathBuf, String> {
+    let requirements = source(requirements);
     let wanted = std::fs::read_to_string(&requirements).map_err(|error| error.to_string())?;
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("aws-clients");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
     // Written last, so that what was interrupted is done again.
     let (done, programs) = (folder.join("installed.txt"), folder.join("bin"));
     if std::fs::read_to_string(&done).is_ok_and(|found| found == wanted) {
@@ -153,6 +157,59 @@ fn the_aws_cli_works_unmodified() {
     assert!(missing.stderr.contains("(ResourceNotFoundException)"), "{}", missing.stderr);
     aws(&["delete-stream", "--stream-name", "orders"]).ok();
     aws(&["wait", "stream-not-exists", "--stream-name", "orders"]).ok();
+    server.stop();
+}
+
+#[test]
+fn boto3_works_with_queues() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let server = start(folder.path(), &[]);
+    let finished = finish(client(&programs().join("python"), &server).arg(source("queues.py")));
+    assert_eq!(finished.code, Some(0), "{}{}\n{}", finished.stdout, finished.stderr, server.log());
+    server.stop();
+}
+
+#[test]
+fn a_client_of_the_query_protocol_works_with_queues() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let server = start(folder.path(), &[]);
+    let installed = install("aws-clients-old", "requirements-old.txt");
+    let programs = installed.unwrap_or_else(|reason| panic!("an older botocore: {reason}"));
+    let finished = finish(client(&programs.join("python"), &server).arg(source("old_queues.py")));
+    assert_eq!(finished.code, Some(0), "{}{}\n{}", finished.stdout, finished.stderr, server.log());
+    server.stop();
+}
+
+#[test]
+fn the_aws_cli_works_with_queues() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let server = start(folder.path(), &[]);
+    let aws = |arguments: &[&str]| -> Finished {
+        let mut command = client(&programs().join("aws"), &server);
+        // Version 1 of the CLI puts an endpoint of AWS in place of the variable's for this service.
+        command.args(["--endpoint-url", &format!("http://{}", server.http), "sqs"]);
+        finish(command.args(arguments))
+    };
+    let json = |arguments: &[&str]| -> Value {
+        let output = aws(arguments).ok();
+        serde_json::from_str(&output).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {output}"))
+    };
+    let url = json(&["create-queue", "--queue-name", "orders", "--attributes", "VisibilityTimeout=60"]);
+    let url = url["QueueUrl"].as_str().expect("a URL").to_owned();
+    let sent = json(&["send-message", "--queue-url", &url, "--message-body", "hello"]);
+    assert_eq!(sent["MD5OfMessageBody"], "5d41402abc4b2a76b9719d911017c592");
+    let receive =
+        ["receive-message", "--queue-url", &url, "--wait-time-seconds", "5", "--attribute-names", "All"];
+    let received = json(&receive)["Messages"][0].take();
+    assert_eq!((&received["Body"], &received["MessageId"]), (&"hello".into(), &sent["MessageId"]));
+    let handle = received["ReceiptHandle"].as_str().expect("a receipt handle");
+    aws(&["delete-message", "--queue-url", &url, "--receipt-handle", handle]).ok();
+    let attributes = json(&["get-queue-attributes", "--queue-url", &url, "--attribute-names", "All"]);
+    assert_eq!(attributes["Attributes"]["ApproximateNumberOfMessagesNotVisible"], "0", "{attributes}");
+    assert_eq!(json(&["list-queues"])["QueueUrls"][0], url.as_str());
+    let missing = aws(&["get-queue-url", "--queue-name", "nowhere"]);
+    assert!(missing.stderr.contains("(AWS.SimpleQueueService.NonExistentQueue)"), "{}", missing.stderr);
+    aws(&["delete-queue", "--queue-url", &url]).ok();
     server.stop();
 }
 
