@@ -116,6 +116,8 @@ core_metrics! {
         open_http_connections,
         /// Fetches that wait for records.
         waiting_fetches,
+        /// Receives that wait for messages of a queue.
+        waiting_receives,
         /// Subscriptions that are open.
         open_subscriptions,
         /// Bytes of requests in flight.

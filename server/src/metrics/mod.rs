@@ -4,14 +4,15 @@
 //! somebody asks, each core hands over a [`CoreSnapshot`] and one [`LaneSnapshot`] per lane; these are plain
 //! data, put together in a [`ServerSnapshot`] and written as OpenMetrics text, which Prometheus reads.
 //!
-//! The number of series depends on cores and lanes only; streams have no series of their own, so the size of
-//! an answer is bounded.
+//! The number of series depends on cores and lanes only; streams have no series of their own, and of its queues a core tells of the
+//! busiest alone, so the size of an answer is bounded.
 
 mod cell;
 mod core;
 mod histogram;
 mod lane;
 mod operation;
+mod queue;
 mod text;
 
 pub use self::cell::{Counter, Gauge};
@@ -19,4 +20,5 @@ pub use self::core::{CoreMetrics, CoreSnapshot};
 pub use self::histogram::{Histogram, HistogramSnapshot};
 pub use self::lane::LaneSnapshot;
 pub use self::operation::{LatencyClass, Operation};
+pub use self::queue::QueueSnapshot;
 pub use self::text::{CONTENT_TYPE, ServerSnapshot};

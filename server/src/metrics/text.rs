@@ -15,6 +15,7 @@ use super::core::{self, CoreSnapshot};
 use super::histogram::HistogramSnapshot;
 use super::lane::{self, LaneSnapshot};
 use super::operation::{LatencyClass, Operation};
+use super::queue::{self, QueueSnapshot};
 
 /// The media type of the text, for the answer's header.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -32,10 +33,14 @@ pub struct ServerSnapshot {
     pub version: &'static str,
     /// Streams in the catalog.
     pub streams: u64,
+    /// Queues in the catalog.
+    pub known_queues: u64,
     /// One snapshot per core.
     pub cores: Vec<CoreSnapshot>,
     /// One snapshot per lane.
     pub lanes: Vec<LaneSnapshot>,
+    /// The busiest queues of each core.
+    pub queues: Vec<QueueSnapshot>,
 }
 
 type Labels = Vec<(&'static str, String)>;
@@ -57,7 +62,8 @@ impl Collector for ServerSnapshot {
         self.encode_server(&mut families)?;
         self.encode_cores(&mut families)?;
         self.encode_requests(&mut families)?;
-        self.encode_lanes(&mut families)
+        self.encode_lanes(&mut families)?;
+        self.encode_queues(&mut families)
     }
 }
 
@@ -65,7 +71,8 @@ impl ServerSnapshot {
     fn encode_server(&self, families: &mut Families<'_>) -> fmt::Result {
         let build = vec![("version", self.version.to_owned())];
         families.gauge("build_info", "Version of the server.", [(build, 1)])?;
-        families.gauge("streams", "Streams in the catalog.", [(vec![], self.streams)])
+        families.gauge("streams", "Streams in the catalog.", [(vec![], self.streams)])?;
+        families.gauge("queues", "Queues in the catalog.", [(vec![], self.known_queues)])
     }
 
     fn encode_cores(&self, families: &mut Families<'_>) -> fmt::Result {
@@ -100,6 +107,19 @@ impl ServerSnapshot {
             US_PER_SECOND,
             durations,
         )
+    }
+
+    fn encode_queues(&self, families: &mut Families<'_>) -> fmt::Result {
+        if self.queues.is_empty() {
+            return Ok(());
+        }
+        for (name, help, value) in queue::COUNTERS {
+            families.counter(name, help, self.queues.iter().map(|queue| (of_queue(queue), value(queue))))?;
+        }
+        for (name, help, value) in queue::GAUGES {
+            families.gauge(name, help, self.queues.iter().map(|queue| (of_queue(queue), value(queue))))?;
+        }
+        Ok(())
     }
 
     fn encode_lanes(&self, families: &mut Families<'_>) -> fmt::Result {
@@ -148,6 +168,10 @@ impl ServerSnapshot {
 
 fn of_core(core: &CoreSnapshot) -> Labels {
     vec![("core", core.core.to_string())]
+}
+
+fn of_queue(queue: &QueueSnapshot) -> Labels {
+    vec![("core", queue.core.to_string()), ("queue", queue.queue.clone())]
 }
 
 fn of_lane(lane: &LaneSnapshot) -> Labels {

@@ -16,7 +16,7 @@ use super::event::{Event, Signal};
 use super::executor::{Executor, sleep, yield_if_needed};
 use super::heartbeat::{Busy, Pulse, beat};
 use super::ledger::{Burst, BurstPart, Ledger};
-use super::limits::{EXPIRY_PERIOD, HOLD_TIME_MAX, LETTERS_PER_TURN_MAX};
+use super::limits::{EXPIRY_PERIOD, HOLD_TIME_MAX, LETTERS_PER_TURN_MAX, REPORTED_QUEUES_MAX};
 use super::mailbox::{Mailbox, Post};
 use super::request::{Errand, Letter, Request};
 use super::snapshot::CoreReport;
@@ -210,7 +210,10 @@ impl Core {
                 tell(&done);
             }
             // Whoever asked and has gone does not need the answer.
-            Letter::Report { reply } => drop(reply.send(self.report())),
+            Letter::Report { reply } => {
+                let core = Rc::clone(self);
+                self.spawn(async move { drop(reply.send(core.report().await)) });
+            }
             Letter::PauseCompaction { paused, reply } => {
                 for (_, lane) in self.streams.lanes() {
                     lane.pause_compaction(paused);
@@ -366,9 +369,11 @@ impl Core {
         Guest(Rc::clone(&self.guests))
     }
 
-    fn report(&self) -> CoreReport {
+    async fn report(&self) -> CoreReport {
         self.metrics.waiting_fetches.set(self.streams.waiting());
-        CoreReport::of(self.index, &self.metrics, self.streams.lanes())
+        self.metrics.waiting_receives.set(self.queues.waiting());
+        let queues = self.queues.busiest(REPORTED_QUEUES_MAX, self.index).await;
+        CoreReport { queues, ..CoreReport::of(self.index, &self.metrics, self.streams.lanes()) }
     }
 }
 

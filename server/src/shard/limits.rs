@@ -12,6 +12,8 @@ pub(super) const HELD_NAMES_MAX: usize = 65_536;
 pub(super) const HOLD_TIME_MAX: Duration = Duration::from_secs(5);
 /// How often closed shards are looked through for those whose records are over: often against the least retention, and it costs next to nothing.
 pub(super) const EXPIRY_PERIOD: Duration = Duration::from_secs(10);
+/// Queues that a core tells of in its metrics: the busiest since the start.
+pub(super) const REPORTED_QUEUES_MAX: usize = 100;
 /// Letters that a core takes from its mailbox before it lets others run.
 pub(super) const LETTERS_PER_TURN_MAX: usize = 64;
 /// Memory that an executor registers with the kernel. It counts against RLIMIT_MEMLOCK, and only the heartbeat's and the

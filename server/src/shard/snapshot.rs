@@ -4,7 +4,7 @@ use tidemill_storage::Lane;
 use tidemill_wire::LaneId;
 
 use super::env::CoreEnv;
-use crate::metrics::{CoreMetrics, CoreSnapshot, LaneSnapshot};
+use crate::metrics::{CoreMetrics, CoreSnapshot, LaneSnapshot, QueueSnapshot};
 
 /// The numbers of a core and its lanes.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub struct CoreReport {
     pub core: CoreSnapshot,
     /// What its lanes count, and whether they take appends.
     pub lanes: Vec<LaneSnapshot>,
+    /// What its busiest queues count.
+    pub queues: Vec<QueueSnapshot>,
 }
 
 impl CoreReport {
@@ -23,6 +25,6 @@ impl CoreReport {
     ) -> Self {
         let lanes =
             lanes.map(|(id, lane)| LaneSnapshot { lane: id, stats: lane.stats(), health: lane.health() });
-        Self { core: metrics.snapshot(core), lanes: lanes.collect() }
+        Self { core: metrics.snapshot(core), lanes: lanes.collect(), queues: Vec::new() }
     }
 }

@@ -186,7 +186,11 @@ fn numbers_are_gathered_without_the_cores_that_do_not_answer() {
         for core in [0, 3] {
             let Some(Letter::Report { reply }) = mailboxes[core].receive().await else { panic!("no letter") };
             let core = u32::try_from(core).expect("a small number");
-            let report = CoreReport { core: CoreMetrics::default().snapshot(core), lanes: Vec::new() };
+            let report = CoreReport {
+                core: CoreMetrics::default().snapshot(core),
+                lanes: Vec::new(),
+                queues: Vec::new(),
+            };
             reply.send(report).expect("somebody waits");
         }
     };

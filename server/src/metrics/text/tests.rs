@@ -74,9 +74,32 @@ fn lane() -> LaneSnapshot {
     LaneSnapshot { lane: LaneId(5), stats, health: LaneHealth::Full { needed: 1 } }
 }
 
+fn queue() -> QueueSnapshot {
+    QueueSnapshot {
+        core: 0,
+        queue: "work".to_owned(),
+        sent: 10,
+        received: 8,
+        deleted: 7,
+        empty_receives: 2,
+        visible: 2,
+        in_flight: 1,
+        delayed: 0,
+        oldest_age_ms: 1_500,
+    }
+}
+
 fn sample(cores: u32) -> String {
     let cores = (0..cores).map(|number| core().snapshot(number)).collect();
-    ServerSnapshot { version: "1.2.3", streams: 7, cores, lanes: vec![lane()] }.into_text()
+    ServerSnapshot {
+        version: "1.2.3",
+        streams: 7,
+        known_queues: 3,
+        cores,
+        lanes: vec![lane()],
+        queues: vec![queue()],
+    }
+    .into_text()
 }
 
 #[test]
@@ -146,6 +169,14 @@ fn the_text_keeps_the_rules_of_the_format() {
 
 #[test]
 fn a_server_without_cores_has_a_text_too() {
-    let empty = ServerSnapshot { version: "1.2.3", streams: 0, cores: vec![], lanes: vec![] }.into_text();
+    let empty = ServerSnapshot {
+        version: "1.2.3",
+        streams: 0,
+        known_queues: 0,
+        cores: vec![],
+        lanes: vec![],
+        queues: vec![],
+    }
+    .into_text();
     assert!(empty.ends_with("# EOF\n"));
 }

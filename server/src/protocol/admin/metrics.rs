@@ -14,12 +14,15 @@ pub(super) async fn answer(core: &Core) -> Response<Body> {
     let mut snapshot = ServerSnapshot {
         version: env!("CARGO_PKG_VERSION"),
         streams: core.streams().count() as u64,
+        known_queues: core.queues().count() as u64,
         cores: Vec::new(),
         lanes: Vec::new(),
+        queues: Vec::new(),
     };
     for report in reports {
         snapshot.cores.push(report.core);
         snapshot.lanes.extend(report.lanes);
+        snapshot.queues.extend(report.queues);
     }
     answer_with(StatusCode::OK, CONTENT_TYPE, snapshot.into_text())
 }

@@ -29,6 +29,7 @@ use super::operation::{Counts, Sent, Unreadable};
 use super::state::{Pick, State};
 use super::tail::Tail;
 use super::waiters::Waiters;
+use crate::metrics::Counter;
 
 pub use receive::{Batch, Want};
 
@@ -61,11 +62,25 @@ pub struct Partition<E: Env> {
     /// Told when none is.
     settled: Signal,
     waiters: Waiters,
+    tally: Tally,
     is_closed: Cell<bool>,
     /// Bytes of events since the last snapshot, at least, before the next is taken.
     snapshot_after_bytes: Cell<u64>,
     /// Events that a start reads first.
     replay_events: Cell<u64>,
+}
+
+/// What was done with messages since the start.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Messages that were taken.
+    pub sent: Counter,
+    /// Messages that were handed out.
+    pub received: Counter,
+    /// Messages that were deleted.
+    pub deleted: Counter,
+    /// Receives that got nothing.
+    pub empty_receives: Counter,
 }
 
 /// What a partition keeps in memory.
@@ -115,6 +130,7 @@ impl<E: Env> Partition<E> {
             under_way: Cell::new(0),
             settled: Signal::default(),
             waiters: Waiters::default(),
+            tally: Tally::default(),
             is_closed: Cell::new(false),
             snapshot_after_bytes: Cell::new(SNAPSHOT_AFTER_BYTES),
             replay_events: Cell::new(REPLAY_EVENTS),
@@ -131,6 +147,16 @@ impl<E: Env> Partition<E> {
     pub fn close(&self) {
         self.is_closed.set(true);
         self.waiters.clear();
+    }
+
+    /// What was done with messages since the start.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// The time by which it goes.
+    pub fn now(&self) -> Timestamp {
+        self.lane.now()
     }
 
     fn definition(&self) -> Arc<Definition> {

@@ -16,7 +16,8 @@ use tidemill_wire::LaneId;
 
 use super::definition::{Definition, QueueId, QueueName};
 use super::operation::ReceiveError;
-use super::partition::Partition;
+use super::partition::{Partition, Tally};
+use crate::metrics::{Counter, QueueSnapshot};
 
 /// The queues of one core.
 pub struct Queues<E: Env> {
@@ -35,6 +36,33 @@ pub struct Queues<E: Env> {
 struct Queue<E: Env> {
     definition: Arc<Definition>,
     partitions: Box<[OnceCell<Rc<Partition<E>>>]>,
+}
+
+/// A queue that this core was asked of: how much, what was done, and its partitions.
+type Asked<E> = (u64, QueueSnapshot, Vec<Rc<Partition<E>>>);
+
+impl<E: Env> Queue<E> {
+    /// How much this core was asked of it, what was done, and the partitions that know more; nothing if it never was.
+    fn tell(&self, core: u32) -> Option<Asked<E>> {
+        let asked: Vec<Rc<Partition<E>>> =
+            self.partitions.iter().filter_map(OnceCell::get).map(Rc::clone).collect();
+        if asked.is_empty() {
+            return None;
+        }
+        let sum =
+            |of: fn(&Tally) -> &Counter| asked.iter().map(|partition| of(partition.tally()).get()).sum();
+        let snapshot = QueueSnapshot {
+            core,
+            queue: self.definition.name.as_str().to_owned(),
+            sent: sum(|tally| &tally.sent),
+            received: sum(|tally| &tally.received),
+            deleted: sum(|tally| &tally.deleted),
+            empty_receives: sum(|tally| &tally.empty_receives),
+            ..QueueSnapshot::default()
+        };
+        let work = snapshot.sent + snapshot.received + snapshot.empty_receives;
+        Some((work, snapshot, asked))
+    }
 }
 
 /// One of the receives that wait; dropped, it no longer does.
@@ -79,6 +107,34 @@ impl<E: Env> Queues<E> {
     /// A number that changes from call to call, to take things in turn.
     pub fn turn(&self) -> usize {
         self.turn.replace(self.turn.get().wrapping_add(1))
+    }
+
+    /// Receives that wait.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.get()
+    }
+
+    /// What is known of the queues of which this core has been asked most since the start, up to `max`. A queue that cannot be read tells what was done with it alone.
+    pub async fn busiest(&self, max: usize, core: u32) -> Vec<QueueSnapshot> {
+        let mut asked: Vec<Asked<E>> = {
+            let by_id = self.by_id.borrow();
+            by_id.values().filter_map(|queue| queue.tell(core)).collect()
+        };
+        asked.sort_unstable_by_key(|(work, ..)| std::cmp::Reverse(*work));
+        asked.truncate(max);
+        let mut told = Vec::with_capacity(asked.len());
+        for (_, mut snapshot, partitions) in asked {
+            for partition in partitions {
+                let Ok(counts) = partition.count().await else { continue };
+                snapshot.visible += counts.visible;
+                snapshot.in_flight += counts.in_flight;
+                snapshot.delayed += counts.delayed;
+                let age = counts.oldest.map_or(0, |sent| partition.now().0.saturating_sub(sent.0));
+                snapshot.oldest_age_ms = snapshot.oldest_age_ms.max(age);
+            }
+            told.push(snapshot);
+        }
+        told
     }
 
     /// One more receive waits, if another may.

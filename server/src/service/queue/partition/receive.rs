@@ -68,6 +68,15 @@ struct Round<W> {
 impl<E: Env> Partition<E> {
     /// Receives messages; nothing if there are none now.
     pub async fn receive(self: &Rc<Self>, want: &Want) -> Result<Batch, ReceiveError> {
+        let batch = self.try_receive(want).await?;
+        match batch.received.len() {
+            0 => self.tally.empty_receives.increment(),
+            count => self.tally.received.add(count as u64),
+        }
+        Ok(batch)
+    }
+
+    async fn try_receive(self: &Rc<Self>, want: &Want) -> Result<Batch, ReceiveError> {
         loop {
             self.load().await?;
             self.fill().await?;

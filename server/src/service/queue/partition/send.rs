@@ -34,6 +34,7 @@ impl<E: Env> Partition<E> {
             None => self.put(&messages.iter().collect::<Vec<_>>()).await,
             Some(fifo) => self.send_once(&messages, fifo).await,
         };
+        self.tally.sent.add(outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64);
         self.waiters.poke();
         outcomes
     }

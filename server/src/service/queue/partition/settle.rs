@@ -18,20 +18,23 @@ impl<E: Env> Partition<E> {
     /// Deletes messages. One that is gone already is no error; of a FIFO queue one that is no longer in flight is.
     pub async fn delete(self: &Rc<Self>, messages: &[Named]) -> Vec<Result<(), ReceiptError>> {
         let is_fifo = self.definition().is_fifo();
-        self.settle(
-            messages,
-            |partition, memory_standing| match memory_standing {
-                Standing::InFlight { .. } => Ok(true),
-                Standing::Lapsed if is_fifo => Err(ReceiptError::NotInFlight),
-                Standing::Lapsed => Ok(true),
-                // Its deletion may still be under way: then this one waits for the same.
-                Standing::Gone => Ok(partition.under_way.get() > 0),
-                Standing::Never => Err(ReceiptError::Invalid),
-            },
-            |index| messages[index].0,
-            Event::Deleted,
-        )
-        .await
+        let outcomes = self
+            .settle(
+                messages,
+                |partition, standing| match standing {
+                    Standing::InFlight { .. } => Ok(true),
+                    Standing::Lapsed if is_fifo => Err(ReceiptError::NotInFlight),
+                    Standing::Lapsed => Ok(true),
+                    // Its deletion may still be under way: then this one waits for the same.
+                    Standing::Gone => Ok(partition.under_way.get() > 0),
+                    Standing::Never => Err(ReceiptError::Invalid),
+                },
+                |index| messages[index].0,
+                Event::Deleted,
+            )
+            .await;
+        self.tally.deleted.add(outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64);
+        outcomes
     }
 
     /// Hides messages in flight for so long from now on.
