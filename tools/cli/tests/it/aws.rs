@@ -27,7 +27,7 @@ account = "123456789012"
 "#;
 
 /// The programs of the virtual environment, made by the first test that asks.
-fn programs() -> &'static Path {
+pub(crate) fn programs() -> &'static Path {
     static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
         let installed = install("aws-clients", "requirements.txt");
@@ -64,12 +64,12 @@ fn install(folder: &str, requirements: &str) -> Result<PathBuf, String> {
 }
 
 /// A file beside the tests.
-fn source(name: &str) -> PathBuf {
+pub(crate) fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aws").join(name)
 }
 
 /// A server with access keys.
-fn start(folder: &Path, flags: &[&str]) -> Server {
+pub(crate) fn start(folder: &Path, flags: &[&str]) -> Server {
     use std::os::unix::fs::PermissionsExt;
     let keys = folder.join("keys.toml");
     std::fs::write(&keys, KEYS).expect("the directory is writable");
@@ -81,7 +81,7 @@ fn start(folder: &Path, flags: &[&str]) -> Server {
 }
 
 /// A client that knows the endpoint and a key, and nothing of this machine's owner.
-fn client(program: &Path, server: &Server) -> Command {
+pub(crate) fn client(program: &Path, server: &Server) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
         command.env_remove(name);

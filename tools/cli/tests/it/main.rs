@@ -20,6 +20,7 @@ mod lifecycle;
 mod mistakes;
 mod offline;
 mod process;
+mod queue_crash;
 mod quota;
 mod repair;
 mod reshard;
