@@ -58,7 +58,8 @@ fn check_places(examined: &mut [Examined]) {
 
 /// Behind the end of the log there is nothing that was stable.
 fn check_end(examined: &mut [Examined]) {
-    let mut end: Option<usize> = None;
+    // Segments that are not closed: the log ends in the first of them, unless something says that they were stable.
+    let mut ends: Vec<usize> = Vec::new();
     for index in 0..examined.len() {
         let one = &examined[index];
         if one.report.covers.is_some() || one.place.is_none() {
@@ -67,15 +68,14 @@ fn check_end(examined: &mut [Examined]) {
         let proves = one.tail.is_none_or(|tail| tail.claims_stable);
         let witness = format!("segment {:016x}", one.report.id.unwrap_or(0));
         let closed = one.tail.is_none_or(|tail| tail.why == WalkEnd::Closed);
-        if let Some(before) = end.filter(|_| proves)
-            && let Some(tail) = examined[before].tail.filter(|tail| !tail.is_damaged)
-        {
+        // What an entry says of its own segment is judged where that is examined.
+        for before in if proves { std::mem::take(&mut ends) } else { Vec::new() } {
+            let Some(tail) = examined[before].tail.filter(|tail| !tail.is_damaged) else { continue };
             let expected = format!("an entry, since {witness} was written behind it when it was stable");
             examined[before].report.findings.push(damage(tail.end, expected, tail.why.to_string()));
-            end = None;
         }
-        if end.is_none() && !closed {
-            end = Some(index);
+        if !closed {
+            ends.push(index);
         }
     }
     unsealed_before_sealed(examined);

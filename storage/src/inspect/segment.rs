@@ -144,6 +144,13 @@ fn fill_from_scan<F: File>(examined: &mut Examined, loaded: &Loaded<F>, scanned:
         if scanned.end == trailer.entries_end {
             let found = "other bytes; the next start makes it anew from the entries";
             report.findings.push(note(trailer.footer_position, "the owner table of the footer", found));
+            // A start that has a checkpoint does not read the table, and readers go by the points.
+            let points = trailer.point_position(0)..trailer.point_position(trailer.point_count);
+            if crc32fast::hash(&loaded.file.view(points)) != trailer.points_crc {
+                let expected = "points of where the entries are".to_owned();
+                let found = "points that differ from the entries".to_owned();
+                report.findings.push(damage(trailer.point_position(0), expected, found));
+            }
         } else {
             let expected = format!("entries up to {}, as the trailer says", trailer.entries_end);
             report.findings.push(damage(scanned.end, expected, scanned.why.to_string()));

@@ -13,20 +13,23 @@ use std::{
 
 use tidemill_wire::{LaneId, OwnerId, SequenceNumber};
 
+use super::checkpoint::Checkpoint;
 use crate::{
     config::LaneConfig,
     env::{Access, Disk, Env},
     error::{Cause, DiskError},
     inspect::{Finding, LaneReport, SegmentReport, Severity, verify},
-    segment::{Place, SegmentId, segment_path},
+    segment::{CHECKPOINT_NAME, Place, SegmentId, segment_path},
 };
 
 mod borrow;
 mod extent;
+mod index;
 mod numbers;
 mod places;
 mod rebuild;
 mod salvage;
+mod traces;
 
 use numbers::{Composed, compose};
 use places::Places;
@@ -88,6 +91,8 @@ pub struct Loss {
     pub from: SequenceNumber,
     /// The number after the last one.
     pub to: SequenceNumber,
+    /// How many of them had a record at most. Where key compaction had been they may be few, and none where retention had taken what was between two segments, which a repair cannot always tell from a loss.
+    pub records_max: u64,
     /// Whether all of them were given out for certain. Without an index nothing tells where an owner's lost numbers end: then as many are passed
     /// over as the lost bytes can have held.
     pub is_exact: bool,
@@ -210,12 +215,30 @@ async fn cases<E: Env>(
         let Salvaged { lost, tail, broken, .. } = &mut case.salvaged;
         lost.extend(if is_end { broken.take() } else { tail.take() });
     }
+    let checkpoint = read_checkpoint(env, options).await?;
+    for case in &mut cases {
+        let rows = checkpoint.iter().flat_map(|checkpoint| checkpoint.rows_of(case.id));
+        rows.for_each(|row| case.salvaged.index.add(row));
+        case.salvaged.trace(case.id);
+    }
     let places = places::find(report, &cases)?;
     for case in &mut cases {
         case.place = places.of(case.id).filter(|_| !places.is_taken(case.id));
     }
     borrow::borrow(env, options, report, &places, &mut cases).await?;
     Ok((cases, places))
+}
+
+/// The checkpoint of the index, if there is one that is whole: it tells some rows of owner tables.
+async fn read_checkpoint<E: Env>(
+    env: &E,
+    options: &RepairOptions,
+) -> Result<Option<Checkpoint>, RepairError> {
+    if !env.disk().list(&options.directory)?.iter().any(|name| name == CHECKPOINT_NAME) {
+        return Ok(None);
+    }
+    let config = LaneConfig::production(options.directory.clone(), options.lane);
+    Ok(super::checkpoint::read(env, &config).await?)
 }
 
 /// The newest segment of the log in which there is anything.

@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 
-use tidemill_wire::{SequenceNumber, Timestamp};
+use tidemill_wire::{OwnerId, SequenceNumber, Timestamp};
 
 use crate::segment::{SegmentId, footer::OwnerRow};
 
@@ -43,6 +43,12 @@ impl Span {
             first_point: row.first_point,
             point_count: row.point_count,
         }
+    }
+
+    /// The row that it was made of.
+    pub(super) fn row(&self, owner: OwnerId) -> OwnerRow {
+        let Self { first, next, first_time, last_time, payload_bytes, first_point, point_count, .. } = *self;
+        OwnerRow { owner, first, next, first_time, last_time, payload_bytes, first_point, point_count }
     }
 
     /// Whether its points are in a footer.

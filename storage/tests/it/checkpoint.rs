@@ -19,7 +19,7 @@ const OWNERS: u64 = 12;
 /// What it has goes soon.
 const SHORT: OwnerId = OwnerId(1);
 
-fn quiet(directory: &Path) -> LaneConfig {
+pub(crate) fn quiet(directory: &Path) -> LaneConfig {
     LaneConfig {
         compaction_bytes_per_second: 0,
         recycled_segments_max: 0,
@@ -29,7 +29,7 @@ fn quiet(directory: &Path) -> LaneConfig {
     }
 }
 
-async fn open(env: &LocalEnv, config: LaneConfig) -> (Lane<LocalEnv>, RecoveryReport) {
+pub(crate) async fn open(env: &LocalEnv, config: LaneConfig) -> (Lane<LocalEnv>, RecoveryReport) {
     let (lane, report) = Lane::open(env.clone(), config).await.expect("opened");
     (1..=OWNERS).for_each(|owner| lane.adopt(OwnerId(owner), Retention::FOREVER));
     (lane, report)
@@ -56,7 +56,7 @@ async fn wait_for(env: &LocalEnv, lane: &Lane<LocalEnv>, reached: impl Fn(&Lane<
     panic!("{:?}", lane.stats());
 }
 
-async fn everything(lane: &Lane<LocalEnv>) -> Vec<(Vec<Seen>, SequenceNumber, u64)> {
+pub(crate) async fn everything(lane: &Lane<LocalEnv>) -> Vec<(Vec<Seen>, SequenceNumber, u64)> {
     let mut all = Vec::new();
     for owner in (1..=OWNERS).map(OwnerId) {
         let bounds = lane.bounds(owner).expect("known");
@@ -70,7 +70,7 @@ fn checkpoint(directory: &Path) -> std::path::PathBuf {
 }
 
 /// A lane with a checkpoint, and much behind it.
-async fn make(env: &LocalEnv, directory: &Path) {
+pub(crate) async fn make(env: &LocalEnv, directory: &Path) {
     let (lane, _) = open(env, quiet(directory)).await;
     fill(&lane, 0..20).await;
     wait_for(env, &lane, |lane| lane.stats().checkpoints > 0).await;

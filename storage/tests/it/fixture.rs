@@ -24,7 +24,7 @@ use crate::{
     record::{payload, read_all},
 };
 
-const IMAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+pub(crate) const IMAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
 const PLAIN: OwnerId = OwnerId(7);
 const KEYED: OwnerId = OwnerId(8);
 /// What it has goes at once.

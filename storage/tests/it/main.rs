@@ -12,6 +12,7 @@ mod image;
 mod inspect;
 mod keys;
 mod lane;
+mod losses;
 mod model;
 mod owners;
 mod record;

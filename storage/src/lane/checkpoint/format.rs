@@ -11,6 +11,7 @@ use crate::{
     segment::{
         Place, SegmentId,
         bytes::{Fields, Put},
+        footer::OwnerRow,
         header::{open_structure, seal_structure},
     },
 };
@@ -35,6 +36,14 @@ impl Checkpoint {
     /// Segments and owners.
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.listed.len() as u64, self.owners.len() as u64)
+    }
+
+    /// Rows of a segment's owner table: of those owners whose oldest or newest records are in it.
+    pub(in super::super) fn rows_of(&self, segment: SegmentId) -> impl Iterator<Item = OwnerRow> {
+        self.owners.iter().flat_map(move |(id, owner)| {
+            let spans = owner.spans.iter().filter(move |span| span.segment == segment && span.is_sealed());
+            spans.map(|span| span.row(*id))
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use tidemill_wire::{OwnerId, SequenceNumber};
 
 use super::{
     Case, RepairOptions,
+    index::Index,
     places::Places,
     salvage::{Salvaged, salvage},
 };
@@ -60,19 +61,15 @@ fn take(into: &mut Salvaged, source: &Salvaged, wanted: &mut Wanted) {
 
 /// Which entries are missing.
 struct Wanted {
-    /// The numbers that the index tells, if there is one.
-    rows: Option<HashMap<OwnerId, (SequenceNumber, SequenceNumber), FixedState>>,
+    /// What is left of the index.
+    index: Index,
     /// The numbers of entries that are there: the first ones, each with the one after its last.
     there: HashMap<OwnerId, BTreeMap<SequenceNumber, SequenceNumber>, FixedState>,
 }
 
 impl Wanted {
     fn of(salvaged: &Salvaged) -> Self {
-        let rows = salvaged.rows.as_ref().map(|rows| {
-            let rows = rows.iter().filter(|row| row.point_count > 0);
-            rows.map(|row| (row.owner, (row.first, row.next))).collect()
-        });
-        let mut wanted = Self { rows, there: HashMap::default() };
+        let mut wanted = Self { index: salvaged.index.clone(), there: HashMap::default() };
         salvaged.records().for_each(|found| wanted.add(found));
         wanted
     }
@@ -86,10 +83,9 @@ impl Wanted {
     fn takes(&mut self, found: &Found) -> bool {
         let (owner, first, next) =
             (found.header.owner, found.header.base_sequence, found.header.next_sequence());
-        let is_told = self
-            .rows
-            .as_ref()
-            .is_none_or(|rows| rows.get(&owner).is_some_and(|(from, to)| *from <= first && next <= *to));
+        let is_told = self.index.row(owner).is_none_or(|row| {
+            row.is_some_and(|row| row.has_entries() && row.first <= first && next <= row.next)
+        });
         let is_there = self
             .there
             .get(&owner)

@@ -1,15 +1,20 @@
 //! Which numbers of an owner a replacement has, judged by what is left of the damaged segment and by what the others tell.
 //!
-//! Promises to leave out no number that may have been given out. Where an index is left it tells; else the segments before and behind do, and lost bytes bound the rest.
+//! Promises to leave out no number that may have been given out. Where a row of the index is left it tells, and broken entries tell theirs; else the segments before and behind do, and lost bytes bound
+//! the rest.
 
 use std::ops::Range;
 
-use tidemill_wire::{SequenceNumber, Timestamp};
+use tidemill_wire::{SequenceNumber, Timestamp, entry::ENTRY_HEADER_BYTES};
 
 use crate::segment::{footer::OwnerRow, scan::Found};
 
 /// Each record takes this many bytes of its batch at least: the end of its data. So lost bytes bound the numbers that are lost with them.
-const RECORD_BYTES_MIN: u64 = 4;
+pub(super) const RECORD_BYTES_MIN: u64 = 4;
+/// A sparse entry takes any number of numbers, and so many bytes at least: its header and a count.
+const SPARSE_BYTES_MIN: u64 = ENTRY_HEADER_BYTES as u64 + 4;
+/// An owner has fewer numbers than this in a segment: points count them in 32 bits.
+pub(super) const NUMBERS_MAX: u64 = u32::MAX as u64;
 
 /// What the segments before tell of an owner.
 #[derive(Clone, Copy, Default)]
@@ -22,15 +27,15 @@ pub(super) struct Known {
 
 /// What is left of an owner.
 pub(super) struct Rest {
-    /// Of the damaged segment, in the order of their numbers.
+    /// Of the damaged segment, broken ones included that tell their numbers, in the order of these.
     pub(super) entries: Vec<Found>,
     /// What segments that it has replaced hold of the numbers that are missing, in the same order.
     pub(super) borrowed: Vec<Found>,
-    /// The owner's row, if there is an index.
+    /// The owner's row; `Some(None)` if it had none, `None` if that cannot be told.
     pub(super) row: Option<Option<OwnerRow>>,
-    /// Where in the damaged segment entries of it can be lost, in order.
+    /// Where in the damaged segment entries of it can be lost of which nothing tells, in order.
     pub(super) lost: Vec<Range<u64>>,
-    /// The lost ones may be sparse: then they may take any number of numbers.
+    /// These may be sparse: then they may take any number of numbers.
     pub(super) may_be_sparse: bool,
     pub(super) before: Known,
     /// Its first number in a segment behind.
@@ -56,7 +61,7 @@ impl Rest {
         self.drop_stale();
         let (before, lost_bytes) = (self.before, self.lost_bytes(0..u64::MAX));
         let behind = self.entries.last().map_or(0, |found| found.position);
-        let behind = self.lost_bytes(behind..u64::MAX);
+        let behind = self.numbers_max(behind..u64::MAX);
         let goes_on = before.is_live && !self.jumps();
         let has_index = self.row.is_some();
         let row = self.row.flatten();
@@ -82,12 +87,13 @@ impl Rest {
             (None, Some(later)) => {
                 // Retention may have taken what was between this segment and the one behind.
                 let known = last.unwrap_or(before.next);
-                if self.can_miss(known, later, behind) { later } else { known }
+                if Self::can_miss(known, later, behind) { later } else { known }
             }
             (None, None) => {
                 is_exact = behind == 0;
-                let end = last.unwrap_or(before.next).max(before.next).max(self.told);
-                SequenceNumber(end.0.saturating_add(behind / RECORD_BYTES_MIN))
+                let known = last.unwrap_or(before.next).max(before.next).max(self.told);
+                let most = start.map_or(u64::MAX, |start| start.0.saturating_add(NUMBERS_MAX - 1));
+                SequenceNumber(known.0.saturating_add(behind).min(most)).max(known)
             }
         };
         let end = start.map_or(end, |start| end.max(last.unwrap_or(start)).max(start));
@@ -112,10 +118,18 @@ impl Rest {
         within.map(|range| range.end - range.start).sum()
     }
 
-    /// Whether so many lost bytes can have held these numbers.
-    fn can_miss(&self, from: SequenceNumber, to: SequenceNumber, bytes: u64) -> bool {
-        let missing = to.0.saturating_sub(from.0);
-        missing <= bytes / RECORD_BYTES_MIN || (self.may_be_sparse && bytes > 0)
+    /// How many numbers entries can have taken that are lost in a part of the segment.
+    fn numbers_max(&self, part: Range<u64>) -> u64 {
+        let mut within = self.lost.iter().filter(|range| part.contains(&range.start));
+        if self.may_be_sparse && within.any(|range| range.end - range.start >= SPARSE_BYTES_MIN) {
+            return NUMBERS_MAX - 1;
+        }
+        self.lost_bytes(part) / RECORD_BYTES_MIN
+    }
+
+    /// Whether these numbers can be among so many that are lost.
+    fn can_miss(from: SequenceNumber, to: SequenceNumber, numbers_max: u64) -> bool {
+        to.0.saturating_sub(from.0) <= numbers_max
     }
 
     /// Whether more numbers are missing behind the segments before than can be lost here: then retention took what was between, and they are over as well.
@@ -125,7 +139,7 @@ impl Rest {
         let borrowed = self.borrowed.first().map(|found| found.header.base_sequence);
         let first = first.map(|found| found.header.base_sequence);
         let next = first.into_iter().chain(borrowed).min().or(self.later);
-        next.is_some_and(|next| !self.can_miss(self.before.next, next, self.lost_bytes(0..position)))
+        next.is_some_and(|next| !Self::can_miss(self.before.next, next, self.numbers_max(0..position)))
     }
 
     fn with_borrowed(&mut self) -> Vec<Found> {

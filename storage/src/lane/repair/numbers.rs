@@ -10,23 +10,20 @@ use std::{
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use tidemill_wire::{
-    OwnerId, SequenceNumber, Timestamp,
-    entry::{ENTRY_HEADER_BYTES, EntryKind},
-};
+use tidemill_wire::{OwnerId, SequenceNumber, Timestamp};
 
 use super::{
     Case, Loss, RepairError,
-    extent::{Extent, Known, Rest},
+    extent::{Extent, Known, NUMBERS_MAX, RECORD_BYTES_MIN, Rest},
     is_damaged,
     places::Places,
     report_place,
-    salvage::Kind,
+    salvage::{Kind, Salvaged},
     too_wide,
 };
 use crate::{
     inspect::{LaneReport, SegmentReport},
-    segment::{Place, footer::OwnerRow, scan::Found, watermarks},
+    segment::{Place, scan::Found},
 };
 
 /// A piece of a replacement.
@@ -147,16 +144,15 @@ fn firsts_of(slot: &Slot) -> Vec<(OwnerId, SequenceNumber)> {
             let rows = segment.owners.iter().filter(|row| !row.watermark_only);
             rows.map(|row| (row.owner, row.first)).collect()
         }
-        Slot::Damaged(case) => match &case.salvaged.rows {
-            Some(rows) => {
-                rows.iter().filter(|row| row.point_count > 0).map(|row| (row.owner, row.first)).collect()
-            }
-            None => case
-                .by_owner()
-                .into_iter()
-                .filter_map(|(owner, entries)| Some((owner, entries.first()?.header.base_sequence)))
-                .collect(),
-        },
+        Slot::Damaged(case) => {
+            let Salvaged { index, .. } = &case.salvaged;
+            let rows = index.rows().filter(|row| row.has_entries()).map(|row| (row.owner, row.first));
+            let others = case.by_owner().into_iter().filter(|(owner, _)| index.row(*owner).is_none());
+            let first = |(owner, entries): (OwnerId, Vec<Found>)| {
+                Some((owner, entries.first()?.header.base_sequence))
+            };
+            rows.chain(others.filter_map(first)).collect()
+        }
     }
 }
 
@@ -165,31 +161,29 @@ fn fill(known: &mut KnownOwners, case: Case, later: &Told, told: &Told) -> Resul
     let mut by_owner = case.by_owner();
     let windows: Windows = by_owner.iter().filter_map(|(owner, entries)| window(*owner, entries)).collect();
     let mut borrowed = by_number(&case.salvaged.borrowed);
-    let rows: Option<BTreeMap<OwnerId, OwnerRow>> =
-        case.salvaged.rows.as_ref().map(|rows| rows.iter().map(|row| (row.owner, *row)).collect());
+    let Salvaged { index, traces, .. } = &case.salvaged;
     let mut owners: Vec<OwnerId> = by_owner.keys().chain(borrowed.keys()).copied().collect();
-    match &rows {
-        Some(rows) => owners.extend(rows.keys()),
-        None if !case.salvaged.lost.is_empty() => owners.extend(known.keys()),
-        None => {}
+    owners.extend(index.rows().map(|row| row.owner));
+    if !index.is_whole() && !traces.unknown.is_empty() {
+        owners.extend(known.keys());
     }
     owners.sort_unstable();
     owners.dedup();
     let mut composed = Composed {
         place: case.place,
         pieces: Vec::new(),
-        watermarks: case.watermarks(),
+        watermarks: case.salvaged.watermarks(),
         losses: Vec::new(),
         case,
     };
     tell(known, composed.watermarks.iter().copied());
     for owner in owners {
-        let lost = composed.case.lost_of(owner, &windows);
+        let unknown = composed.case.unknown_of(owner, &windows);
         let rest = Rest {
             entries: by_owner.remove(&owner).unwrap_or_default(),
             borrowed: borrowed.remove(&owner).unwrap_or_default(),
-            row: rows.as_ref().map(|rows| rows.get(&owner).copied()),
-            lost,
+            row: composed.case.salvaged.index.row(owner),
+            lost: unknown.clone(),
             may_be_sparse: composed.case.salvaged.may_be_sparse(),
             before: known.get(&owner).copied().unwrap_or_default(),
             later: later.get(&owner).copied(),
@@ -197,7 +191,7 @@ fn fill(known: &mut KnownOwners, case: Case, later: &Told, told: &Told) -> Resul
         };
         let row = rest.row.flatten();
         let next = rest.before.next;
-        let Extent { entries, start, end, is_exact, time } = rest.extent();
+        let Extent { mut entries, start, end, is_exact, time } = rest.extent();
         let Some(start) = start else {
             // No record of it is left, here or before: its numbers go on all the same.
             if end > next || row.is_some() {
@@ -206,10 +200,12 @@ fn fill(known: &mut KnownOwners, case: Case, later: &Told, told: &Told) -> Resul
             }
             continue;
         };
-        if end.since(start) >= u64::from(u32::MAX) {
+        if end.since(start) >= NUMBERS_MAX {
             return Err(too_wide(&composed.case, owner, start, end));
         }
-        let last_time = composed.add(owner, start..end, &entries, time, is_exact);
+        entries.retain(|found| !composed.case.salvaged.is_trace(found));
+        let missing = Missing::of(&composed.case.salvaged, owner, unknown);
+        let last_time = composed.add(owner, start..end, &entries, (time, is_exact), &missing);
         known.insert(owner, Known { next: end, is_live: true, last_time });
     }
     Ok(composed)
@@ -233,35 +229,48 @@ fn by_number<'a>(entries: impl IntoIterator<Item = &'a Found>) -> BTreeMap<Owner
     owners
 }
 
-impl Case {
-    /// Its entries with records, by owner.
-    fn by_owner(&self) -> BTreeMap<OwnerId, Vec<Found>> {
-        by_number(self.salvaged.records())
+/// What of an owner's records is not there any more.
+struct Missing {
+    /// The first number of each broken entry, and how many records it had.
+    broken: Vec<(SequenceNumber, u64)>,
+    /// Where there may have been others of which nothing tells.
+    unknown: Vec<Range<u64>>,
+}
+
+impl Missing {
+    fn of(salvaged: &Salvaged, owner: OwnerId, unknown: Vec<Range<u64>>) -> Self {
+        let broken = salvaged.traces.entries.iter().zip(&salvaged.traces.record_counts);
+        let broken = broken.filter(|(found, _)| found.header.owner == owner);
+        let broken = broken.map(|(found, count)| (found.header.base_sequence, u64::from(*count))).collect();
+        Self { broken, unknown }
     }
 
-    /// Where entries of an owner can be lost. In a compacted segment they are between those of the owners before and behind.
-    fn lost_of(&self, owner: OwnerId, windows: &Windows) -> Vec<Range<u64>> {
+    /// How many of these numbers had a record at most, if what had them lay in this part of the segment.
+    fn records_max(&self, numbers: &Range<SequenceNumber>, part: &Range<u64>) -> u64 {
+        let within = self.broken.iter().filter(|(first, _)| numbers.contains(first));
+        let broken: u64 = within.map(|(_, count)| count).sum();
+        let unknown = self.unknown.iter().filter(|range| part.contains(&range.start));
+        let bytes: u64 = unknown.map(|range| range.end - range.start).sum();
+        broken.saturating_add(bytes / RECORD_BYTES_MIN).min(numbers.end.since(numbers.start))
+    }
+}
+
+impl Case {
+    /// Its entries with records, broken ones included of whose numbers is known, by owner.
+    fn by_owner(&self) -> BTreeMap<OwnerId, Vec<Found>> {
+        by_number(self.salvaged.told_records())
+    }
+
+    /// Where entries of an owner can be lost of which nothing tells. In a compacted segment they are between those of the owners before and behind.
+    fn unknown_of(&self, owner: OwnerId, windows: &Windows) -> Vec<Range<u64>> {
         let (mut from, mut to) = (0, u64::MAX);
         if self.salvaged.kind == Kind::Compacted {
             from = windows.range(..owner).next_back().map_or(0, |(_, before)| before.end);
             let behind = windows.range((Bound::Excluded(owner), Bound::Unbounded)).next();
             to = behind.map_or(u64::MAX, |(_, behind)| behind.start);
         }
-        let lost = self.salvaged.lost.iter().filter(|range| from <= range.start && range.end <= to);
+        let lost = self.salvaged.traces.unknown.iter().filter(|range| from <= range.start && range.end <= to);
         lost.cloned().collect()
-    }
-
-    /// The rows of its watermark entries, and the numbers that only its owner table tells.
-    fn watermarks(&self) -> Vec<(OwnerId, SequenceNumber)> {
-        let mut told: BTreeMap<OwnerId, SequenceNumber> = BTreeMap::new();
-        for found in self.salvaged.entries.iter().filter(|found| found.header.kind == EntryKind::Watermarks) {
-            let payload = self.salvaged.entry(found).get(ENTRY_HEADER_BYTES..).unwrap_or_default();
-            for (owner, next) in watermarks::decode(payload) {
-                let told = told.entry(owner).or_default();
-                *told = next.max(*told);
-            }
-        }
-        told.into_iter().collect()
     }
 }
 
@@ -273,8 +282,9 @@ impl Composed {
 
     /// All next numbers that the original tells.
     fn told(&self) -> Vec<(OwnerId, SequenceNumber)> {
-        let mut told: BTreeMap<OwnerId, SequenceNumber> = self.case.watermarks().into_iter().collect();
-        let rows = self.case.salvaged.rows.iter().flatten().map(|row| (row.owner, row.next));
+        let mut told: BTreeMap<OwnerId, SequenceNumber> =
+            self.case.salvaged.watermarks().into_iter().collect();
+        let rows = self.case.salvaged.index.rows().map(|row| (row.owner, row.next));
         let entries = self.case.by_owner().into_iter();
         let last =
             entries.filter_map(|(owner, entries)| Some((owner, entries.last()?.header.next_sequence())));
@@ -298,29 +308,44 @@ impl Composed {
         owner: OwnerId,
         numbers: Range<SequenceNumber>,
         entries: &[Found],
-        before: Timestamp,
-        is_exact: bool,
+        (before, is_exact): (Timestamp, bool),
+        missing: &Missing,
     ) -> Timestamp {
         let mut next = numbers.start;
+        let own = self.case.salvaged.borrowed.first().map_or(u64::MAX, |found| found.position);
+        let mut part = 0..u64::MAX;
         let mut time = entries.first().map_or(before, |found| found.header.append_time);
         for found in entries.iter().filter(|found| found.header.base_sequence >= numbers.start) {
             if found.header.base_sequence < next {
                 continue;
             }
-            self.gap(owner, next..found.header.base_sequence, time, true);
+            // What is borrowed lies elsewhere.
+            let is_own = found.position < own;
+            part.end = if is_own { found.position } else { u64::MAX };
+            self.gap(owner, next..found.header.base_sequence, (time, true), missing, &part);
+            part.start = if is_own { found.position } else { part.start };
             time = found.header.append_time;
             next = found.header.next_sequence();
             self.pieces.push(Piece::Entry(*found));
         }
-        self.gap(owner, next..numbers.end, time, is_exact);
+        part.end = u64::MAX;
+        self.gap(owner, next..numbers.end, (time, is_exact), missing, &part);
         time
     }
 
-    fn gap(&mut self, owner: OwnerId, numbers: Range<SequenceNumber>, time: Timestamp, is_exact: bool) {
+    fn gap(
+        &mut self,
+        owner: OwnerId,
+        numbers: Range<SequenceNumber>,
+        (time, is_exact): (Timestamp, bool),
+        missing: &Missing,
+        part: &Range<u64>,
+    ) {
         let (from, to) = (numbers.start, numbers.end);
         if from < to {
+            let records_max = missing.records_max(&numbers, part);
             self.pieces.push(Piece::Gap { owner, from, to, time });
-            self.losses.push(Loss { owner, from, to, is_exact });
+            self.losses.push(Loss { owner, from, to, records_max, is_exact });
         }
     }
 }

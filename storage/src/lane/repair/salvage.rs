@@ -2,7 +2,7 @@
 //!
 //! Reads through the file and not through the map, page by page where the disk fails, and believes only what has a right checksum.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -11,6 +11,10 @@ use tidemill_wire::{
     entry::{ENTRY_HEADER_BYTES, EntryKind},
 };
 
+use super::{
+    index::Index,
+    traces::{self, Traces},
+};
 use crate::{
     env::File,
     error::DiskError,
@@ -19,10 +23,11 @@ use crate::{
     segment::{
         Place, SegmentId,
         contents::Contents,
-        footer::{OwnerRow, RowFormat, decode_owner_table},
+        footer::{RowFormat, decode_owner_table},
         header::{HEADER_BYTES, SegmentHeader},
         scan::{Found, WalkEnd, first_entry, is_closing, search},
-        trailer::Trailer,
+        trailer::{TRAILER_BYTES, Trailer},
+        watermarks,
     },
 };
 
@@ -42,8 +47,10 @@ pub(super) struct Salvaged {
     pub(super) tail: Option<Range<u64>>,
     /// The part of it that is not zero, if a broken entry begins there.
     pub(super) broken: Option<Range<u64>>,
-    /// The owner table, if it is whole, and with the entries else, if they prove to be all that there were.
-    pub(super) rows: Option<Vec<OwnerRow>>,
+    /// What broken entries tell.
+    pub(super) traces: Traces,
+    /// What is left of the owner table. It is made of the entries where these prove to be all that there were.
+    pub(super) index: Index,
     /// The segment of a sound header that is not the one in the file's name.
     pub(super) foreign_id: Option<SegmentId>,
     /// How it was written.
@@ -69,14 +76,10 @@ pub(super) async fn salvage<F: File>(file: &F, id: SegmentId, lane: LaneId) -> R
     let foreign_id = header.map(|header| header.id).filter(|found| *found != id);
     let header = header.or_else(|| mend_header(&bytes, id, lane));
     let trailer_at = bytes.len().saturating_sub(SEGMENT_TRAILER_BYTES as usize);
-    let trailer = bytes.get(trailer_at..).and_then(|page| Trailer::decode(page, trailer_at as u64).ok());
-    let trailer = trailer.filter(|trailer| trailer.id == id);
-    let rows = trailer.and_then(|trailer| {
-        let table = trailer.footer_position..trailer.point_position(0);
-        let table = bytes.get(usize::try_from(table.start).ok()?..usize::try_from(table.end).ok()?)?;
-        let whole = crc32fast::hash(table) == trailer.owners_crc;
-        whole.then(|| decode_owner_table(table, trailer.rows, trailer.point_count)).flatten()
-    });
+    let page = bytes.get(trailer_at..).unwrap_or_default();
+    let trailer = Trailer::decode(page, trailer_at as u64).ok().filter(|trailer| trailer.id == id);
+    let trailer = trailer.or_else(|| mend_trailer(page, id, trailer_at as u64));
+    let index = trailer.and_then(|trailer| index_of(&bytes, &trailer)).unwrap_or_else(Index::nothing);
     let end = trailer.map_or(trailer_at as u64, |trailer| trailer.entries_end);
     let entries = entries(bytes.get(..usize::try_from(end).unwrap_or(0)).unwrap_or_default(), id);
     let mut lost = Vec::new();
@@ -93,9 +96,20 @@ pub(super) async fn salvage<F: File>(file: &F, id: SegmentId, lane: LaneId) -> R
         lost.extend(rest.take());
     }
     let broken = rest.clone().and_then(|rest| broken_in(&bytes, rest, id));
-    let (borrowed, kind) = (Vec::new(), kind_of(header.as_ref(), &entries));
-    let mut salvaged =
-        Salvaged { bytes, entries, borrowed, lost, tail: rest, broken, rows, foreign_id, kind, header };
+    let kind = kind_of(header.as_ref(), &entries);
+    let mut salvaged = Salvaged {
+        bytes,
+        entries,
+        borrowed: Vec::new(),
+        lost,
+        tail: rest,
+        broken,
+        traces: Traces::default(),
+        index,
+        foreign_id,
+        kind,
+        header,
+    };
     if trailer.is_none() && salvaged.lost.is_empty() {
         salvaged.prove_whole(position, trailer_at);
     }
@@ -145,6 +159,32 @@ fn broken_in(bytes: &[u8], range: Range<u64>, id: SegmentId) -> Option<Range<u64
     let WalkEnd::Broken(_) = first_entry(rest, id).err()? else { return None };
     let written = rest.iter().rposition(|byte| *byte != 0)? as u64 + 1;
     Some(range.start..(range.start + written).next_multiple_of(8).min(range.end))
+}
+
+/// What is left of the table that a trailer leads to.
+fn index_of(bytes: &[u8], trailer: &Trailer) -> Option<Index> {
+    let table = trailer.footer_position..trailer.point_position(0);
+    let table = bytes.get(usize::try_from(table.start).ok()?..usize::try_from(table.end).ok()?)?;
+    let is_whole = crc32fast::hash(table) == trailer.owners_crc;
+    let whole = is_whole.then(|| decode_owner_table(table, trailer.rows, trailer.point_count)).flatten();
+    if whole.is_some() || trailer.rows == RowFormat::Plain {
+        return whole.map(Index::whole);
+    }
+    let row_bytes = usize::try_from(trailer.rows.row_bytes()).ok()?;
+    Some(Index::of_rows(table.chunks_exact(row_bytes).map(|row| trailer.rows.decode(row))))
+}
+
+/// The trailer that one flipped bit away has a right checksum and the segment's number.
+fn mend_trailer(page: &[u8], id: SegmentId, at: u64) -> Option<Trailer> {
+    let mut page = page.get(..TRAILER_BYTES)?.to_vec();
+    for bit in 0..TRAILER_BYTES * 8 {
+        page[bit / 8] ^= 1 << (bit % 8);
+        if let Some(trailer) = Trailer::decode(&page, at).ok().filter(|trailer| trailer.id == id) {
+            return Some(trailer);
+        }
+        page[bit / 8] ^= 1 << (bit % 8);
+    }
+    None
 }
 
 /// The header that one flipped bit away has a right checksum, and says what the file's name and size say.
@@ -204,9 +244,30 @@ impl Salvaged {
             start.and_then(|start| self.bytes.get(start..footer_end)) == Some(&*expected)
         });
         if !rows.is_empty() && is_stored {
-            self.rows = Some(rows);
+            self.index = Index::whole(rows);
             self.tail = None;
         }
+    }
+
+    /// Has broken entries tell what they can, once it is known where entries are lost.
+    pub(super) fn trace(&mut self, id: SegmentId) {
+        self.traces = traces::find(&self.bytes, &self.lost, id);
+        let watermarks = self.watermarks().into_iter().map(|(owner, _)| owner);
+        let mentioned = self.told_records().map(|found| found.header.owner).chain(watermarks).collect();
+        self.index.settle(&mentioned);
+    }
+
+    /// Next numbers that stand without records, by owner.
+    pub(super) fn watermarks(&self) -> Vec<(OwnerId, SequenceNumber)> {
+        let marks = self.entries.iter().filter(|found| found.header.kind == EntryKind::Watermarks);
+        let payload = |found| self.entry(found).get(ENTRY_HEADER_BYTES..).unwrap_or_default();
+        let rows = marks.flat_map(|found| watermarks::decode(payload(found)));
+        let mut told: BTreeMap<OwnerId, SequenceNumber> = BTreeMap::new();
+        for (owner, next) in rows.chain(self.traces.watermarks.iter().copied()) {
+            let told = told.entry(owner).or_default();
+            *told = next.max(*told);
+        }
+        told.into_iter().collect()
     }
 
     /// Whether it may have had sparse entries.
@@ -225,34 +286,45 @@ impl Salvaged {
 
     /// Whether it holds nothing that could be missed.
     pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.lost.is_empty() && self.rows.is_none()
+        self.entries.is_empty() && self.lost.is_empty() && self.index.is_nothing()
     }
 
     /// The numbers of each owner that it has, or had.
     pub(super) fn numbers(&self) -> HashMap<OwnerId, Range<SequenceNumber>, FixedState> {
         let mut numbers = HashMap::default();
-        if let Some(rows) = &self.rows {
-            let rows = rows.iter().filter(|row| row.point_count > 0);
-            numbers.extend(rows.map(|row| (row.owner, row.first..row.next)));
-            return numbers;
-        }
-        for Found { header, .. } in self.records() {
+        for Found { header, .. } in
+            self.told_records().filter(|found| self.index.row(found.header.owner).is_none())
+        {
             let found = header.base_sequence..header.next_sequence();
             let numbers = numbers.entry(header.owner).or_insert(found.clone());
             *numbers = found.start.min(numbers.start)..found.end.max(numbers.end);
         }
+        let rows = self.index.rows().filter(|row| row.has_entries());
+        numbers.extend(rows.map(|row| (row.owner, row.first..row.next)));
         numbers
     }
 
     /// When its oldest record was taken.
     pub(super) fn first_time(&self) -> Timestamp {
-        let rows = self.rows.iter().flatten().filter(|row| row.point_count > 0).map(|row| row.first_time);
-        rows.chain(self.records().map(|found| found.header.append_time)).min().unwrap_or_default()
+        let rows = self.index.rows().filter(|row| row.has_entries()).map(|row| row.first_time);
+        rows.chain(self.told_records().map(|found| found.header.append_time)).min().unwrap_or_default()
     }
 
     /// Its entries with records of owners.
     pub(super) fn records(&self) -> impl Iterator<Item = &Found> {
         self.entries.iter().filter(|found| found.header.kind != EntryKind::Watermarks)
+    }
+
+    /// The same and those that are broken, of whose numbers is known, in the order of their positions.
+    pub(super) fn told_records(&self) -> impl Iterator<Item = &Found> {
+        let mut all: Vec<&Found> = self.records().chain(&self.traces.entries).collect();
+        all.sort_unstable_by_key(|found| found.position);
+        all.into_iter()
+    }
+
+    /// Whether an entry is broken.
+    pub(super) fn is_trace(&self, found: &Found) -> bool {
+        self.traces.entries.binary_search_by_key(&found.position, |trace| trace.position).is_ok()
     }
 
     /// The bytes of an entry, without those that fill it up to its stride.

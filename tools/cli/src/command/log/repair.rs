@@ -51,6 +51,8 @@ struct Lost {
     owner: u64,
     from_sequence: u64,
     to_sequence: u64,
+    /// How many of them had a record at most.
+    records_max: u64,
     /// Without an index nothing tells where the lost numbers end; then as many are passed over as can be lost.
     is_exact: bool,
 }
@@ -134,6 +136,7 @@ impl From<&SegmentRepair> for Segment {
             owner: loss.owner.get(),
             from_sequence: loss.from.get(),
             to_sequence: loss.to.get(),
+            records_max: loss.records_max,
             is_exact: loss.is_exact,
         };
         Self {
@@ -185,10 +188,15 @@ impl Segment {
         if self.lost_records.is_empty() {
             text += "  no record is lost\n";
         }
-        for Lost { owner, from_sequence, to_sequence, is_exact } in &self.lost_records {
+        for Lost { owner, from_sequence, to_sequence, records_max, is_exact } in &self.lost_records {
             let bound = if *is_exact { "" } else { " at most" };
+            let few = if *records_max < to_sequence - from_sequence {
+                format!(", {records_max} records at most")
+            } else {
+                String::new()
+            };
             text += &format!(
-                "  LOST: owner {owner}, sequence numbers {from_sequence} to {to_sequence} (excluded){bound}\n"
+                "  LOST: owner {owner}, sequence numbers {from_sequence} to {to_sequence} (excluded){bound}{few}\n"
             );
         }
         text + &format!("  the original {will}moved to {}\n", self.moved_to)
