@@ -8,6 +8,11 @@
 
 use std::{path::Path, str::FromStr, sync::OnceLock, sync::atomic::AtomicU64};
 
+mod between;
+
+pub(crate) use between::between;
+pub use between::{Interposed, Work, interpose};
+
 /// Whether this build has failpoints.
 pub const COMPILED: bool = cfg!(debug_assertions);
 

@@ -54,6 +54,16 @@ pub const COLD_TURNS: usize = 2;
 pub const UPKEEP_BATCH: usize = 256;
 /// A checkpoint of the index is written only when so many times its bytes were written to the lane since the one before.
 pub const CHECKPOINT_PARTS: u64 = 8;
+/// A checkpoint that cannot be written is tried again after this time at the latest.
+pub const CHECKPOINT_RETRY_MAX: std::time::Duration = std::time::Duration::from_secs(600);
+/// Bits of the filter of a segment for each of its owners, and in all. It is rounded up to a power of two.
+pub const FILTER_BITS_PER_OWNER: usize = 16;
+/// See [`FILTER_BITS_PER_OWNER`]: 16 KiB.
+pub const FILTER_BITS_MAX: usize = 1 << 17;
+/// A segment with more owners has no filter: beyond this it would say yes of more than one in a hundred others.
+pub const FILTER_OWNERS_MAX: usize = FILTER_BITS_MAX / 10;
+/// Bytes of entries that are read in one step where all of a segment are: some tens of microseconds.
+pub const SCAN_STEP_BYTES: usize = 256 << 10;
 /// Segments that one compaction takes at most.
 pub const VICTIMS_MAX: usize = 16;
 /// Compaction looks for dead bytes when one part in this many of the sealed files could be freed.

@@ -112,6 +112,8 @@ pub struct LaneStats {
     pub expiry_looks: u64,
     /// Times that the index did not have the place of a record, so that owner tables on the disk were asked for it.
     pub index_lookups: u64,
+    /// Owner tables that were asked for one of these.
+    pub index_tables: u64,
     /// Times that what is over an owner's retention ended where the index had no span.
     pub expiry_lookups: u64,
     /// Segments retired by retention.
@@ -134,6 +136,10 @@ pub struct LaneStats {
     pub checkpoints: u64,
     /// Bytes of that.
     pub checkpoint_bytes: u64,
+    /// Times that this failed. It is tried again after a time that grows.
+    pub checkpoint_failures: u64,
+    /// How long until it is tried again, in milliseconds; 0 unless it has failed.
+    pub checkpoint_wait_ms: u64,
     /// Times that key compaction looked through what was due.
     pub key_rounds: u64,
     /// Records that key compaction took out: those that a later one of their key replaced, and tombstones over their time.
@@ -187,6 +193,7 @@ impl LaneStats {
             fetches: 0,
             expiry_looks: 0,
             index_lookups: 0,
+            index_tables: 0,
             expiry_lookups: 0,
             retired_segments: 0,
             created_segments: 0,
@@ -205,6 +212,8 @@ impl LaneStats {
             compaction_paused: false,
             checkpoints: 0,
             checkpoint_bytes: 0,
+            checkpoint_failures: 0,
+            checkpoint_wait_ms: 0,
             key_rounds: 0,
             dropped_records: 0,
             flush_time_us: Histogram::new(&TIME_US_BOUNDS),

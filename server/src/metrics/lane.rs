@@ -42,6 +42,7 @@ pub(super) const COUNTERS: &[Family] = &[
         "Records whose place was looked up in owner tables on the disk, for the index in memory did not have it.",
         |lane| lane.index_lookups,
     ),
+    ("index_tables", "Owner tables that were asked for one of these.", |lane| lane.index_tables),
     (
         "expiry_lookups",
         "Expired spans behind which the next one was looked up in owner tables on the disk.",
@@ -59,6 +60,9 @@ pub(super) const COUNTERS: &[Family] = &[
     ),
     ("checkpoints", "Times that the index was written down for the next start.", |lane| lane.checkpoints),
     ("checkpoint_bytes", "Bytes written for that.", |lane| lane.checkpoint_bytes),
+    ("checkpoint_failures", "Times that this failed; it is tried again after a time that grows.", |lane| {
+        lane.checkpoint_failures
+    }),
     ("key_rounds", "Times that key compaction looked through what was due.", |lane| lane.key_rounds),
     (
         "dropped_records",
@@ -79,6 +83,11 @@ pub(super) const GAUGES: &[Family] = &[
     ("compaction_paused", "1 while an operator has paused compaction.", |lane| {
         u64::from(lane.compaction_paused)
     }),
+    (
+        "checkpoint_wait_milliseconds",
+        "How long until the index is written down again after this failed.",
+        |lane| lane.checkpoint_wait_ms,
+    ),
     ("owners", "Shards and others that own entries.", |lane| lane.owners),
 ];
 

@@ -4,20 +4,24 @@
 //! start asks (`recovery/listed.rs`), and without it, or where anything is not as it should be, it reads the tables. So none is ever dangerous, however old.
 //! `docs/decisions/0009-bounded-index.md` has the argument.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use bytes::Bytes;
+use tidemill_wire::Timestamp;
 
 use super::{
     core::{Core, State},
     owner::Owner,
-    signal::give_way,
 };
 use crate::{
     config::LaneConfig,
     env::{Access, Disk, Env, File, WriteMode},
     error::DiskError,
-    limits::{CHECKPOINT_PARTS, CHUNK_BYTES},
+    failpoint::{Work, between},
+    limits::{CHECKPOINT_PARTS, CHECKPOINT_RETRY_MAX, CHUNK_BYTES},
     owner_map::OWNER_MAP_PARTS,
     segment::{CHECKPOINT_NAME, CHECKPOINT_PREPARING_NAME, SegmentId},
 };
@@ -45,6 +49,29 @@ impl Taken {
 
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+}
+
+/// When a checkpoint that could not be written, on a full disk mostly, is tried again: after one interval of upkeep, and after twice as long each time that it fails again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Backoff {
+    failures: u32,
+    /// By the lane's clock.
+    until: Timestamp,
+}
+
+impl Backoff {
+    fn fail(&mut self, now: Timestamp, interval: Duration) {
+        let doublings = self.failures.min(u32::BITS - 1);
+        let wait = interval.max(Duration::from_millis(1)).saturating_mul(1 << doublings);
+        let wait_ms = u64::try_from(wait.min(CHECKPOINT_RETRY_MAX).as_millis()).unwrap_or(u64::MAX);
+        self.failures = self.failures.saturating_add(1);
+        self.until = Timestamp(now.0.saturating_add(wait_ms));
+    }
+
+    /// How long it still waits; 0 where nothing has failed.
+    pub(super) fn wait_ms(&self, now: Timestamp) -> u64 {
+        self.until.0.saturating_sub(now.0)
     }
 }
 
@@ -81,9 +108,16 @@ pub(super) async fn release<E: Env>(core: &Core<E>, mut segments: impl Iterator<
 }
 
 async fn renew<E: Env>(core: &Core<E>, rows: u64) {
-    if let Err(error) = write(core, rows).await {
-        tracing::warn!(lane = core.config.lane.0, %error, "no checkpoint of the index: the next start may take longer");
-    }
+    let Err(error) = write(core, rows).await else {
+        core.state.borrow_mut().checkpoint_backoff = Backoff::default();
+        return;
+    };
+    let now = core.now();
+    let mut state = core.state.borrow_mut();
+    state.stats.checkpoint_failures += 1;
+    state.checkpoint_backoff.fail(now, core.config.upkeep_interval);
+    let wait_ms = state.checkpoint_backoff.wait_ms(now);
+    tracing::warn!(lane = core.config.lane.0, %error, wait_ms, "no checkpoint of the index: the next start may take longer");
 }
 
 /// Rows of all owner tables.
@@ -101,6 +135,7 @@ fn is_worth<E: Env>(core: &Core<E>, rows: u64) -> bool {
         state.last_checkpoint.map_or((0, 0), |(bytes, written_bytes)| (bytes, written_bytes));
     let since = written_bytes(&state).saturating_sub(before);
     state.stop.is_none()
+        && state.checkpoint_backoff.wait_ms(core.now()) == 0
         && rows >= core.config.checkpoint_rows_min.max(2 * owners)
         && since >= bytes.saturating_mul(CHECKPOINT_PARTS)
 }
@@ -123,7 +158,7 @@ async fn write<E: Env>(core: &Core<E>, rows: u64) -> Result<(), DiskError> {
             }
         }
         encoder.close_part();
-        give_way().await;
+        between(Work::Checkpoint).await;
     }
     let chunks = encoder.finish();
     drop(index);

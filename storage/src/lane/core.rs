@@ -19,7 +19,7 @@ use tidemill_wire::{OwnerId, Timestamp, entry::EntryKind, message::Ack};
 
 use super::{
     answer::Stop,
-    checkpoint::Taken,
+    checkpoint::{Backoff, Taken},
     clock::Clock,
     keyed::Keyed,
     lookup::Recent,
@@ -68,6 +68,8 @@ pub(super) struct State<E: Env> {
     pub(super) checkpoint: Option<Taken>,
     /// Bytes of the last checkpoint, and what had been written to the lane by then.
     pub(super) last_checkpoint: Option<(u64, u64)>,
+    /// When a checkpoint that could not be written is tried again.
+    pub(super) checkpoint_backoff: Backoff,
     /// There may be owners of whom no segment is known that tells their numbers.
     pub(super) has_unmentioned: bool,
     /// Owners whose spans are to be found and let go.

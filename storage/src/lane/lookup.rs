@@ -1,7 +1,7 @@
 //! The spans that owners do not keep: looked up in the owner tables of the segments between those that they do.
 //!
-//! Promises that a span handed out is what a checked row says, and lies between its neighbours. A search halves the segments between them, so it asks few
-//! tables where the owner is in most, and all where it is in hardly any.
+//! Promises that a span handed out is what a checked row says, and lies between its neighbours. A search halves the segments between them, and asks no table of a segment
+//! whose filter says that the owner has nothing in it.
 
 use tidemill_wire::{OwnerId, SequenceNumber};
 
@@ -19,7 +19,7 @@ use crate::{
         Segment, SegmentId,
         footer::OwnerRow,
         load::LoadError,
-        rows::{Rows, row_of},
+        rows::{Rows, note_miss, row_of},
     },
 };
 
@@ -159,12 +159,20 @@ async fn first_from<E: Env>(
     (mut place, mut id): (SegmentId, SegmentId),
     high: SegmentId,
 ) -> Result<Option<(SegmentId, Span, SegmentOf<E>)>, FetchError> {
+    let mut passed = 0;
     loop {
         let segment = core.state.borrow().segment(id).map(SegmentOf::<E>::clone);
-        if let Some(segment) = segment
-            && let Some(row) = row_of(&segment, owner).await.map_err(told)?.filter(OwnerRow::has_entries)
-        {
-            return Ok(Some((place, Span::of_row(segment.id, &row), segment)));
+        if let Some(segment) = segment.filter(|segment| segment.may_have(owner)) {
+            core.state.borrow_mut().stats.index_tables += 1;
+            let row = row_of(&segment, owner).await.map_err(told)?;
+            if let Some(row) = row.filter(OwnerRow::has_entries) {
+                return Ok(Some((place, Span::of_row(segment.id, &row), segment)));
+            }
+            note_miss(&segment).await;
+        }
+        passed += 1;
+        if passed % UPKEEP_BATCH == 0 {
+            give_way().await;
         }
         let next = core.state.borrow().places.next(place, high);
         let Some(next) = next else { return Ok(None) };
@@ -190,7 +198,8 @@ pub(super) async fn spans_within<F: File>(
 ) -> Within {
     let mut told = Within::default();
     let first = segment.place().first;
-    let mut within = owners.filter(|(_, _, (low, high))| *low < first && first < *high).peekable();
+    let within = owners.filter(|(_, _, (low, high))| *low < first && first < *high);
+    let mut within = within.filter(|(_, owner, _)| segment.may_have(*owner)).peekable();
     if within.peek().is_none() {
         return told;
     }

@@ -49,6 +49,7 @@ mod writer;
 pub use answer::{Appended, Bounds, Fetched, KeyCompaction, RecoveryReport, Retention, TornTail};
 pub(crate) use checkpoint::{decode_body as decode_checkpoint_body, is_whole as is_whole_checkpoint};
 pub use reply::{AppendSink, Settled};
+pub(crate) use signal::give_way;
 pub use signal::{Signal, Until, until};
 
 use answer::Stop;
@@ -96,6 +97,7 @@ impl<E: Env> Lane<E> {
             places: recovered.places,
             checkpoint: recovered.checkpoint,
             last_checkpoint: None,
+            checkpoint_backoff: checkpoint::Backoff::default(),
             has_unmentioned: recovered.has_unmentioned,
             recent: lookup::Recent::default(),
             forgotten: Vec::new(),
@@ -362,6 +364,7 @@ impl<E: Env> Lane<E> {
         stats.dead_bytes = entry_bytes - stats.live_bytes;
         let files = segments().chain(&state.spare).chain(&state.retired);
         stats.reserve_bytes = state.reserve.bytes();
+        stats.checkpoint_wait_ms = state.checkpoint_backoff.wait_ms(self.core.now());
         let checkpoint_bytes = state.checkpoint.as_ref().map_or(0, checkpoint::Taken::bytes);
         stats.disk_bytes =
             files.map(|segment| segment.bytes()).sum::<u64>() + stats.reserve_bytes + checkpoint_bytes;

@@ -19,6 +19,7 @@ use crate::{
     owner_map::OWNER_MAP_PARTS,
     segment::{
         Segment,
+        filter::OwnerFilter,
         footer::{OwnerRow, POINT_BYTES, RowFormat},
         trailer::Trailer,
     },
@@ -72,6 +73,7 @@ pub(super) async fn write_footer<F: File>(segment: &Segment<F>) -> Result<Vec<Ow
     let page = Bytes::from(trailer.encode());
     segment.file.write(segment.bytes() - SEGMENT_TRAILER_BYTES, vec![page], WriteMode::Durable).await?;
     segment.seal(trailer);
+    segment.filter.replace(OwnerFilter::of(&rows).await);
     Ok(rows)
 }
 

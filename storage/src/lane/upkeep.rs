@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     env::{Disk, Env, File},
+    failpoint::{Work, between},
     limits::{UPKEEP_BATCH, WATERMARK_PARTS_MAX, WATERMARK_RESERVE_PARTS, WATERMARK_ROWS_MAX},
     owner_map::OWNER_MAP_PARTS,
     segment::{Segment, SegmentId, footer::OWNER_ROW_BYTES, watermarks},
@@ -89,12 +90,18 @@ async fn expire<E: Env>(core: &Core<E>) {
         give_way().await;
     }
     while let Some((front, _)) = waiting.first().copied() {
-        let later = waiting.split_off(&(front + 1, OwnerId(0)));
-        let owners: Vec<OwnerId> =
-            std::mem::replace(&mut waiting, later).into_iter().map(|(_, owner)| owner).collect();
-        // Whoever goes on waits in a segment behind. Others who wait for the index have their turn between segments.
+        // Some at a time: whoever comes next in the same segment goes on in its table where these have ended.
+        let is_there = |(place, _): &&(SegmentId, OwnerId)| *place == front;
+        let mut owners = Vec::new();
+        while owners.len() < UPKEEP_BATCH
+            && let Some((_, owner)) = waiting.first().filter(is_there).copied()
+        {
+            waiting.pop_first();
+            owners.push(owner);
+        }
+        // Whoever goes on waits in a segment behind. Others who wait for the index have their turn between.
         waiting.extend(pass_gaps(core, front, owners, now).await);
-        give_way().await;
+        between(Work::Retention).await;
     }
 }
 
@@ -127,7 +134,7 @@ fn expire_until<E: Env>(state: &mut State<E>, id: OwnerId, now: Timestamp) -> Op
     front.map(|segment| segment.place().first)
 }
 
-/// Drops the spans that owners have in the segment at a place, and for which the next ones have to be looked up. The owners come in rising order; those who
+/// Drops the spans that owners have in the segment at a place, and for which the next ones have to be looked up. The owners come in rising order, `UPKEEP_BATCH` at most; those who
 /// have more to drop so are returned, with the places where.
 async fn pass_gaps<E: Env>(
     core: &Core<E>,
@@ -159,21 +166,19 @@ async fn pass_gaps<E: Env>(
         }
         let mut left: Vec<OwnerId> = Vec::new();
         let mut found = within.found.into_iter().peekable();
-        for batch in wanted.chunks(UPKEEP_BATCH) {
-            {
-                let mut state = core.state.borrow_mut();
-                for (index, id, _) in batch {
-                    match found.next_if(|(found, _)| found == index) {
-                        None => left.push(*id),
-                        Some((_, span)) => {
-                            let more = pass_gap(&mut state, *id, &span, now);
-                            again.extend(more.map(|place| (place, *id)));
-                        }
+        {
+            let mut state = core.state.borrow_mut();
+            for (index, id, _) in &wanted {
+                match found.next_if(|(found, _)| found == index) {
+                    None => left.push(*id),
+                    Some((_, span)) => {
+                        let more = pass_gap(&mut state, *id, &span, now);
+                        again.extend(more.map(|place| (place, *id)));
                     }
                 }
             }
-            give_way().await;
         }
+        give_way().await;
         owners = left;
     }
     again

@@ -5,19 +5,21 @@
 use std::path::Path;
 
 use bytes::Bytes;
+use tidemill_wire::entry::EntryKind;
 
 use super::{
     SegmentId,
     contents::Contents,
     footer::{OwnerRow, decode_owner_table},
     header::{HEADER_BYTES, SegmentHeader},
-    scan::{WalkEnd, search, walk},
+    scan::{WalkEnd, search_on, walk_on},
     trailer::{TRAILER_BYTES, Trailer},
 };
 use crate::{
     env::{Access, Disk, File},
     error::{Damage, DiskError},
-    limits::{CHUNK_BYTES, SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES},
+    failpoint::{Work, between},
+    limits::{CHUNK_BYTES, SCAN_STEP_BYTES, SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES},
 };
 
 /// A segment file with a valid header.
@@ -142,7 +144,7 @@ pub(crate) struct Stray {
     pub(crate) witness: Option<(u64, u64)>,
 }
 
-/// Reads all entries of a segment.
+/// Reads all entries of a segment, in steps.
 pub(crate) async fn scan<F: File>(file: &F, id: SegmentId) -> Result<Scanned, DiskError> {
     let end = file.bytes() - SEGMENT_TRAILER_BYTES;
     let mut start = 0;
@@ -151,33 +153,90 @@ pub(crate) async fn scan<F: File>(file: &F, id: SegmentId) -> Result<Scanned, Di
         file.populate(start..stop).await?;
         start = stop;
     }
-    Ok(scan_bytes(&file.view(0..end), id))
+    let bytes = file.view(0..end);
+    let mut scan = Scan::new(id);
+    while scan.step(&bytes, SCAN_STEP_BYTES) {
+        between(Work::Scan).await;
+    }
+    Ok(scan.finish())
 }
 
 /// Reads all entries in a segment's bytes.
 pub(crate) fn scan_bytes(bytes: &Bytes, id: SegmentId) -> Scanned {
-    let mut contents = Contents::new();
-    let mut stable = SEGMENT_HEADER_BYTES;
-    let (mut ends_with_mark, mut claims_stable) = (false, false);
-    let (end, why) = walk(bytes, id, |found, payload| {
-        stable = stable.max(found.header.durable_before);
-        claims_stable |= found.header.durable_before > 0;
-        ends_with_mark =
-            found.header.kind == tidemill_wire::entry::EntryKind::Watermarks && payload.is_empty();
-        contents.add(found.position, &found.header, payload);
-    });
-    let mut stray = Stray::default();
-    let mut from = end;
-    while why != WalkEnd::Closed
-        && let Some(found) = search(bytes, id, from)
-    {
-        stray.entries += 1;
-        claims_stable |= found.header.durable_before > 0;
-        stray.bytes += found.header.stride() as u64;
-        if found.header.durable_before > end && stray.witness.is_none() {
-            stray.witness = Some((found.position, found.header.durable_before));
+    let mut scan = Scan::new(id);
+    while scan.step(bytes, usize::MAX) {}
+    scan.finish()
+}
+
+/// A scan on its way: first from entry to entry, and then, if the segment does not end there, from one position to the next.
+struct Scan {
+    id: SegmentId,
+    position: usize,
+    /// Where the entries end, and why.
+    end: Option<(u64, WalkEnd)>,
+    contents: Contents,
+    stable: u64,
+    claims_stable: bool,
+    ends_with_mark: bool,
+    stray: Stray,
+}
+
+impl Scan {
+    fn new(id: SegmentId) -> Self {
+        Self {
+            id,
+            position: SEGMENT_HEADER_BYTES as usize,
+            end: None,
+            contents: Contents::new(),
+            stable: SEGMENT_HEADER_BYTES,
+            claims_stable: false,
+            ends_with_mark: false,
+            stray: Stray::default(),
         }
-        from = found.position + found.header.stride() as u64;
     }
-    Scanned { contents, end, why, stable: stable.min(end), claims_stable, ends_with_mark, stray }
+
+    /// Looks at so many bytes, and the rest of an entry. Returns whether there is more.
+    fn step(&mut self, bytes: &[u8], step_bytes: usize) -> bool {
+        let until = self.position.saturating_add(step_bytes);
+        match self.end {
+            None => {
+                self.walk(bytes, until);
+                self.end.is_none_or(|(_, why)| why != WalkEnd::Closed)
+            }
+            Some((_, WalkEnd::Closed)) => false,
+            Some((end, _)) => {
+                self.search(bytes, until, end);
+                self.position < bytes.len()
+            }
+        }
+    }
+
+    fn walk(&mut self, bytes: &[u8], until: usize) {
+        let Self { position, contents, stable, claims_stable, ends_with_mark, .. } = self;
+        let why = walk_on(bytes, self.id, position, until, |found, payload| {
+            *stable = (*stable).max(found.header.durable_before);
+            *claims_stable |= found.header.durable_before > 0;
+            *ends_with_mark = found.header.kind == EntryKind::Watermarks && payload.is_empty();
+            contents.add(found.position, &found.header, payload);
+        });
+        self.end = why.map(|why| (self.position as u64, why));
+    }
+
+    fn search(&mut self, bytes: &[u8], until: usize, end: u64) {
+        while let Some(found) = search_on(bytes, self.id, &mut self.position, until) {
+            self.position += found.header.stride();
+            self.stray.entries += 1;
+            self.claims_stable |= found.header.durable_before > 0;
+            self.stray.bytes += found.header.stride() as u64;
+            if found.header.durable_before > end && self.stray.witness.is_none() {
+                self.stray.witness = Some((found.position, found.header.durable_before));
+            }
+        }
+    }
+
+    fn finish(self) -> Scanned {
+        let Self { position, contents, stable, claims_stable, ends_with_mark, stray, .. } = self;
+        let (end, why) = self.end.unwrap_or((position as u64, WalkEnd::Nothing));
+        Scanned { contents, end, why, stable: stable.min(end), claims_stable, ends_with_mark, stray }
+    }
 }

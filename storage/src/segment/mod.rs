@@ -14,6 +14,7 @@ use crate::{env::File, error::DiskError, limits::SEGMENT_HEADER_BYTES};
 
 pub(crate) mod bytes;
 pub(crate) mod contents;
+pub(crate) mod filter;
 pub(crate) mod footer;
 pub(crate) mod header;
 pub(crate) mod load;
@@ -118,6 +119,13 @@ pub(crate) struct Segment<F> {
     pub(crate) payload_bytes: Cell<u64>,
     /// What compaction found to be live when it last looked at each entry's place.
     pub(crate) measured: Cell<Option<Measured>>,
+    /// Who has entries in it, if that is known.
+    pub(crate) filter: RefCell<Option<filter::OwnerFilter>>,
+    /// Times that its owner table was asked in vain.
+    pub(crate) misses: Cell<u32>,
+    /// Times that its owner table was made anew, by one reader at a time.
+    pub(crate) mends: Cell<u64>,
+    pub(crate) mend_gate: futures_util::lock::Mutex<()>,
     /// Its owner table is damaged, and its entries do not tell what was in it.
     pub(crate) is_beyond_mending: Cell<bool>,
     /// One flush at a time: the kernel reports a failure once per open file, so a second flush beside a failing one could seem to succeed.
@@ -141,6 +149,10 @@ impl<F: File> Segment<F> {
             live_payload_bytes: Cell::new(0),
             payload_bytes: Cell::new(0),
             measured: Cell::new(None),
+            filter: RefCell::new(None),
+            misses: Cell::new(0),
+            mends: Cell::new(0),
+            mend_gate: futures_util::lock::Mutex::new(()),
             is_beyond_mending: Cell::new(false),
             flush_gate: futures_util::lock::Mutex::new(()),
         }

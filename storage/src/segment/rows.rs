@@ -3,13 +3,15 @@
 //! Promises that each row handed out was checked at that moment: by its own checksum, or in a table of plain rows by that of the whole table. A table
 //! that no longer is what was written is made anew from the segment's entries, if these prove to be the same. Leaves out what rows mean for an owner.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use bytes::Bytes;
 use tidemill_wire::OwnerId;
 
 use super::{
     Segment,
+    contents::Contents,
+    filter::OwnerFilter,
     footer::{OwnerRow, RowFormat},
     load::{LoadError, scan},
     trailer::Trailer,
@@ -17,12 +19,18 @@ use super::{
 use crate::{
     env::{File, WriteMode},
     error::{Damage, DiskError},
+    failpoint::{Work, between},
+    lane::give_way,
+    limits::UPKEEP_BATCH,
+    owner_map::OWNER_MAP_PARTS,
 };
 
 /// Rows that are brought in together where one is looked for: about a page.
 const SEARCH_ROWS: u32 = 64;
 /// The same where all are read.
 const STREAM_ROWS: u32 = 1024;
+/// Rows that are brought in where one is looked for in vain: a few blocks.
+const MISS_ROWS: u32 = 4 * SEARCH_ROWS;
 
 /// Rows of one owner table. It belongs to one sealed segment.
 pub(crate) struct Rows<'a, F> {
@@ -33,6 +41,8 @@ pub(crate) struct Rows<'a, F> {
     /// All rows before this are of owners below the one that was looked for last.
     low: u32,
     sought: OwnerId,
+    /// How often the table had been made anew when it was read.
+    mends: u64,
     /// The next row of a stream, with the owner and the end of the points before it.
     next: u32,
     before: Option<(OwnerId, u32)>,
@@ -48,11 +58,12 @@ impl<'a, F: File> Rows<'a, F> {
             block: (0, Bytes::new()),
             low: 0,
             sought: OwnerId(0),
+            mends: segment.mends.get(),
             next: 0,
             before: None,
         };
         match rows.load().await {
-            Err(LoadError::Damaged(damage)) if mend(segment, &trailer, &damage).await? => rows.load().await?,
+            Err(LoadError::Damaged(damage)) if rows.mend(&damage).await? => rows.load().await?,
             loaded => loaded?,
         }
         Ok(Some(rows))
@@ -84,10 +95,7 @@ impl<'a, F: File> Rows<'a, F> {
     /// The row of an owner, if it has one. Costs least where owners are asked for in rising order.
     pub(crate) async fn find(&mut self, owner: OwnerId) -> Result<Option<OwnerRow>, LoadError> {
         match self.search(owner).await {
-            Err(LoadError::Damaged(damage)) if mend(self.segment, &self.trailer, &damage).await? => {
-                self.block = (0, Bytes::new());
-                self.search(owner).await
-            }
+            Err(LoadError::Damaged(damage)) if self.mend(&damage).await? => self.search(owner).await,
             found => found,
         }
     }
@@ -127,8 +135,7 @@ impl<'a, F: File> Rows<'a, F> {
             return Ok(None);
         }
         let row = match self.read(index, index, STREAM_ROWS).await {
-            Err(LoadError::Damaged(damage)) if mend(self.segment, &self.trailer, &damage).await? => {
-                self.block = (0, Bytes::new());
+            Err(LoadError::Damaged(damage)) if self.mend(&damage).await? => {
                 self.read(index, index, STREAM_ROWS).await?
             }
             row => row?,
@@ -164,6 +171,14 @@ impl<'a, F: File> Rows<'a, F> {
         Some(self.trailer.rows.decode(bytes))
     }
 
+    /// Sees to it that a damaged table is made anew. Returns whether it is another one now.
+    async fn mend(&mut self, damage: &Damage) -> Result<bool, DiskError> {
+        let is_other = mend(self.segment, &self.trailer, damage, self.mends).await?;
+        self.mends = self.segment.mends.get();
+        self.block = (0, Bytes::new());
+        Ok(is_other)
+    }
+
     fn damaged(&self, index: u32, expected: &str) -> LoadError {
         LoadError::Damaged(Damage {
             path: self.segment.path.clone(),
@@ -185,25 +200,81 @@ pub(crate) async fn row_of<F: File>(
     }
 }
 
-/// Writes a damaged owner table anew. The entries tell what was in it, and the trailer's checksum whether they tell the same. Returns whether that is so.
-async fn mend<F: File>(segment: &Segment<F>, trailer: &Trailer, damage: &Damage) -> Result<bool, DiskError> {
+/// Notes that a table was asked in vain. When that has cost as much as to read it, it is read, and the segment's filter made of it: nobody asks it in vain after that.
+pub(crate) async fn note_miss<F: File>(segment: &Segment<F>) {
+    let Some(trailer) = segment.trailer.get() else { return };
+    segment.misses.set(segment.misses.get().saturating_add(1));
+    let is_worth = segment.misses.get().saturating_mul(MISS_ROWS) >= trailer.owner_count;
+    if !is_worth || segment.filter.borrow().is_some() {
+        return;
+    }
+    let count = usize::try_from(trailer.owner_count).unwrap_or(usize::MAX);
+    let (Some(mut filter), Ok(Some(mut rows))) = (OwnerFilter::for_owners(count), Rows::open(segment).await)
+    else {
+        return;
+    };
+    let mut read = 0;
+    loop {
+        match rows.next().await {
+            Ok(Some(row)) => filter.insert(&row),
+            Ok(None) => break,
+            // Who looks for one of these rows is told.
+            Err(_) => return,
+        }
+        read += 1;
+        if read % UPKEEP_BATCH == 0 {
+            give_way().await;
+        }
+    }
+    segment.filter.replace(Some(filter));
+}
+
+/// Writes a damaged owner table anew. The entries tell what was in it, and the trailer's checksum whether they tell the same. Returns whether it is another one than that which had been made anew
+/// so often: of several readers who meet the damage one makes the table anew, in steps, and the others wait for it.
+async fn mend<F: File>(
+    segment: &Segment<F>,
+    trailer: &Trailer,
+    damage: &Damage,
+    mends: u64,
+) -> Result<bool, DiskError> {
+    let _gate = segment.mend_gate.lock().await;
+    if segment.mends.get() != mends {
+        return Ok(true);
+    }
     if segment.is_beyond_mending.get() {
         return Ok(false);
     }
-    let scanned = scan(&segment.file, segment.id).await?;
-    let (mut table, mut points) = (Vec::new(), 0_u32);
-    for owner in scanned.contents.sorted_owners() {
-        let Some(row) = scanned.contents.owner(owner).map(|part| part.row(owner, points)) else { continue };
-        trailer.rows.encode_into(&row, &mut table);
-        points = points.saturating_add(row.point_count);
-    }
+    let table = table_of(scan(&segment.file, segment.id).await?.contents, trailer).await;
     let same = table.len() as u64 == trailer.owners_bytes() && crc32fast::hash(&table) == trailer.owners_crc;
     if same {
         tracing::warn!(error = %damage, "an owner table was damaged and is made anew from the entries; nothing is lost");
         segment.file.write(trailer.footer_position, vec![Bytes::from(table)], WriteMode::Cached).await?;
         segment.file.flush().await?;
+        segment.mends.set(mends + 1);
     }
     // Once is enough: a scan reads the whole segment.
     segment.is_beyond_mending.set(!same);
     Ok(same)
+}
+
+/// The owner table of a segment that holds this.
+async fn table_of(mut contents: Contents, trailer: &Trailer) -> Vec<u8> {
+    let mut owners = BTreeSet::new();
+    for part in 0..OWNER_MAP_PARTS {
+        owners.extend(contents.owners_of(part));
+        between(Work::Mend).await;
+    }
+    let (mut table, mut points) = (Vec::new(), 0_u32);
+    for (index, owner) in owners.iter().enumerate() {
+        let Some(row) = contents.owner(*owner).map(|part| part.row(*owner, points)) else { continue };
+        trailer.rows.encode_into(&row, &mut table);
+        points = points.saturating_add(row.point_count);
+        if index % UPKEEP_BATCH == UPKEEP_BATCH - 1 {
+            between(Work::Mend).await;
+        }
+    }
+    while contents.take_part().is_some() {
+        give_way().await;
+    }
+    table
 }

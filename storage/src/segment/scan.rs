@@ -31,21 +31,34 @@ pub(crate) enum WalkEnd {
 
 /// Walks the entries of a segment from the first one on. `bytes` are those of the segment, from its start to where entries may end.
 /// Returns where the walk ended, and why.
-pub(crate) fn walk(bytes: &[u8], id: SegmentId, mut visit: impl FnMut(Found, &[u8])) -> (u64, WalkEnd) {
+pub(crate) fn walk(bytes: &[u8], id: SegmentId, visit: impl FnMut(Found, &[u8])) -> (u64, WalkEnd) {
     let mut position = SEGMENT_HEADER_BYTES as usize;
-    loop {
-        let rest = bytes.get(position..).unwrap_or_default();
+    let end = walk_on(bytes, id, &mut position, usize::MAX, visit);
+    (position as u64, end.unwrap_or(WalkEnd::Nothing))
+}
+
+/// Goes on with a walk, over entries that begin before a position. Returns why it came to an end, if it did.
+pub(crate) fn walk_on(
+    bytes: &[u8],
+    id: SegmentId,
+    position: &mut usize,
+    until: usize,
+    mut visit: impl FnMut(Found, &[u8]),
+) -> Option<WalkEnd> {
+    while *position < until {
+        let rest = bytes.get(*position..).unwrap_or_default();
         let header = match first_entry(rest, id) {
             Ok(header) => header,
-            Err(end) => return (position as u64, end),
+            Err(end) => return Some(end),
         };
         let payload = rest.get(ENTRY_HEADER_BYTES..header.length as usize).unwrap_or_default();
-        visit(Found { position: position as u64, header }, payload);
-        position += header.stride();
+        visit(Found { position: *position as u64, header }, payload);
+        *position += header.stride();
         if is_closing(&header) {
-            return (position as u64, WalkEnd::Closed);
+            return Some(WalkEnd::Closed);
         }
     }
+    None
 }
 
 /// The entry that some bytes begin with, or why there is none.
@@ -55,16 +68,24 @@ pub(crate) fn first_entry(rest: &[u8], id: SegmentId) -> Result<EntryHeader, Wal
 
 /// The first valid entry of a segment at or after a position.
 pub(crate) fn search(bytes: &[u8], id: SegmentId, from: u64) -> Option<Found> {
-    let mut position = usize::try_from(from).ok()?.checked_next_multiple_of(8)?;
+    let mut position = usize::try_from(from).ok()?;
+    search_on(bytes, id, &mut position, usize::MAX)
+}
+
+/// Goes on with a search up to a position. It is at its end where `position` is behind the bytes.
+pub(crate) fn search_on(bytes: &[u8], id: SegmentId, position: &mut usize, until: usize) -> Option<Found> {
+    *position = position.checked_next_multiple_of(8)?;
     let epoch = id.to_le_bytes();
-    while let Some(rest) = bytes.get(position..) {
+    while *position < until
+        && let Some(rest) = bytes.get(*position..)
+    {
         // The epoch is compared first: it settles nearly all positions without a checksum.
-        if rest.get(40..48)? == epoch
+        if rest.get(40..48) == Some(&epoch[..])
             && let Ok(header) = entry_at(rest, id)
         {
-            return Some(Found { position: position as u64, header });
+            return Some(Found { position: *position as u64, header });
         }
-        position += 8;
+        *position += 8;
     }
     None
 }

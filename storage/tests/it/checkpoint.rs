@@ -6,8 +6,9 @@ use tidemill_storage::{
     Env, Lane, LaneConfig, RecoveryReport, Retention,
     inspect::{SegmentState, inspect},
     local::LocalEnv,
+    sim::{Crash, Faults, Sim},
 };
-use tidemill_wire::{OwnerId, SequenceNumber, message::Ack};
+use tidemill_wire::{LaneId, OwnerId, SequenceNumber, message::Ack};
 
 use crate::{
     flip::{copy, draws, flip},
@@ -225,4 +226,103 @@ fn a_retired_segment_that_waits_to_be_used_again_spoils_no_checkpoint() {
         }
         assert!(is_listed, "no start beside a retired segment has used a checkpoint");
     });
+}
+
+const KEPT: OwnerId = OwnerId(2);
+
+fn in_simulator(checkpoint_rows_min: u64) -> LaneConfig {
+    LaneConfig {
+        compaction_bytes_per_second: 0,
+        recycled_segments_max: 0,
+        checkpoint_rows_min,
+        // What is written is not stable until something needs it.
+        flush_interval: Duration::from_secs(3600),
+        upkeep_interval: Duration::from_secs(1),
+        ..LaneConfig::test_min("lane".into(), LaneId(1))
+    }
+}
+
+/// Lives of a lane whose checkpoint knows the number of an owner that nothing else tells: what told it was behind the listed segments and went with the power. Returns whether it did.
+fn told_by_the_checkpoint_only(seed: u64) -> bool {
+    let sim = Sim::new(seed);
+    let little = Retention { bytes: Some(0), ..Retention::FOREVER };
+    let open = async |rows_min| Lane::open(sim.env(), in_simulator(rows_min)).await.expect("opened");
+    sim.run(async {
+        let (lane, _) = open(u64::MAX).await;
+        [SHORT, KEPT].iter().for_each(|owner| lane.adopt(*owner, Retention::FOREVER));
+        for n in 0..5 {
+            lane.append(SHORT, payload(n, 100), 1, Ack::Durable).await.expect("appended");
+        }
+        for n in 0..60 {
+            lane.append(KEPT, payload(n, 3000), 1, Ack::Durable).await.expect("appended");
+        }
+        lane.close().await;
+        let (lane, _) = open(1).await;
+        lane.adopt(KEPT, Retention::FOREVER);
+        lane.adopt(SHORT, little);
+        lane.append(SHORT, payload(5, 100), 1, Ack::Written).await.expect("appended");
+        sim.env().sleep(Duration::from_secs(3)).await;
+        assert_eq!(lane.bounds(SHORT).expect("known").bytes, 100, "only the last one is left");
+        assert_eq!(lane.stats().checkpoints, 1);
+    })
+    .expect("not stopped");
+    sim.crash(Crash::Power);
+    sim.run(async {
+        // From now on none is worth to be written, so the segments have to tell the number before the last one goes that this one needs.
+        let (lane, report) = open(u64::MAX).await;
+        assert_eq!(report.owners_listed, 2);
+        lane.adopt(SHORT, little);
+        lane.adopt(KEPT, Retention::FOREVER);
+        let next = lane.bounds(SHORT).expect("known").next;
+        lane.forget(KEPT);
+        sim.env().sleep(Duration::from_secs(3)).await;
+        assert!(lane.stats().retired_segments > 3, "{:?}", lane.stats());
+        lane.close().await;
+        let (lane, report) = open(u64::MAX).await;
+        assert_eq!(report.owners_listed, 0);
+        lane.adopt(SHORT, little);
+        assert_eq!(lane.bounds(SHORT).expect("known").next, next, "numbers come back");
+        lane.close().await;
+        next == SequenceNumber(5)
+    })
+    .expect("not stopped")
+}
+
+#[test]
+fn a_number_that_only_the_checkpoint_tells_is_written_down_before_it_goes() {
+    let told = (0..40).filter(|seed| told_by_the_checkpoint_only(*seed)).count();
+    assert!(told > 3, "{told} of 40 lost the entry that told it");
+}
+
+#[test]
+fn a_checkpoint_that_finds_no_room_is_tried_less_and_less_often() {
+    let sim = Sim::new(1);
+    let env = sim.env();
+    sim.run(async {
+        let config = |rows| LaneConfig { upkeep_interval: Duration::from_millis(200), ..in_simulator(rows) };
+        let (lane, _) = Lane::open(env.clone(), config(u64::MAX)).await.expect("opened");
+        lane.adopt(KEPT, Retention::FOREVER);
+        for n in 0..60 {
+            lane.append(KEPT, payload(n, 3000), 1, Ack::Durable).await.expect("appended");
+        }
+        lane.close().await;
+        let (lane, _) = Lane::open(env.clone(), config(1)).await.expect("opened");
+        sim.set_faults(Faults { capacity_bytes: Some(sim.disk_bytes()), ..Faults::default() });
+        lane.adopt(KEPT, Retention::FOREVER);
+        env.sleep(Duration::from_secs(100)).await;
+        let stats = lane.stats();
+        // After 0.2 s, 0.4 s, and so on up to 51 s; each pass would have been five hundred times.
+        assert!((7..=10).contains(&stats.checkpoint_failures), "{stats:?}");
+        assert!(stats.checkpoint_wait_ms > 1000 && stats.checkpoints == 0, "{stats:?}");
+        // The time between is bounded.
+        env.sleep(Duration::from_secs(3 * 3600)).await;
+        let later = lane.stats().checkpoint_failures - stats.checkpoint_failures;
+        assert!((3 * 6..3 * 6 + 5).contains(&later), "{later} in three hours");
+        sim.set_faults(Faults::default());
+        env.sleep(Duration::from_secs(601)).await;
+        let stats = lane.stats();
+        assert_eq!((stats.checkpoints, stats.checkpoint_wait_ms), (1, 0), "{stats:?}");
+        lane.close().await;
+    })
+    .expect("not stopped");
 }

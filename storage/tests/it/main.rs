@@ -24,4 +24,5 @@ mod simulate;
 mod sink;
 mod spans;
 mod superseded;
+mod turns;
 mod workload;

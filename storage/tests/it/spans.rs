@@ -220,3 +220,62 @@ fn a_row_that_rots_while_the_lane_is_open_is_made_anew_or_told() {
         lane.close().await;
     });
 }
+
+/// Segments of the log, each with an entry of this owner.
+async fn fill_many(lane: &Lane<SimEnv>, segments: u64) {
+    lane.adopt(BUSY, Retention::FOREVER);
+    lane.adopt(RARE, Retention::FOREVER);
+    for round in 0..segments {
+        let owners = std::iter::repeat_n(BUSY, 8).chain((round % (segments / 12) == 0).then_some(RARE));
+        for (n, owner) in owners.enumerate() {
+            let appended = lane.append(owner, payload(round * 100 + n as u64, 3500), 2, Ack::Written);
+            appended.await.expect("appended");
+        }
+    }
+}
+
+/// Reads a rare owner's entries from the newest to the oldest, so that none is where the one before was. Returns how many owner tables were asked for each.
+async fn tables_asked(lane: &Lane<SimEnv>, entries: &[Seen]) -> Vec<u64> {
+    let mut asked = Vec::new();
+    for entry in entries.iter().rev() {
+        let before = lane.stats();
+        let fetched = lane.fetch(RARE, entry.base, 1).await.expect("fetched");
+        assert_eq!(times(&fetched)[0].0, entry.base);
+        let after = lane.stats();
+        if after.index_lookups > before.index_lookups {
+            asked.push(after.index_tables - before.index_tables);
+        }
+    }
+    asked
+}
+
+#[test]
+fn a_rare_owner_of_hundreds_of_segments_is_found_with_a_few_owner_tables() {
+    const SEGMENTS: u64 = 400;
+    let sim = Sim::new(4);
+    let env = sim.env();
+    sim.run(async {
+        let config = LaneConfig { checkpoint_rows_min: 1, ..sim_config() };
+        let (lane, _) = Lane::open(env.clone(), config.clone()).await.expect("opened");
+        fill_many(&lane, SEGMENTS).await;
+        let sealed = lane.stats().segments_sealed;
+        assert!(sealed > SEGMENTS, "{sealed}");
+        let entries = read_all(&lane, RARE, 1).await;
+        let asked = tables_asked(&lane, &entries).await;
+        // Halving asks the one that has it, and now and then one that the filter takes for another.
+        assert!(!asked.is_empty() && asked.iter().all(|count| *count <= 10), "{asked:?} of {sealed}");
+        env.sleep(Duration::from_secs(2)).await;
+        lane.close().await;
+
+        // A start from a checkpoint has not read the tables: the first one who asks them pays, once.
+        let (lane, report) = Lane::open(env.clone(), config).await.expect("opened");
+        assert_eq!(report.owners_listed, 2, "{report:?}");
+        lane.adopt(RARE, Retention::FOREVER);
+        let first = tables_asked(&lane, &entries).await;
+        assert!(first.iter().sum::<u64>() <= 2 * sealed, "{first:?} of {sealed}");
+        let again = tables_asked(&lane, &entries).await;
+        assert!(again.iter().all(|count| *count <= 10), "{again:?} of {sealed}");
+        lane.close().await;
+    })
+    .expect("not stopped");
+}

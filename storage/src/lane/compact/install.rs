@@ -8,13 +8,13 @@ use std::rc::Rc;
 use super::{
     super::{
         core::{Core, FileOf, SegmentOf, State},
-        signal::give_way,
         spans::Span,
     },
     gather::Part,
 };
 use crate::{
     env::Env,
+    failpoint::{Work, between},
     limits::UPKEEP_BATCH,
     segment::{Segment, footer::OwnerRow},
 };
@@ -45,7 +45,7 @@ pub(super) async fn install<E: Env>(
                 lead(&mut state, victims, &output, part, row);
             }
         }
-        give_way().await;
+        between(Work::Install).await;
     }
     output.release_span(0);
     let dead = victims.iter().all(|victim| victim.spans.get() == 0);

@@ -9,24 +9,20 @@
 
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
-use tidemill_wire::Timestamp;
-
 use super::{
     blame::damaged_points,
     core::{Core, FileOf, SegmentOf},
-    lookup::sides,
     owner::NEVER,
     preparer::name_file,
     reserve,
     sealer::{drop_contents, write_footer},
-    signal::{give_way, until},
+    signal::until,
     upkeep::{is_dead, release_forgotten},
 };
 use crate::{
     env::{Disk, Env, File},
     error::{Damage, DiskError, FetchError},
     limits::{FREED_PARTS, FREED_PARTS_FULL, SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES},
-    owner_map::OWNER_MAP_PARTS,
     segment::{Measured, Place, Segment, SegmentId, footer::OwnerRow, segment_id_of},
 };
 
@@ -34,11 +30,13 @@ mod choice;
 mod gather;
 mod install;
 mod keys;
+mod outlook;
 mod output;
 mod walk;
 
 use choice::{Candidate, Choice, Motive, Rules, choose};
 use keys::Keys;
+use outlook::{Outlook, outlook};
 use output::Copied;
 
 /// Why a compaction was given up. Nothing is lost: what it wanted to rewrite is where it was.
@@ -93,15 +91,6 @@ struct Memory {
     /// When the outlook was taken.
     outlook_taken: Option<Duration>,
     keys: Keys,
-}
-
-/// What retention says of segments.
-#[derive(Default)]
-struct Outlook {
-    /// Payload bytes that are over their owners' retention, though the spans that they are in are not.
-    overdue: BTreeMap<SegmentId, u64>,
-    /// When the last of their spans is expected to be over.
-    over_at: BTreeMap<SegmentId, Timestamp>,
 }
 
 impl Memory {
@@ -266,68 +255,6 @@ async fn look<E: Env>(core: &Core<E>, memory: &mut Memory) -> Option<(Vec<Segmen
     };
     let Choice { victims, motive } = choose(&candidates, &rules)?;
     Some((segments.get(victims)?.to_vec(), motive))
-}
-
-/// Asks all owners' retentions what they say of the segments.
-async fn outlook<E: Env>(core: &Core<E>) -> Outlook {
-    let now = core.now();
-    let mut outlook = Outlook::default();
-    // Of spans that are not in the index it is only known between which places they are.
-    let mut lifetimes: BTreeMap<Lifetime, (SegmentId, SegmentId)> = BTreeMap::new();
-    for part in 0..OWNER_MAP_PARTS {
-        {
-            let state = core.state.borrow();
-            for (_, owner) in state.owners.part(part).filter(|(_, owner)| !owner.is_forgotten) {
-                if let Some(span) = owner.spans.front() {
-                    *outlook.overdue.entry(span.segment).or_default() += owner.overdue(now);
-                }
-                let gap = owner.spans.gap();
-                for (segment, over_at) in owner.expected_ends(now) {
-                    let latest = outlook.over_at.entry(segment).or_default();
-                    *latest = over_at.max(*latest);
-                    if let Some(gap) = gap.filter(|gap| gap.after.segment == segment)
-                        && let Some((low, high)) = sides(&state, &gap)
-                    {
-                        let lifetime = Lifetime::from(gap.after.last_time, over_at);
-                        let (from, to) = lifetimes.entry(lifetime).or_insert((low, high));
-                        (*from, *to) = (low.min(*from), high.max(*to));
-                    }
-                }
-            }
-        }
-        give_way().await;
-    }
-    let state = core.state.borrow();
-    for (lifetime, (low, high)) in lifetimes {
-        for (_, id) in state.places.between(low, high) {
-            let Some(trailer) = state.segment(*id).and_then(|segment| segment.trailer.get()) else {
-                continue;
-            };
-            let latest = outlook.over_at.entry(*id).or_default();
-            *latest = lifetime.after(trailer.last_time).max(*latest);
-        }
-    }
-    drop(state);
-    outlook
-}
-
-/// How long records are kept, in steps of a sixteenth to an eighth of it: the many that hardly differ are taken for the same.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Lifetime(u64);
-
-impl Lifetime {
-    fn from(taken: Timestamp, over: Timestamp) -> Self {
-        if over == NEVER {
-            return Self(u64::MAX);
-        }
-        let lifetime = over.0.saturating_sub(taken.0);
-        let step = (lifetime / 16).max(1).next_power_of_two();
-        Self(lifetime.checked_next_multiple_of(step).unwrap_or(u64::MAX))
-    }
-
-    fn after(self, taken: Timestamp) -> Timestamp {
-        Timestamp(taken.0.saturating_add(self.0))
-    }
 }
 
 /// Whether the disk is full, so that whatever can be freed is wanted.

@@ -28,7 +28,7 @@ use crate::{
     lane::reserve,
     limits::{CHUNK_BYTES, SEGMENT_HEADER_BYTES, SEGMENT_TRAILER_BYTES},
     owner_map::OwnerMap,
-    segment::{Place, Segment, SegmentId, load::LoadError, scan::WalkEnd},
+    segment::{Place, Segment, SegmentId, filter::OwnerFilter, load::LoadError, scan::WalkEnd},
 };
 
 /// Makes the end of the log what was judged, and the index of what there is.
@@ -262,6 +262,9 @@ async fn take_piece<E: Env>(
         segment.live_payload_bytes.set(listed.live_payload_bytes);
         segment.payload_bytes.set(listed.payload_bytes);
         return Ok(());
+    }
+    if segment.is_sealed() {
+        segment.filter.replace(OwnerFilter::of(&rows).await);
     }
     segment.payload_bytes.set(rows.iter().map(|row| row.payload_bytes).fold(0, u64::saturating_add));
     for row in &mut rows {
