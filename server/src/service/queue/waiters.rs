@@ -34,14 +34,17 @@ impl Waiters {
         !self.tended.replace(true)
     }
 
-    /// Ends looking after them if nobody waits.
+    /// Ends looking after them if nobody waits. Those who have gone are forgotten when they are the first: who came first most often goes first.
     pub(super) fn end_if_empty(&self) -> bool {
-        self.waiting.borrow_mut().retain(|_, told| !told.is_canceled());
-        let is_empty = self.waiting.borrow().is_empty();
-        if is_empty {
-            self.tended.set(false);
+        let mut waiting = self.waiting.borrow_mut();
+        while let Some(first) = waiting.first_entry() {
+            if !first.get().is_canceled() {
+                return false;
+            }
+            first.remove();
         }
-        is_empty
+        self.tended.set(false);
+        true
     }
 
     /// Tells so many of them.

@@ -159,9 +159,13 @@ impl<E: Env> Partition<E> {
         let now = self.lane.now();
         let mut memory = self.memory.borrow_mut();
         let Some(memory) = &mut *memory else { return Ok(None) };
-        memory.attempts.retain(|_, attempt| attempt.at.0.saturating_add(ATTEMPT_MS) > now.0);
+        let is_young = |attempt: &Attempt| attempt.at.0.saturating_add(ATTEMPT_MS) > now.0;
+        if memory.attempts.len() >= ATTEMPTS_MAX {
+            memory.attempts.retain(|_, attempt| is_young(attempt));
+        }
         memory.state.advance(now);
-        let Some(Attempt { picked, .. }) = memory.attempts.get(attempt) else { return Ok(None) };
+        let before = memory.attempts.get(attempt).filter(|attempt| is_young(attempt));
+        let Some(Attempt { picked, .. }) = before else { return Ok(None) };
         let is_hidden = |pick: &Pick| {
             matches!(memory.state.standing(pick.sequence, pick.receives), Standing::InFlight { .. })
         };

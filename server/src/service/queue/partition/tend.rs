@@ -12,6 +12,8 @@ use super::Partition;
 
 /// How long one that was told to try has before the next is told for the same message.
 const TRY_TIME: Duration = Duration::from_millis(5);
+/// Messages of groups that are counted for those who wait: more of them are told in the next look.
+const TOLD_MAX: usize = 1_000;
 /// How long after a failure to look again.
 const RETRY_TIME: Duration = Duration::from_millis(500);
 
@@ -74,7 +76,7 @@ impl<E: Env> Partition<E> {
         let mut memory = self.memory.borrow_mut();
         let Some(memory) = &mut *memory else { return Ok(Outlook::At(now)) };
         memory.state.advance(now);
-        let ready = memory.state.deliverable(usize::MAX) as u64;
+        let ready = memory.state.deliverable(TOLD_MAX) as u64;
         let behind = bounds.next.get().saturating_sub(memory.state.cursor());
         let due = memory.tail.due().filter(|_| memory.state.has_room());
         Ok(match (due, memory.state.next_timer()) {
