@@ -90,9 +90,9 @@ async fn run(env: &LocalEnv, directory: &Path, waiters: u64, messages: u64) -> R
     taken_us.sort_unstable();
     let at = |share: usize| taken_us[(taken_us.len() * share / 1_000).min(taken_us.len() - 1)];
     println!("delivered    {messages} messages, from send to receive p50 {} µs, p99 {} µs", at(500), at(990));
-    let received = received.borrow();
-    let in_turn = received.iter().zip(0..).filter(|((waiter, _), turn)| waiter == turn).count();
-    println!("in turn      {in_turn} of {} were received by the one that had waited longest", received.len());
+    let count = received.borrow().len();
+    let in_turn = received.borrow().iter().zip(0..).filter(|((waiter, _), turn)| waiter == turn).count();
+    println!("in turn      {in_turn} of {count} were received by the one that had waited longest");
     over.set(true);
     partition.close();
     lane.close().await;

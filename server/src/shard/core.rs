@@ -16,7 +16,7 @@ use super::event::{Event, Signal};
 use super::executor::{Executor, sleep, yield_if_needed};
 use super::heartbeat::{Busy, Pulse, beat};
 use super::ledger::{Burst, BurstPart, Ledger};
-use super::limits::{EXPIRY_PERIOD, HOLD_TIME_MAX, LETTERS_PER_TURN_MAX, REPORTED_QUEUES_MAX};
+use super::limits::{EXPIRY_PERIOD, HOLD_TIME_MAX, LETTERS_PER_TURN_MAX, REPORTED_QUEUES_MAX, REST_PERIOD};
 use super::mailbox::{Mailbox, Post};
 use super::request::{Errand, Letter, Request};
 use super::snapshot::CoreReport;
@@ -151,6 +151,7 @@ impl Core {
         if self.index == 0 {
             self.spawn_upkeep(Rc::clone(&self).expire_shards());
         }
+        self.spawn_upkeep(Rc::clone(&self).rest_queues());
         let serve = async {
             while let Some(letter) = mailbox.receive().await {
                 self.open(letter);
@@ -268,6 +269,17 @@ impl Core {
             }
         };
         or(expire, or(self.stopping.wait(), self.closed.wait())).await;
+    }
+
+    /// Lets queues rest that are not used.
+    async fn rest_queues(self: Rc<Self>) {
+        let rest = async {
+            loop {
+                sleep(REST_PERIOD).await;
+                self.queues.rest(yield_if_needed).await;
+            }
+        };
+        or(rest, or(self.stopping.wait(), self.closed.wait())).await;
     }
 
     async fn drain(self: Rc<Self>, done: mpsc::Sender<u32>) {

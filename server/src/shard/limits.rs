@@ -14,6 +14,8 @@ pub(super) const HOLD_TIME_MAX: Duration = Duration::from_secs(5);
 pub(super) const EXPIRY_PERIOD: Duration = Duration::from_secs(10);
 /// Queues that a core tells of in its metrics: the busiest since the start.
 pub(super) const REPORTED_QUEUES_MAX: usize = 100;
+/// How often queues are looked through for those that can let go of what they have read ahead.
+pub(super) const REST_PERIOD: Duration = Duration::from_secs(5);
 /// Letters that a core takes from its mailbox before it lets others run.
 pub(super) const LETTERS_PER_TURN_MAX: usize = 64;
 /// Memory that an executor registers with the kernel. It counts against RLIMIT_MEMLOCK, and only the heartbeat's and the

@@ -17,8 +17,11 @@ use super::errand::Effort;
 use super::executor::sleep;
 use crate::service::queue::{
     Batch, Counts, Definition, LocalPartition, Message, MessageId, NewMessage, QueueId, QueueName, Receipt,
-    ReceiptError, Receive, ReceiveError, Received, SendError, Sent, Want,
+    ReceiptError, Receive, ReceiveError, Received, SendError, Sent, Want, partition_of,
 };
+
+/// Of so many receives one begins at another partition than this core's own.
+const FOREIGN_TURN: usize = 16;
 
 /// A partition of a queue on one of the server's cores.
 type Partition = LocalPartition<CoreEnv>;
@@ -79,8 +82,14 @@ impl Core {
         let mut parts: Vec<(u16, Vec<(usize, Message)>)> = Vec::new();
         let own = self.own_partition(&definition);
         for (position, message) in messages.into_iter().enumerate() {
-            let index =
-                if definition.is_fifo() { message.partition(definition.partitions.len()) } else { own };
+            let index = if definition.is_fifo() {
+                partition_of(
+                    message.content.group.as_deref().unwrap_or_default(),
+                    definition.partitions.len(),
+                )
+            } else {
+                own
+            };
             match parts.iter_mut().find(|(known, _)| *known == index) {
                 Some((_, part)) => part.push((position, message)),
                 None => parts.push((index, vec![(position, message)])),
@@ -166,16 +175,24 @@ impl Core {
                 .filter(|to| self.queue_named(&to.target).is_some())
                 .map(|to| to.receives_max),
         };
-        let first = usize::from(self.own_partition(definition));
-        let count = definition.partitions.len();
+        let (count, turn) = (definition.partitions.len(), self.queues.turn());
+        let first = match &want.attempt {
+            Some(attempt) => usize::from(partition_of(attempt, count)),
+            // Others are not forgotten, however much there is in this core's own.
+            None if turn.is_multiple_of(FOREIGN_TURN) => turn / FOREIGN_TURN % count.max(1),
+            None => usize::from(self.own_partition(definition)),
+        };
+        let mut refused = None;
         for index in (first..count).chain(0..first) {
             let index = u16::try_from(index).expect("partitions are counted in 16 bits");
-            let received = self.receive_at(definition, index, want.clone()).await?;
-            if !received.is_empty() {
-                return Ok(received);
+            match self.receive_at(definition, index, want.clone()).await {
+                Ok(received) if received.is_empty() => {}
+                Err(error @ ReceiveError::OverLimit { .. }) => refused = Some(error),
+                outcome => return outcome,
             }
         }
-        Ok(Vec::new())
+        // Whoever waits is served when fewer are in flight.
+        refused.filter(|_| receive.wait.is_zero()).map_or(Ok(Vec::new()), Err)
     }
 
     async fn receive_at(
@@ -221,24 +238,18 @@ impl Core {
         let Some(definition) = self.queue_of(queue) else { return };
         let target = definition.settings.redrive.as_ref().and_then(|to| self.queue_named(&to.target));
         let (Some(target), Some(partition)) = (target, self.queues.partition(queue, index)) else { return };
-        let (numbers, mut messages): (Vec<u64>, Vec<Message>) = moving.into_iter().unzip();
-        for message in &mut messages {
+        for (number, mut message) in moving {
             message.dead_letter_source = Some(definition.name.as_str().to_owned());
             message.content.delay_s = (!target.is_fifo()).then_some(0);
             if target.is_fifo() {
                 message.sent = Timestamp(0);
             }
-        }
-        let outcomes = self.put_messages(target.id, messages).await;
-        let moved = numbers.into_iter().zip(outcomes).filter_map(|(number, outcome)| match outcome {
-            Ok(_) => Some(number),
-            Err(error) => {
+            let put = self.put_messages(target.id, vec![message]).await.pop();
+            if let Some(Err(error)) = put {
                 tracing::warn!(queue = %definition.name, to = %target.name, %error, "a message stays where it is");
-                None
+            } else if let Err(error) = partition.remove(vec![number]).await {
+                tracing::warn!(queue = %definition.name, %error, "a message that was moved may be moved again");
             }
-        });
-        if let Err(error) = partition.remove(moved.collect()).await {
-            tracing::warn!(queue = %definition.name, %error, "messages that were moved may be moved again");
         }
     }
 

@@ -79,6 +79,14 @@ pub enum QueueSettingsError {
         /// The queue.
         name: QueueName,
     },
+    /// Its messages are divided among partitions by their groups, so nothing tells whether one of another group was sent before.
+    #[error(
+        "the queue has {partitions} partitions, so the scope of its deduplication stays the message group: create another queue"
+    )]
+    ScopeOfPartitions {
+        /// How many.
+        partitions: usize,
+    },
     /// A rate that is counted for each group needs a deduplication for each group.
     #[error("a limit for each message group needs the scope of deduplication to be the message group")]
     LimitBeyondScope,

@@ -11,15 +11,15 @@ use hashbrown::HashMap;
 use tidemill_wire::Timestamp;
 
 use super::definition::Scope;
-use super::message::Message;
+use super::message::{Message, hash};
 use super::operation::{SendError, Sent};
 
 /// How long a deduplication id tells the same, as in
 /// [SQS](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/using-messagededuplicationid-property.html).
 pub(super) const WINDOW: Duration = Duration::from_secs(300);
 
-/// A message's id, with its group where ids tell only within groups.
-type Key = (String, Option<String>);
+/// Stands for a message's id, with its group where ids tell only within groups: the first half of their SHA-256.
+pub(super) type Key = [u8; 16];
 /// Told what became of a message.
 type Waiter = oneshot::Sender<Result<Sent, SendError>>;
 
@@ -53,13 +53,13 @@ pub(super) enum Verdict {
 /// The key of a message, if it has an id. One that was moved from another queue is told by what it is: there, others may have had its id before.
 pub(super) fn key_of(message: &Message, scope: Scope) -> Option<Key> {
     if message.dead_letter_source.is_some() {
-        return Some((format!("{:032x}", u128::from_be_bytes(message.id.0)), None));
+        return Some(hash(b"id", &message.id.0, b""));
     }
     let group = match scope {
-        Scope::Queue => None,
-        Scope::Group => message.content.group.clone(),
+        Scope::Queue => "",
+        Scope::Group => message.content.group.as_deref().unwrap_or_default(),
     };
-    Some((message.content.deduplication.clone()?, group))
+    Some(hash(b"deduplication", message.content.deduplication.as_ref()?.as_bytes(), group.as_bytes()))
 }
 
 impl Deduplication {
@@ -74,7 +74,7 @@ impl Deduplication {
                 Verdict::UnderWay(answer)
             }
             None => {
-                self.known.insert(key.clone(), Known::UnderWay(Vec::new()));
+                self.known.insert(key, Known::UnderWay(Vec::new()));
                 Verdict::New(key)
             }
         }
@@ -84,7 +84,7 @@ impl Deduplication {
     pub(super) fn settle(&mut self, key: &Key, at: Timestamp, outcome: &Result<Sent, SendError>) {
         let before = self.known.remove(key);
         if let Ok(sent) = outcome {
-            self.remember(key.clone(), at, *sent);
+            self.remember(*key, at, *sent);
         }
         if let Some(Known::UnderWay(waiters)) = before {
             for waiter in waiters {
@@ -96,7 +96,7 @@ impl Deduplication {
 
     /// Takes in a message that was sent at that time. They come in the order in which they were sent.
     pub(super) fn remember(&mut self, key: Key, at: Timestamp, sent: Sent) {
-        self.known.insert(key.clone(), Known::Sent(sent));
+        self.known.insert(key, Known::Sent(sent));
         self.order.push_back((at, sent.sequence, key));
     }
 

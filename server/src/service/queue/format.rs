@@ -141,8 +141,8 @@ pub(super) fn decode_times(data: &[u8]) -> Result<(Timestamp, Option<u32>), Form
 /// An event of the journal.
 pub(super) fn encode_event(event: &Event) -> Vec<u8> {
     written(128, |out| match event {
-        Event::Received { at, until, cursor, passed, picked, moving } => {
-            out.array(8)?.u8(VERSION)?.u8(1)?.u64(at.0)?.u64(until.0)?.u64(*cursor)?;
+        Event::Received { at, until, from, cursor, passed, picked, moving } => {
+            out.array(9)?.u8(VERSION)?.u8(1)?.u64(at.0)?.u64(until.0)?.u64(*from)?.u64(*cursor)?;
             out.array(passed.len() as u64)?;
             for run in passed {
                 out.array(4)?.u64(run.first)?.u64(run.count)?.u64(run.due.0)?.u64(run.group)?;
@@ -172,6 +172,7 @@ pub(super) fn encode_event(event: &Event) -> Vec<u8> {
                     Phase::Ready => (0, 0),
                     Phase::InFlight(until) => (1, until.0),
                     Phase::Delayed(due) => (2, due.0),
+                    Phase::Moving(until) => (3, until.0),
                 };
                 out.array(7)?.u64(*sequence)?.u8(phase)?.u64(until)?.u64(entry.group)?.u32(entry.receives)?;
                 out.u64(entry.first_received.0)?.u64(entry.received.0)?;
@@ -196,11 +197,12 @@ pub(super) fn decode_event(bytes: &[u8]) -> Result<Event, FormatError> {
     reader.version()?;
     let kind = reader.take(Decoder::u8)?;
     let event = match (kind, fields) {
-        (1, Some(8)) => Event::Received {
+        (1, Some(9)) => Event::Received {
             at: Timestamp(reader.take(Decoder::u64)?),
             until: Timestamp(reader.take(Decoder::u64)?),
+            from: reader.take(Decoder::u64)?,
             cursor: reader.take(Decoder::u64)?,
-            passed: reader.list(5, Reader::passed)?,
+            passed: reader.runs()?,
             picked: reader.list(1, |reader| reader.take(Decoder::u64))?,
             moving: reader.list(1, |reader| reader.take(Decoder::u64))?,
         },
@@ -288,6 +290,16 @@ impl<'b> Reader<'b> {
         Ok(items)
     }
 
+    /// Runs of messages, no more in all than a receive looks at.
+    fn runs(&mut self) -> Result<Vec<Passed>, FormatError> {
+        let runs = self.list(5, Self::passed)?;
+        let messages = runs.iter().fold(0_u64, |sum, run| sum.saturating_add(run.count));
+        if messages > RUN_MAX {
+            return Err(self.impossible("messages of all runs", messages));
+        }
+        Ok(runs)
+    }
+
     fn passed(&mut self) -> Result<Passed, FormatError> {
         self.array(4)?;
         let (first, count) = (self.take(Decoder::u64)?, self.take(Decoder::u64)?);
@@ -306,6 +318,7 @@ impl<'b> Reader<'b> {
             0 => Phase::Ready,
             1 => Phase::InFlight(until),
             2 => Phase::Delayed(until),
+            3 => Phase::Moving(until),
             other => return Err(self.impossible("phase", u64::from(other))),
         };
         let (group, receives) = (self.take(Decoder::u64)?, self.take(Decoder::u32)?);

@@ -2,6 +2,9 @@
 
 use tidemill_wire::Timestamp;
 
+/// How long a message that is on its way to another queue is hidden.
+pub(super) const MOVING_MS: u64 = 60_000;
+
 /// A change of a partition's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Event {
@@ -11,20 +14,22 @@ pub(super) enum Event {
         at: Timestamp,
         /// Until when those that were received are hidden.
         until: Timestamp,
+        /// Every message below this had been looked at before.
+        from: u64,
         /// Every message below this was looked at.
         cursor: u64,
         /// Those that were looked at for the first time and are to be kept in mind.
         passed: Vec<Passed>,
         /// Those that were received.
         picked: Vec<u64>,
-        /// Those that were received too often before, and are on their way to another queue: hidden, and not received once more.
+        /// Those that were received too often before, and are on their way to another queue: hidden for [`MOVING_MS`], and not received once more.
         moving: Vec<u64>,
     },
     /// Messages are gone for ever.
     Deleted(Vec<u64>),
     /// Messages in flight are hidden until then.
     Hidden(Vec<(u64, Timestamp)>),
-    /// Every message below this is gone for ever.
+    /// Every message below this is gone for ever: deleted, or too old.
     Purged {
         /// The first one that is left.
         below: u64,
@@ -84,6 +89,8 @@ pub(super) enum Phase {
     Ready,
     /// It was received, and comes back then.
     InFlight(Timestamp),
+    /// It is on its way to another queue, and comes back then if it does not get there.
+    Moving(Timestamp),
     /// It was sent with a delay that ends then.
     Delayed(Timestamp),
 }

@@ -60,13 +60,10 @@ pub struct Message {
     pub content: NewMessage,
 }
 
-impl Message {
-    /// Which of so many partitions of a FIFO queue takes it: always the same for a group.
-    #[must_use]
-    pub fn partition(&self, partitions: usize) -> u16 {
-        let group = group_of(self.content.group.as_deref().unwrap_or_default().as_bytes());
-        u16::try_from(group % (partitions as u64).max(1)).unwrap_or(0)
-    }
+/// Which of so many partitions has a group of a FIFO queue: always the same.
+#[must_use]
+pub fn partition_of(group: &str, partitions: usize) -> u16 {
+    u16::try_from(group_of(group.as_bytes()) % (partitions as u64).max(1)).unwrap_or(0)
 }
 
 /// Stands for a group in the journal: the first bytes of its name's SHA-256, and never 0, which is no group.
@@ -77,4 +74,15 @@ pub(super) fn group_of(name: &[u8]) -> u64 {
     let digest = Sha256::digest(name);
     let first = digest.first_chunk::<8>().expect("a digest has 32 bytes");
     u64::from_le_bytes(*first).max(1)
+}
+
+/// The first half of the SHA-256 of what something is and two texts of it, which are told apart.
+pub(super) fn hash(kind: &[u8], first: &[u8], second: &[u8]) -> [u8; 16] {
+    let mut hasher = Sha256::new();
+    for part in [kind, first, second] {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    let digest = hasher.finalize();
+    *digest.first_chunk().expect("a digest has 32 bytes")
 }

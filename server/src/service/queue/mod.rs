@@ -23,7 +23,7 @@ pub use definition::{
     Allow, Definition, Fifo, Partition, QueueId, QueueName, QueueNameError, QueueSettings, Redrive, Scope,
     ThroughputLimit,
 };
-pub use message::{Attribute, AttributeValue, Message, MessageId, NewMessage};
+pub use message::{Attribute, AttributeValue, Message, MessageId, NewMessage, partition_of};
 pub use operation::{
     Counts, Receipt, ReceiptError, Receive, ReceiveError, Received, SendError, Sent, Unreadable,
 };

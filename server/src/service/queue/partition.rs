@@ -12,16 +12,17 @@ mod tend;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
+use futures_channel::oneshot;
 use futures_util::lock::Mutex;
-use tidemill_storage::{AppendError, Env, FetchError, Lane, Signal, until};
+use tidemill_storage::{AppendError, AppendSink, Env, FetchError, Lane, Settled, Signal, until};
 use tidemill_wire::message::Ack;
 use tidemill_wire::{SequenceNumber, Timestamp};
 
 use super::dedup::{Deduplication, WINDOW, key_of};
-use super::definition::{self, Definition, Scope};
+use super::definition::{self, Definition, QueueSettings, Scope};
 use super::format::{decode_event, decode_message};
 use super::journal::Event;
 use super::log::{self, pack_event};
@@ -57,10 +58,22 @@ pub struct Partition<E: Env> {
     memory: RefCell<Option<Memory>>,
     loading: Mutex<()>,
     filling: Mutex<()>,
-    /// Events that are being written.
+    /// Events and messages of a FIFO queue that are being written.
     under_way: Cell<u64>,
     /// Told when none is.
     settled: Signal,
+    sink: Rc<Sink<E>>,
+    /// Events that are being written, by their tokens.
+    pending: RefCell<BTreeMap<u64, Pending>>,
+    next_token: Cell<u64>,
+    /// Counts the memories: an event that was decided in one before is not to be believed.
+    epoch: Cell<u64>,
+    /// Why the last memory was dropped.
+    failure: RefCell<Option<AppendError>>,
+    /// The memory is to be dropped as soon as it is not in use.
+    is_distrusted: Cell<bool>,
+    /// It was asked for something since it rested last.
+    is_used: Cell<bool>,
     waiters: Waiters,
     tally: Tally,
     is_closed: Cell<bool>,
@@ -98,6 +111,15 @@ struct Memory {
     trimmed: u64,
 }
 
+/// An event that is being written.
+struct Pending {
+    /// Of which memory it is.
+    epoch: u64,
+    /// The oldest message that is needed once it is durable.
+    oldest: u64,
+    tell: oneshot::Sender<Result<(), AppendError>>,
+}
+
 /// What an attempt to receive got.
 struct Attempt {
     at: Timestamp,
@@ -118,7 +140,8 @@ impl<E: Env> Partition<E> {
     /// If the queue has no such partition.
     pub fn new(env: E, lane: Lane<E>, definition: Arc<Definition>, index: u16) -> Rc<Self> {
         let place = definition.partitions[usize::from(index)];
-        Rc::new(Self {
+        Rc::new_cyclic(|partition| Self {
+            sink: Rc::new(Sink(Weak::clone(partition))),
             index,
             place,
             definition: RefCell::new(definition),
@@ -129,6 +152,12 @@ impl<E: Env> Partition<E> {
             filling: Mutex::default(),
             under_way: Cell::new(0),
             settled: Signal::default(),
+            pending: RefCell::default(),
+            next_token: Cell::new(0),
+            epoch: Cell::new(0),
+            failure: RefCell::default(),
+            is_distrusted: Cell::new(false),
+            is_used: Cell::new(false),
             waiters: Waiters::default(),
             tally: Tally::default(),
             is_closed: Cell::new(false),
@@ -139,7 +168,19 @@ impl<E: Env> Partition<E> {
 
     /// Takes in new settings of the queue.
     pub fn change(&self, definition: &Arc<Definition>) {
-        self.definition.replace(Arc::clone(definition));
+        let before = self.definition.replace(Arc::clone(definition));
+        let of_heads = |settings: &QueueSettings| (settings.delay_s, settings.retention_s);
+        let scope = |settings: &QueueSettings| settings.fifo.map(|fifo| fifo.scope);
+        let mut memory = self.memory.borrow_mut();
+        if scope(&before.settings) != scope(&definition.settings) {
+            // What was sent before has to be told by other keys.
+            drop(memory.take());
+        } else if let Some(memory) = &mut *memory
+            && of_heads(&before.settings) != of_heads(&definition.settings)
+        {
+            memory.tail = Tail::new(memory.state.cursor());
+        }
+        drop(memory);
         self.waiters.poke();
     }
 
@@ -165,6 +206,10 @@ impl<E: Env> Partition<E> {
 
     /// Makes the memory of the journal, if there is none.
     async fn load(&self) -> Result<(), Unreadable> {
+        self.is_used.set(true);
+        if self.is_distrusted.take() {
+            drop(self.memory.take());
+        }
         if self.memory.borrow().is_some() {
             return Ok(());
         }
@@ -175,13 +220,11 @@ impl<E: Env> Partition<E> {
         // What is under way would be missed.
         until(&self.settled, || (self.under_way.get() == 0).then_some(())).await;
         let definition = self.definition();
-        let (mut state, journal_bytes) = self.replay(definition.is_fifo()).await?;
+        let (state, journal_bytes) = self.replay(definition.is_fifo()).await?;
         let known = match definition.settings.fifo {
             Some(fifo) => self.load_known(fifo.scope).await?,
             None => Deduplication::default(),
         };
-        let bounds = self.lane.bounds(self.place.messages).map_err(|_| Unreadable::Deleted)?;
-        state.expire(bounds.oldest.get());
         let tail = Tail::new(state.cursor());
         let memory = Memory {
             state,
@@ -271,25 +314,58 @@ impl<E: Env> Partition<E> {
         let payload = pack_event(event);
         memory.journal_bytes += payload.len() as u64;
         let oldest = memory.oldest();
-        self.under_way.set(self.under_way.get() + 1);
-        let appended = self.lane.append(self.place.journal, payload, 1, Ack::Durable);
+        let (token, sink) = (self.next_token.get(), Rc::<Sink<E>>::clone(&self.sink));
+        self.next_token.set(token + 1);
+        let (tell, told) = oneshot::channel();
+        match self.lane.append_to(sink, token, self.place.journal, payload, 1, Ack::Durable) {
+            Ok(()) => {
+                self.begin();
+                let pending = Pending { epoch: self.epoch.get(), oldest, tell };
+                self.pending.borrow_mut().insert(token, pending);
+            }
+            // It was admitted a moment ago; should it be refused all the same, the memory is ahead of the journal.
+            Err(error) => {
+                self.distrust(&error);
+                self.is_distrusted.set(true);
+                let _ = tell.send(Err(error));
+            }
+        }
         self.snapshot_if_due(memory);
-        let partition = Rc::clone(self);
-        // Not left to whoever waits for it: they may go before.
-        let (tell, told) = futures_channel::oneshot::channel();
-        self.env.spawn(async move {
-            let outcome = appended.await;
-            partition.under_way.set(partition.under_way.get() - 1);
-            match &outcome {
-                Ok(_) => partition.trim(oldest),
-                Err(_) => drop(partition.memory.take()),
-            }
-            if partition.under_way.get() == 0 {
-                partition.settled.notify();
-            }
-            let _ = tell.send(outcome.map(drop));
-        });
         async move { told.await.unwrap_or(Err(AppendError::Closed)) }
+    }
+
+    /// Believes nothing that is in memory: an event could not be written. What was decided since is refused, too.
+    fn distrust(&self, error: &AppendError) {
+        self.epoch.set(self.epoch.get() + 1);
+        self.failure.replace(Some(error.clone()));
+    }
+
+    /// Lets go of what was read ahead if nobody has asked since the last time: it keeps segments and blocks of the lane, and memory, from others.
+    pub fn rest(&self) {
+        if self.is_used.replace(false) {
+            return;
+        }
+        let mut memory = self.memory.borrow_mut();
+        if let Some(known) = &mut *memory {
+            known.tail = Tail::new(known.state.cursor());
+            known.known.forget(self.lane.now());
+            let is_idle = self.under_way.get() == 0 && known.state.oldest() == known.state.cursor();
+            if is_idle && known.known.oldest().is_none() {
+                // The journal gives it back.
+                drop(memory.take());
+            }
+        }
+    }
+
+    fn begin(&self) {
+        self.under_way.set(self.under_way.get() + 1);
+    }
+
+    fn end(&self) {
+        self.under_way.set(self.under_way.get() - 1);
+        if self.under_way.get() == 0 {
+            self.settled.notify();
+        }
     }
 
     /// Gives back the space of messages that are not needed, as events that are durable say.
@@ -315,7 +391,7 @@ impl<E: Env> Partition<E> {
             .into_iter()
             .map(|part| self.lane.append(self.place.journal, part, 1, Ack::Durable))
             .collect();
-        self.under_way.set(self.under_way.get() + 1);
+        self.begin();
         let partition = Rc::clone(self);
         self.env.spawn(async move {
             let mut first = None;
@@ -329,10 +405,7 @@ impl<E: Env> Partition<E> {
             if is_whole && let Some(first) = first {
                 partition.lane.trim(partition.place.journal, first);
             }
-            partition.under_way.set(partition.under_way.get() - 1);
-            if partition.under_way.get() == 0 {
-                partition.settled.notify();
-            }
+            partition.end();
         });
     }
 
@@ -353,8 +426,7 @@ impl<E: Env> Partition<E> {
             let mut memory = self.memory.borrow_mut();
             let Some(memory) = &mut *memory else { return Ok(Counts::default()) };
             memory.state.advance(now);
-            memory.state.expire(bounds.oldest.get());
-            let (cursor, next) = (memory.state.cursor(), bounds.next.get());
+            let (cursor, next) = (memory.state.cursor().max(bounds.oldest.get()), bounds.next.get());
             let waiting = next.saturating_sub(cursor);
             let delayed = due.map_or(0, |due| next.saturating_sub(due.get().max(cursor)));
             let counts = Counts {
@@ -363,7 +435,7 @@ impl<E: Env> Partition<E> {
                 delayed: memory.state.delayed() + delayed.min(waiting),
                 oldest: None,
             };
-            (counts, memory.state.oldest())
+            (counts, memory.state.oldest().max(bounds.oldest.get()))
         };
         if counts.visible + counts.in_flight + counts.delayed > 0 {
             let stretch = log::read(&self.lane, self.place.messages, oldest, 1).await?;
@@ -372,6 +444,45 @@ impl<E: Env> Partition<E> {
             counts.oldest = message.map(|message| message.sent);
         }
         Ok(counts)
+    }
+}
+
+/// Hears what became of a partition's events. The lane has it, and the partition has the lane, so it does not keep the partition.
+struct Sink<E: Env>(Weak<Partition<E>>);
+
+impl<E: Env> AppendSink for Sink<E> {
+    fn settle(&self, settled: &[Settled]) {
+        if let Some(partition) = self.0.upgrade() {
+            partition.take_in(settled);
+        }
+    }
+}
+
+impl<E: Env> Partition<E> {
+    fn take_in(&self, settled: &[Settled]) {
+        for Settled { token, outcome } in settled {
+            let Some(Pending { epoch, oldest, tell }) = self.pending.borrow_mut().remove(token) else {
+                continue;
+            };
+            let outcome = match outcome {
+                Ok(_) if epoch == self.epoch.get() => {
+                    self.trim(oldest);
+                    Ok(())
+                }
+                Ok(_) => Err(self.failure.borrow().clone().unwrap_or(AppendError::Closed)),
+                Err(error) => {
+                    if epoch == self.epoch.get() {
+                        self.distrust(error);
+                        drop(self.memory.take());
+                    }
+                    Err(error.clone())
+                }
+            };
+            // Whoever asked may have gone.
+            let _ = tell.send(outcome);
+            self.end();
+        }
+        self.waiters.poke();
     }
 }
 

@@ -9,7 +9,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use tidemill_wire::Timestamp;
 
-use super::journal::{Entry, Event, Kept, Passed, Phase, pass};
+use super::journal::{Entry, Event, Kept, MOVING_MS, Passed, Phase, pass};
 
 /// Messages ready and in flight that are kept in mind at most: a receive looks no further then.
 pub(super) const WINDOW_MAX: u64 = 120_000;
@@ -18,7 +18,9 @@ const DELAYED_MAX: u64 = 1_000_000;
 /// Messages that wait ahead of the cursor's, where groups are to be treated alike.
 pub(super) const FAIR_WINDOW: u64 = 1_000;
 /// Messages that one receive has moved elsewhere at most.
-const MOVING_MAX: usize = 100;
+const MOVING_MAX: usize = 10;
+/// Messages that one look at the time brings back at most; the next brings back the next.
+const ADVANCE_MAX: usize = 10_000;
 /// Messages of one part of a snapshot.
 const KEPT_MAX: usize = 4_000;
 /// How long a message may be hidden since it was received.
@@ -197,16 +199,20 @@ impl State {
 
     /// Brings back what is due.
     pub(super) fn advance(&mut self, now: Timestamp) {
-        while let Some((due, sequence)) = self.timers.first().copied() {
-            if due > now {
+        for _ in 0..ADVANCE_MAX {
+            let Some((_, sequence)) = self.timers.first().copied().filter(|(due, _)| *due <= now) else {
                 return;
-            }
+            };
             self.change(sequence, |entry| entry.phase = Phase::Ready);
         }
     }
 
-    /// Forgets what is no longer in the log: it was too old.
-    pub(super) fn expire(&mut self, oldest: u64) {
+    /// Forgets what is gone for ever.
+    fn forget(&mut self, oldest: u64) {
+        if self.messages.keys().next_back().is_some_and(|last| *last < oldest) {
+            let (cursor, is_of_snapshot) = (self.cursor, self.is_of_snapshot);
+            *self = Self { cursor, is_of_snapshot, ..Self::new(self.is_fifo) };
+        }
         while let Some(sequence) = self.messages.keys().next().copied().filter(|first| *first < oldest) {
             self.detach(sequence);
         }
@@ -237,6 +243,7 @@ impl State {
         let event = is_changed.then(|| Event::Received {
             at: ask.now,
             until: ask.until,
+            from: before,
             cursor: self.cursor,
             passed,
             picked: picked.iter().map(|pick: &Pick| pick.sequence).collect(),
@@ -274,7 +281,7 @@ impl State {
             let Some(sequence) = first else { return };
             let receives = self.messages.get(&sequence).map_or(0, |entry| entry.receives);
             if ask.receives_max.is_some_and(|max| receives >= max) {
-                self.change(sequence, |entry| entry.phase = Phase::InFlight(ask.until));
+                self.change(sequence, |entry| entry.phase = moving_since(ask.now));
                 moving.push(sequence);
                 return;
             }
@@ -306,10 +313,11 @@ impl State {
             self.pending = None;
         }
         match event {
-            Event::Received { at, until, cursor, passed, picked, moving } => {
+            // What it follows was not written, and nobody was told of it.
+            Event::Received { from, .. } if *from > self.cursor => {}
+            Event::Received { at, until, cursor, passed, picked, moving, .. } => {
                 for run in passed {
                     for sequence in run.first..run.first.saturating_add(run.count).min(*cursor) {
-                        self.detach(sequence);
                         self.attach(sequence, passed_entry(run.due, run.group));
                     }
                 }
@@ -318,7 +326,7 @@ impl State {
                     self.change(*sequence, |entry| receive(entry, *at, *until));
                 }
                 for sequence in moving {
-                    self.change(*sequence, |entry| entry.phase = Phase::InFlight(*until));
+                    self.change(*sequence, |entry| entry.phase = moving_since(*at));
                 }
             }
             Event::Deleted(messages) => {
@@ -331,7 +339,7 @@ impl State {
                     self.change(*sequence, |entry| entry.phase = Phase::InFlight(*until));
                 }
             }
-            Event::Purged { below } => self.expire(*below),
+            Event::Purged { below } => self.forget(*below),
             Event::Snapshot { cursor, messages } => {
                 let mut snapshot = Self::new(self.is_fifo);
                 snapshot.cursor = *cursor;
@@ -378,6 +386,7 @@ impl State {
     }
 
     fn attach(&mut self, sequence: u64, entry: Entry) {
+        self.detach(sequence);
         self.leave_heads(entry.group);
         let group = self.groups.entry(entry.group).or_default();
         match entry.phase {
@@ -385,7 +394,7 @@ impl State {
                 group.ready.insert(sequence);
                 self.ready += 1;
             }
-            Phase::InFlight(until) => {
+            Phase::InFlight(until) | Phase::Moving(until) => {
                 group.in_flight += 1;
                 self.timers.insert((until, sequence));
                 self.in_flight += 1;
@@ -408,7 +417,7 @@ impl State {
                 group.ready.remove(&sequence);
                 self.ready -= 1;
             }
-            Phase::InFlight(until) => {
+            Phase::InFlight(until) | Phase::Moving(until) => {
                 group.in_flight -= 1;
                 self.timers.remove(&(until, sequence));
                 self.in_flight -= 1;
@@ -458,6 +467,10 @@ fn receive(entry: &mut Entry, at: Timestamp, until: Timestamp) {
     entry.receives = entry.receives.saturating_add(1);
     entry.received = at;
     entry.phase = Phase::InFlight(until);
+}
+
+fn moving_since(at: Timestamp) -> Phase {
+    Phase::Moving(Timestamp(at.0.saturating_add(MOVING_MS)))
 }
 
 fn passed_entry(due: Timestamp, group: u64) -> Entry {

@@ -19,6 +19,11 @@ use super::operation::ReceiveError;
 use super::partition::{Partition, Tally};
 use crate::metrics::{Counter, QueueSnapshot};
 
+/// How long a FIFO queue's messages stay in the log at least.
+const DEDUPLICATION_S: u64 = 300;
+/// Queues that rest in one step.
+const RESTING_MAX: usize = 256;
+
 /// The queues of one core.
 pub struct Queues<E: Env> {
     env: E,
@@ -109,6 +114,19 @@ impl<E: Env> Queues<E> {
         self.turn.replace(self.turn.get().wrapping_add(1))
     }
 
+    /// Lets partitions rest that nobody has asked for something since the last time. `pause` is waited for between steps.
+    pub async fn rest<F: Future<Output = ()>>(&self, pause: impl Fn() -> F) {
+        let ids: Vec<QueueId> = self.by_id.borrow().keys().copied().collect();
+        for step in ids.chunks(RESTING_MAX) {
+            for id in step {
+                if let Some(queue) = self.by_id.borrow().get(id) {
+                    queue.partitions.iter().filter_map(OnceCell::get).for_each(|partition| partition.rest());
+                }
+            }
+            pause().await;
+        }
+    }
+
     /// Receives that wait.
     pub fn waiting(&self) -> u64 {
         self.waiting.get()
@@ -184,7 +202,9 @@ impl<E: Env> Queues<E> {
     /// Takes in a queue that is new or has changed. The lanes of this core keep what its partitions write from here on: messages as long as the queue says, and of
     /// what became of them all that is not trimmed. Nobody finds a new queue by its name before it is [named](Self::name), so every core knows a queue that is asked for.
     pub fn take_in(&self, definition: &Arc<Definition>) {
-        let age = Duration::from_secs(u64::from(definition.settings.retention_s));
+        // Whether a message was sent before is told by what is in the log.
+        let kept_s = if definition.is_fifo() { DEDUPLICATION_S } else { 0 };
+        let age = Duration::from_secs(u64::from(definition.settings.retention_s).max(kept_s));
         for partition in &definition.partitions {
             let Some(lane) = self.lanes.get(&partition.lane) else { continue };
             lane.adopt(partition.messages, Retention { age, bytes: None });

@@ -146,7 +146,9 @@ fn lane_fault(error: &tidemill_storage::AppendError) -> Fault {
         Lane::DiskFull { .. } => Fault::unavailable("the disk is full"),
         Lane::QueueFull { .. } => Fault::unavailable("the lane's queue is full"),
         Lane::TooLarge { .. } => invalid(error.to_string()),
-        Lane::UnknownOwner(_) | Lane::RecordCount { .. } | Lane::Poisoned { .. } => {
+        // The queue was deleted while the call was under way.
+        Lane::UnknownOwner(_) => no_queue(),
+        Lane::RecordCount { .. } | Lane::Poisoned { .. } => {
             tracing::error!(%error, "a queue's log was not written");
             Fault::internal()
         }
@@ -154,6 +156,9 @@ fn lane_fault(error: &tidemill_storage::AppendError) -> Fault {
 }
 
 fn unreadable(error: &Unreadable) -> Fault {
+    if matches!(error, Unreadable::Deleted) {
+        return no_queue();
+    }
     tracing::error!(%error, "a queue cannot be read");
     Fault::internal()
 }

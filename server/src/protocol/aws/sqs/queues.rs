@@ -197,6 +197,9 @@ fn settings_fault(error: &QueueSettingsError) -> Fault {
             invalid_attribute(attribute_name(*attribute), None)
         }
         QueueSettingsError::NotFifo { attribute, .. } => unknown_attribute(attribute_name(*attribute)),
+        QueueSettingsError::ScopeOfPartitions { .. } => {
+            invalid_attribute("DeduplicationScope", Some(&error.to_string()))
+        }
         QueueSettingsError::LimitBeyondScope => {
             let reason = "perMessageGroupId needs the DeduplicationScope messageGroup.";
             invalid_attribute("FifoThroughputLimit", Some(reason))

@@ -9,11 +9,13 @@ use tidemill_wire::{OwnerId, StreamId, Timestamp};
 
 use super::super::entity::Counters;
 use super::super::error::Inconsistency;
-use super::super::queue_error::{CreateQueueError, DeleteQueueError, TagQueueError, UpdateQueueError};
+use super::super::queue_error::{
+    CreateQueueError, DeleteQueueError, QueueSettingsError, TagQueueError, UpdateQueueError,
+};
 use super::super::queue_rules::{QueueChange, check_settings, check_target, deal_partitions, defaults};
 use super::super::rules::check_tags;
 use super::{State, TagChange};
-use crate::service::queue_definition::{Definition, Partition, QueueId, QueueName};
+use crate::service::queue_definition::{Definition, Partition, QueueId, QueueName, Scope};
 
 /// A queue that is to be created. Its name says whether it is a FIFO queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,6 +168,10 @@ impl State {
         let is_redrive_said = change.redrive.is_some();
         let settings = change.apply(&present.name, present.settings.clone())?;
         check_settings(&present.name, &settings)?;
+        let partitions = present.partitions.len();
+        if partitions > 1 && settings.fifo.is_some_and(|fifo| fifo.scope == Scope::Queue) {
+            return Err(QueueSettingsError::ScopeOfPartitions { partitions }.into());
+        }
         // One that was set before need not be there any more.
         if let Some(redrive) = settings.redrive.as_ref().filter(|_| is_redrive_said) {
             check_target(&present.name, redrive, self.queue(&redrive.target).map(Arc::as_ref))?;

@@ -8,7 +8,7 @@ fn sent(sequence: u64) -> Sent {
 }
 
 fn key(id: &str) -> Key {
-    (id.to_owned(), None)
+    hash(b"deduplication", id.as_bytes(), b"")
 }
 
 #[test]

@@ -43,6 +43,7 @@ fn entry() -> impl Strategy<Value = Entry> {
         Just(Phase::Ready),
         any::<u64>().prop_map(|until| Phase::InFlight(Timestamp(until))),
         any::<u64>().prop_map(|due| Phase::Delayed(Timestamp(due))),
+        any::<u64>().prop_map(|until| Phase::Moving(Timestamp(until))),
     ];
     (phase, any::<u64>(), any::<u32>(), any::<u64>(), any::<u64>()).prop_map(
         |(phase, group, receives, first, received)| Entry {
@@ -56,19 +57,19 @@ fn entry() -> impl Strategy<Value = Entry> {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let run = (0..u64::MAX / 2, 1..RUN_MAX, any::<u64>(), any::<u64>())
+    let run = (0..u64::MAX / 2, 1..RUN_MAX / 5, any::<u64>(), any::<u64>())
         .prop_map(|(first, count, due, group)| Passed { first, count, due: Timestamp(due), group });
     let numbers = || vec(any::<u64>(), 0..12);
-    let received = (any::<u64>(), any::<u64>(), any::<u64>(), vec(run, 0..5), numbers(), numbers()).prop_map(
-        |(at, until, cursor, passed, picked, moving)| Event::Received {
+    let received = (any::<(u64, u64)>(), any::<u64>(), any::<u64>(), vec(run, 0..5), numbers(), numbers())
+        .prop_map(|((at, from), until, cursor, passed, picked, moving)| Event::Received {
             at: Timestamp(at),
             until: Timestamp(until),
+            from,
             cursor,
             passed,
             picked,
             moving,
-        },
-    );
+        });
     let change = any::<(u64, u64)>().prop_map(|(sequence, until)| (sequence, Timestamp(until)));
     let kept = (any::<u64>(), entry()).prop_map(|(sequence, entry)| Kept { sequence, entry });
     prop_oneof![
@@ -140,7 +141,7 @@ fn sample_events() -> [Event; 6] {
     let entry =
         Entry { phase: Phase::InFlight(until), group: 9, receives: 1, first_received: at, received: at };
     [
-        Event::Received { at, until, cursor: 10, passed, picked: vec![7, 8], moving: vec![9] },
+        Event::Received { at, until, from: 7, cursor: 10, passed, picked: vec![7, 8], moving: vec![9] },
         Event::Deleted(vec![7]),
         Event::Hidden(vec![(8, Timestamp(3))]),
         Event::Purged { below: 10 },
@@ -160,7 +161,7 @@ fn bytes_stay_what_they_are() {
         \x81\x83\x61n\x66Number\x617\x45hello";
     assert_eq!(encode_message(&sample_message()), golden);
     let golden: [&[u8]; 6] = [
-        b"\x88\x01\x01\x01\x02\x0a\x81\x84\x07\x03\x00\x09\x82\x07\x08\x81\x09",
+        b"\x89\x01\x01\x01\x02\x07\x0a\x81\x84\x07\x03\x00\x09\x82\x07\x08\x81\x09",
         b"\x83\x01\x02\x81\x07",
         b"\x83\x01\x03\x81\x82\x08\x03",
         b"\x83\x01\x04\x0a",

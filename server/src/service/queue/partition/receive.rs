@@ -16,9 +16,9 @@ use crate::service::queue::message::{Message, group_of};
 use crate::service::queue::operation::{Receipt, ReceiveError, Received, Unreadable};
 use crate::service::queue::state::{Ask, Head, Pick, Standing};
 
-/// Messages in flight of one queue, as in
+/// Messages in flight of one partition, as of a queue in
 /// [SQS](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html).
-const IN_FLIGHT_MAX: u64 = 120_000;
+pub(super) const IN_FLIGHT_MAX: u64 = 120_000;
 /// Messages that are at hand before a receive looks at them.
 const AT_HAND_MIN: usize = 32;
 /// Attempts that are remembered.
@@ -99,7 +99,6 @@ impl<E: Env> Partition<E> {
                 moving.extend(self.message(sequence, record).await?.map(|message| (sequence, message)));
             }
             let received = self.deliver(round.picked).await?;
-            self.waiters.poke();
             if received.is_empty() && moving.is_empty() {
                 continue;
             }
@@ -191,11 +190,16 @@ impl<E: Env> Partition<E> {
         let now = self.lane.now();
         let mut memory = self.memory.borrow_mut();
         let Some(memory) = &mut *memory else { return Ok(None) };
+        if bounds.oldest.get() > memory.state.cursor() {
+            // What was too old has gone without a receive. Later events follow this one.
+            let event = Event::Purged { below: bounds.oldest.get() };
+            memory.state.apply(&event);
+            drop(self.write(memory, &event));
+        }
         let Memory { state, tail, .. } = memory;
         state.advance(now);
-        state.expire(bounds.oldest.get());
         tail.pass(state.cursor());
-        let limit = IN_FLIGHT_MAX / (definition.partitions.len() as u64).max(1);
+        let limit = IN_FLIGHT_MAX;
         let room = usize::try_from(limit.saturating_sub(state.in_flight())).unwrap_or(usize::MAX);
         if room == 0 && !definition.is_fifo() {
             return Err(ReceiveError::OverLimit { in_flight: state.in_flight(), limit });
@@ -212,25 +216,37 @@ impl<E: Env> Partition<E> {
         let moving = taken.moving.iter().map(|sequence| (*sequence, record(*sequence))).collect();
         tail.pass(state.cursor());
         let is_more = tail.heads().is_empty() && state.has_room() && state.cursor() < bounds.next.get();
-        if let Some(attempt) = want.attempt.clone().filter(|_| memory.attempts.len() < ATTEMPTS_MAX) {
+        let is_worth_it = !taken.picked.is_empty() && memory.attempts.len() < ATTEMPTS_MAX;
+        if let Some(attempt) = want.attempt.clone().filter(|_| is_worth_it) {
             memory.attempts.insert(attempt, Attempt { at: now, picked: taken.picked });
         }
         let written = taken.event.map(|event| self.write(memory, &event));
         Ok(Some(Round { written, picked, moving, is_more }))
     }
 
-    /// The messages that were picked, but for those that retention took meanwhile.
-    async fn deliver(&self, picked: Vec<(Pick, Option<Written>)>) -> Result<Vec<Received>, Unreadable> {
+    /// The messages that were picked, but for those that are too old: they go for ever.
+    async fn deliver(
+        self: &Rc<Self>,
+        picked: Vec<(Pick, Option<Written>)>,
+    ) -> Result<Vec<Received>, Unreadable> {
         let definition = self.definition();
         let retention_ms = u64::from(definition.settings.retention_s) * 1_000;
-        let mut received = Vec::with_capacity(picked.len());
+        let (mut received, mut over) = (Vec::with_capacity(picked.len()), Vec::new());
         for (Pick { sequence, receives, first_received }, record) in picked {
-            let Some(message) = self.message(sequence, record).await? else { continue };
-            if message.sent.0.saturating_add(retention_ms) <= self.lane.now().0 {
+            let now = self.lane.now().0;
+            let message = self.message(sequence, record).await?;
+            let Some(message) = message.filter(|message| message.sent.0.saturating_add(retention_ms) > now)
+            else {
+                over.push(sequence);
                 continue;
-            }
+            };
             let receipt = Receipt { queue: definition.id, partition: self.index, sequence, receives };
             received.push(Received { receipt, message, receives, first_received, sequence });
+        }
+        if !over.is_empty()
+            && let Err(error) = self.remove(over).await
+        {
+            tracing::debug!(queue = %definition.id, %error, "messages that are too old are looked at again");
         }
         Ok(received)
     }

@@ -8,7 +8,7 @@ use tidemill_wire::Timestamp;
 use tidemill_wire::message::Ack;
 
 use super::Partition;
-use crate::service::queue::dedup::{Verdict, key_of};
+use crate::service::queue::dedup::{Key, Verdict, key_of};
 use crate::service::queue::definition::Fifo;
 use crate::service::queue::log::pack_messages;
 use crate::service::queue::message::Message;
@@ -26,16 +26,21 @@ enum Answer {
 impl<E: Env> Partition<E> {
     /// Sends messages, in their order; each is durable when it is answered. A message that does not say when it was sent is sent now.
     pub async fn send(self: &Rc<Self>, mut messages: Vec<Message>) -> Vec<Result<Sent, SendError>> {
-        let now = self.lane.now();
-        for message in messages.iter_mut().filter(|message| message.sent == Timestamp(0)) {
-            message.sent = now;
+        let (now, definition) = (self.lane.now(), self.definition());
+        for message in &mut messages {
+            if message.sent == Timestamp(0) {
+                message.sent = now;
+            }
+            // What the queue says later is not for what was sent before; for a FIFO queue it is.
+            if !definition.is_fifo() {
+                message.content.delay_s.get_or_insert(definition.settings.delay_s);
+            }
         }
-        let outcomes = match self.definition().settings.fifo {
+        let outcomes = match definition.settings.fifo {
             None => self.put(&messages.iter().collect::<Vec<_>>()).await,
             Some(fifo) => self.send_once(&messages, fifo).await,
         };
         self.tally.sent.add(outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64);
-        self.waiters.poke();
         outcomes
     }
 
@@ -95,15 +100,13 @@ impl<E: Env> Partition<E> {
     }
 
     /// Writes messages that were not sent before, and tells those who wait for them. Goes on if whoever sent them goes.
-    async fn put_once(
-        self: &Rc<Self>,
-        messages: Vec<((String, Option<String>), Message)>,
-    ) -> Vec<Result<Sent, SendError>> {
+    async fn put_once(self: &Rc<Self>, messages: Vec<(Key, Message)>) -> Vec<Result<Sent, SendError>> {
         if messages.is_empty() {
             return Vec::new();
         }
         let (tell, told) = oneshot::channel();
         let partition = Rc::clone(self);
+        self.begin();
         // Queued at once, so that the order of sends is the order of the messages.
         let mut writing = Box::pin(async move {
             let only: Vec<&Message> = messages.iter().map(|(_, message)| message).collect();
@@ -113,6 +116,7 @@ impl<E: Env> Partition<E> {
                     memory.known.settle(key, message.sent, outcome);
                 }
             }
+            partition.end();
             // Whoever sent them may have gone.
             let _ = tell.send(outcomes);
         });

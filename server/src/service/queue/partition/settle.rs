@@ -101,7 +101,6 @@ impl<E: Env> Partition<E> {
             Some(written) => written.await,
             None => Ok(()),
         };
-        self.waiters.poke();
         let settled = |verdict: Result<bool, ReceiptError>| match (verdict?, &outcome) {
             (true, Err(error)) => Err(ReceiptError::from(error.clone())),
             _ => Ok(()),
@@ -109,8 +108,11 @@ impl<E: Env> Partition<E> {
         verdicts.into_iter().map(settled).collect()
     }
 
-    /// Deletes messages that were moved elsewhere.
+    /// Deletes messages that were moved elsewhere, or are too old.
     pub async fn remove(self: &Rc<Self>, messages: Vec<u64>) -> Result<(), ReceiptError> {
+        if messages.is_empty() {
+            return Ok(());
+        }
         self.record(|_| Ok(Event::Deleted(messages.clone()))).await
     }
 
@@ -140,8 +142,6 @@ impl<E: Env> Partition<E> {
             memory.tail.pass(memory.state.cursor());
             break self.write(memory, &event);
         };
-        written.await?;
-        self.waiters.poke();
-        Ok(())
+        Ok(written.await?)
     }
 }

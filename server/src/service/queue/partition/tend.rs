@@ -9,6 +9,7 @@ use tidemill_storage::{Env, until};
 use tidemill_wire::Timestamp;
 
 use super::Partition;
+use super::receive::IN_FLIGHT_MAX;
 
 /// How long one that was told to try has before the next is told for the same message.
 const TRY_TIME: Duration = Duration::from_millis(5);
@@ -44,6 +45,7 @@ impl<E: Env> Partition<E> {
     async fn tend(self: Rc<Self>) {
         while !self.waiters.end_if_empty() {
             let seen = self.waiters.generation();
+            let end = self.lane.bounds(self.place.messages).map(|bounds| bounds.next);
             let pause = match self.outlook().await {
                 Ok(Outlook::Now(count)) => {
                     self.waiters.tell(count);
@@ -61,9 +63,16 @@ impl<E: Env> Partition<E> {
                 }
             };
             let changed = until(&self.waiters.changed, || (self.waiters.generation() != seen).then_some(()));
+            // Whoever sends may be gone before anybody could say that a message is there, so the log itself tells.
+            let sent = async {
+                match end {
+                    Ok(end) => self.lane.watch(self.place.messages, end).await,
+                    Err(_) => std::future::pending().await,
+                }
+            };
             match pause {
-                Some(pause) => or(changed, self.env.sleep(pause)).await,
-                None => changed.await,
+                Some(pause) => or(changed, or(sent, self.env.sleep(pause))).await,
+                None => or(changed, sent).await,
             }
         }
     }
@@ -76,9 +85,10 @@ impl<E: Env> Partition<E> {
         let mut memory = self.memory.borrow_mut();
         let Some(memory) = &mut *memory else { return Ok(Outlook::At(now)) };
         memory.state.advance(now);
-        let ready = memory.state.deliverable(TOLD_MAX) as u64;
+        let has_room = memory.state.in_flight() < IN_FLIGHT_MAX;
+        let ready = if has_room { memory.state.deliverable(TOLD_MAX) as u64 } else { 0 };
         let behind = bounds.next.get().saturating_sub(memory.state.cursor());
-        let due = memory.tail.due().filter(|_| memory.state.has_room());
+        let due = memory.tail.due().filter(|_| has_room && memory.state.has_room());
         Ok(match (due, memory.state.next_timer()) {
             (Some(due), _) if due <= now => Outlook::Now(ready + behind),
             _ if ready > 0 => Outlook::Now(ready),

@@ -221,6 +221,79 @@ fn a_message_is_over_when_its_time_is() {
 }
 
 #[test]
+fn new_settings_hold_for_messages_that_were_read_ahead() {
+    let sim = Sim::new(13);
+    let env = sim.env();
+    sim.run(async {
+        let short = QueueSettings { retention_s: 60, ..QueueSettings::default() };
+        let opened = open(&env, short).await;
+        opened.send(0..20).await;
+        assert_eq!(numbers(&opened.receive(1, 600).await), [0], "the others are at hand");
+        let long = QueueSettings { retention_s: 3_600, delay_s: 900, ..QueueSettings::default() };
+        opened.lane.adopt(MESSAGES, Retention { age: Duration::from_secs(3_600), bytes: None });
+        opened.partition.change(&definition(long));
+        env.sleep(Duration::from_secs(61)).await;
+        assert_eq!(
+            numbers(&opened.receive(10, 600).await),
+            (1..11).collect::<Vec<_>>(),
+            "kept, and not delayed"
+        );
+        opened.send(20..21).await;
+        assert_eq!(numbers(&opened.receive(10, 600).await), (11..20).collect::<Vec<_>>());
+        opened.partition.change(&definition(QueueSettings::default()));
+        opened.send(21..22).await;
+        assert_eq!(
+            numbers(&opened.receive(10, 600).await),
+            [21],
+            "it does not wait behind one that was delayed"
+        );
+        assert_eq!(opened.counts().await, (0, 21, 1));
+        opened.lane.close().await;
+    })
+    .expect("not stopped");
+}
+
+#[test]
+fn a_moved_message_that_is_too_old_goes_once_and_for_all() {
+    let sim = Sim::new(14);
+    let env = sim.env();
+    sim.run(async {
+        let opened = open(&env, QueueSettings { retention_s: 60, ..QueueSettings::default() }).await;
+        let mut old = Message { sent: Timestamp(opened.lane.now().0 - 50_000), ..message(0) };
+        old.dead_letter_source = Some("other".to_owned());
+        opened.partition.send(vec![old]).await.remove(0).expect("sent");
+        assert_eq!(numbers(&opened.receive(1, 1).await), [0]);
+        env.sleep(Duration::from_secs(20)).await;
+        assert_eq!(opened.counts().await, (1, 0, 0), "it is back");
+        assert_eq!(opened.receive(1, 1).await, []);
+        assert_eq!(opened.counts().await, (0, 0, 0));
+        opened.lane.close().await;
+    })
+    .expect("not stopped");
+}
+
+#[test]
+fn a_partition_that_rests_holds_nothing_and_knows_all() {
+    let sim = Sim::new(15);
+    let env = sim.env();
+    sim.run(async {
+        let opened = open(&env, QueueSettings::default()).await;
+        opened.send(0..40).await;
+        opened.delete(&opened.receive(10, 60).await).await;
+        let rest = || (0..2).for_each(|_| opened.partition.rest());
+        rest();
+        assert!(opened.partition.memory.borrow().is_none(), "nothing is out, so the journal has it all");
+        assert_eq!(numbers(&opened.receive(10, 60).await), (10..20).collect::<Vec<_>>());
+        rest();
+        let heads = opened.partition.memory.borrow().as_ref().map(|memory| memory.tail.heads().len());
+        assert_eq!(heads, Some(0), "what is out is kept in mind, and nothing was read ahead");
+        assert_eq!(opened.counts().await, (20, 10, 0));
+        opened.lane.close().await;
+    })
+    .expect("not stopped");
+}
+
+#[test]
 fn a_purge_takes_what_was_there_and_nothing_that_comes_later() {
     let sim = Sim::new(5);
     let env = sim.env();

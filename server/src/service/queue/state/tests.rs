@@ -91,7 +91,8 @@ fn who_was_received_too_often_is_moved_and_not_received() {
     let third = state.receive(&limited(20, 30), &tail);
     assert_eq!((numbers(&third), third.moving), (vec![1], vec![0]));
     assert_eq!(state.in_flight(), 2, "hidden while it is moved");
-    let again = state.receive(&limited(30, 40), &tail);
+    assert_eq!(state.standing(0, 2), Standing::Lapsed, "an old receipt is of no use while it is moved");
+    let again = state.receive(&limited(60_020, 60_030), &tail);
     assert_eq!(again.moving, [0], "and moved again if that did not come about");
 }
 
@@ -100,7 +101,7 @@ fn what_is_too_old_is_passed_over() {
     let mut state = State::new(false);
     let tail = [Head { over: Timestamp(0), ..head(0, 0) }, head(1, 0)];
     assert_eq!(numbers(&state.receive(&ask(0, 10, 9), &tail)), [1]);
-    state.expire(5);
+    state.apply(&Event::Purged { below: 5 });
     assert_eq!((state.kept(), state.cursor(), state.in_flight()), (0, 5, 0));
     assert_eq!(state.standing(1, 1), Standing::Gone);
 }
@@ -122,6 +123,20 @@ fn a_snapshot_that_was_cut_short_is_none() {
     other.apply(&deleted);
     snapshot.iter().for_each(|event| other.apply(event));
     assert_eq!(other, state, "one that is whole replaces what was there");
+}
+
+#[test]
+fn a_receive_that_follows_one_that_was_not_written_did_not_happen() {
+    let mut state = State::new(false);
+    let tail: Vec<Head> = (0..4).map(|sequence| head(sequence, 0)).collect();
+    let lost = state.receive(&ask(0, 30, 2), &tail).event.expect("it changes something");
+    let after = state.receive(&ask(0, 30, 2), &tail).event.expect("it changes something");
+    let mut replayed = State::new(false);
+    replayed.apply(&after);
+    assert_eq!(numbers(&replayed.receive(&ask(1, 31, 9), &tail)), [0, 1, 2, 3], "no message is lost with it");
+    let mut whole = State::new(false);
+    [lost, after].iter().for_each(|event| whole.apply(event));
+    assert_eq!(whole, state);
 }
 
 #[derive(Clone, Debug)]
