@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tidemill_server::boot::{Server, StartError};
+use tidemill_server::config::Authentication;
 use tidemill_wire::message::{
     Ack, ErrorCode, Fetch, Position, RequestBody, ResponseBody, Settings, Subscribe,
 };
@@ -12,6 +13,7 @@ use tidemill_wire::{ShardIndex, StreamId};
 
 use crate::client::{Client, append, from_oldest, keyless, name};
 use crate::fixture::{Fixture, config, cores, http, now};
+use crate::http::{Peer, call};
 
 #[test]
 fn a_second_server_on_a_directory_is_refused_with_the_process_that_holds_it() {
@@ -197,7 +199,15 @@ fn a_server_may_open_as_many_files_as_the_hard_limit_allows() {
 #[test]
 fn every_metric_that_the_operator_is_told_of_exists() {
     let manual = include_str!("../../../docs/OPERATIONS.md");
-    let server = Fixture::start();
+    let server = Fixture::start_with(|config| config.aws.authentication = Authentication::Off);
+    // Those of queues are there when there is something to tell of one.
+    let mut peer = Peer::connect(&server);
+    let url = "http://localhost/000000000000/orders";
+    let send = format!("{{\"QueueUrl\":\"{url}\",\"MessageBody\":\"x\"}}");
+    for (operation, body) in [("CreateQueue", "{\"QueueName\":\"orders\"}"), ("SendMessage", &send)] {
+        peer.send(call(&format!("AmazonSQS.{operation}"), body));
+        assert_eq!(peer.answered().status, 200, "{operation}");
+    }
     let metrics = http(server.addresses().admin, "GET /metrics");
     let named: Vec<&str> =
         manual.split(|symbol: char| symbol != '_' && !symbol.is_ascii_lowercase()).collect();
