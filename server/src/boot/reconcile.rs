@@ -1,6 +1,6 @@
 //! What becomes of shards in the log that the catalog has never known.
 //!
-//! A catalog gives out an owner's id in the transaction that makes its stream, before any lane hears of it. So an id in the log beyond those that
+//! A catalog gives out an owner's id in the transaction that makes its stream or opens its shard, before any lane hears of it. So an id in the log beyond those that
 //! were given out tells that the catalog is older than the log: restored from a backup, or lost and made anew. What such owners hold is no garbage,
 //! and their ids must not be given to others. Invariant: nothing is forgotten before the catalog has skipped the ids (`tests/it/reconcile.rs`).
 

@@ -28,9 +28,10 @@ use super::request::Letter;
 use crate::service::catalog::{
     Catalog, CreateStreamError, DeleteStreamError, DeregisterConsumerError, Ends, HeldNames, NewConsumer,
     NewStream, OnConsumers, PolicyError, PolicyHolder, RecordSizeError, RegisterConsumerError, ReshardError,
-    ShardChange, State, StoreError, Stream, TagChange, TagConsumerError, TagStreamError, UpdateStreamError,
+    ShardChange, State, StoreError, Stream, StreamKey, TagChange, TagConsumerError, TagStreamError,
+    UpdateStreamError,
 };
-use crate::service::consumer::{Consumer, ConsumerName};
+use crate::service::consumer::Consumer;
 use crate::service::stream::{Attributes, Definition, HeldEnd, HoldError, Shard, ShardEnd};
 
 /// Why a change of a stream did not come about.
@@ -73,62 +74,18 @@ pub type RecordSizeChangeError = CatalogError<RecordSizeError>;
 type Answer<T, E> = oneshot::Sender<Result<T, CatalogError<E>>>;
 
 enum Command {
-    Create {
-        new: NewStream,
-        answer: Answer<Arc<Definition>, CreateStreamError>,
-    },
-    Update {
-        name: StreamName,
-        settings: Settings,
-        answer: Answer<Arc<Definition>, UpdateStreamError>,
-    },
-    Tag {
-        name: StreamName,
-        change: TagChange,
-        answer: Answer<Arc<Definition>, TagStreamError>,
-    },
-    Reshard {
-        name: StreamName,
-        change: ShardChange,
-        answer: Answer<Arc<Definition>, ReshardError>,
-    },
-    ExpireShards {
-        answer: Answer<(), StoreError>,
-    },
-    Delete {
-        name: StreamName,
-        on_consumers: OnConsumers,
-        answer: Answer<(), DeleteStreamError>,
-    },
-    Register {
-        new: NewConsumer,
-        answer: Answer<Consumer, RegisterConsumerError>,
-    },
-    TagConsumer {
-        stream: StreamId,
-        name: ConsumerName,
-        change: TagChange,
-        answer: Answer<(), TagConsumerError>,
-    },
-    SetPolicy {
-        holder: PolicyHolder,
-        policy: Option<String>,
-        answer: Answer<(), PolicyError>,
-    },
-    SetRecordSize {
-        stream: StreamId,
-        kib: u32,
-        answer: Answer<(), RecordSizeError>,
-    },
-    Policy {
-        holder: PolicyHolder,
-        answer: Answer<Option<String>, PolicyError>,
-    },
-    Deregister {
-        stream: StreamId,
-        name: ConsumerName,
-        answer: Answer<(), DeregisterConsumerError>,
-    },
+    Create { new: NewStream, answer: Answer<Arc<Definition>, CreateStreamError> },
+    Update { key: StreamKey, settings: Settings, answer: Answer<Arc<Definition>, UpdateStreamError> },
+    Tag { key: StreamKey, change: TagChange, answer: Answer<Arc<Definition>, TagStreamError> },
+    Reshard { key: StreamKey, change: ShardChange, answer: Answer<Arc<Definition>, ReshardError> },
+    ExpireShards { answer: Answer<(), StoreError> },
+    Delete { key: StreamKey, on_consumers: OnConsumers, answer: Answer<(), DeleteStreamError> },
+    Register { new: NewConsumer, answer: Answer<Consumer, RegisterConsumerError> },
+    TagConsumer { consumer: Consumer, change: TagChange, answer: Answer<(), TagConsumerError> },
+    SetPolicy { holder: PolicyHolder, policy: Option<String>, answer: Answer<(), PolicyError> },
+    SetRecordSize { stream: StreamId, kib: u32, answer: Answer<(), RecordSizeError> },
+    Policy { holder: PolicyHolder, answer: Answer<Option<String>, PolicyError> },
+    Deregister { consumer: Consumer, answer: Answer<(), DeregisterConsumerError> },
     Queue(QueueCommand),
 }
 
@@ -151,22 +108,22 @@ impl CatalogHandle {
     }
 
     /// Changes a stream's settings; every core knows when this answers.
-    pub async fn update(&self, name: StreamName, settings: Settings) -> Result<Arc<Definition>, UpdateError> {
-        self.ask(|answer| Command::Update { name, settings, answer }).await
+    pub async fn update(&self, key: StreamKey, settings: Settings) -> Result<Arc<Definition>, UpdateError> {
+        self.ask(|answer| Command::Update { key, settings, answer }).await
     }
 
     /// Changes a stream's tags; every core knows when this answers.
-    pub async fn tag(&self, name: StreamName, change: TagChange) -> Result<Arc<Definition>, TagError> {
-        self.ask(|answer| Command::Tag { name, change, answer }).await
+    pub async fn tag(&self, key: StreamKey, change: TagChange) -> Result<Arc<Definition>, TagError> {
+        self.ask(|answer| Command::Tag { key, change, answer }).await
     }
 
     /// Changes a stream's shards; every core knows when this answers, and those that were closed tell so. Streams are changed one after the other.
     pub async fn reshard(
         &self,
-        name: StreamName,
+        key: StreamKey,
         change: ShardChange,
     ) -> Result<Arc<Definition>, ReshardFailure> {
-        self.ask(|answer| Command::Reshard { name, change, answer }).await
+        self.ask(|answer| Command::Reshard { key, change, answer }).await
     }
 
     /// Drops closed shards whose records are all over.
@@ -175,8 +132,8 @@ impl CatalogHandle {
     }
 
     /// Deletes a stream; every core has forgotten it when this answers.
-    pub async fn delete(&self, name: StreamName, on_consumers: OnConsumers) -> Result<(), DeleteError> {
-        self.ask(|answer| Command::Delete { name, on_consumers, answer }).await
+    pub async fn delete(&self, key: StreamKey, on_consumers: OnConsumers) -> Result<(), DeleteError> {
+        self.ask(|answer| Command::Delete { key, on_consumers, answer }).await
     }
 
     /// Registers a consumer; every core knows it when this answers.
@@ -185,18 +142,13 @@ impl CatalogHandle {
     }
 
     /// Changes a consumer's tags; every core knows when this answers.
-    pub async fn tag_consumer(
-        &self,
-        stream: StreamId,
-        name: ConsumerName,
-        change: TagChange,
-    ) -> Result<(), ConsumerTagError> {
-        self.ask(|answer| Command::TagConsumer { stream, name, change, answer }).await
+    pub async fn tag_consumer(&self, consumer: Consumer, change: TagChange) -> Result<(), ConsumerTagError> {
+        self.ask(|answer| Command::TagConsumer { consumer, change, answer }).await
     }
 
     /// Deregisters a consumer; every core has forgotten it when this answers.
-    pub async fn deregister(&self, stream: StreamId, name: ConsumerName) -> Result<(), DeregisterError> {
-        self.ask(|answer| Command::Deregister { stream, name, answer }).await
+    pub async fn deregister(&self, consumer: Consumer) -> Result<(), DeregisterError> {
+        self.ask(|answer| Command::Deregister { consumer, answer }).await
     }
 
     /// Gives a stream or consumer a policy, or takes it.
@@ -268,22 +220,20 @@ impl<C: Catalog> Worker<C> {
             // Whoever asked may have gone; the change stands all the same.
             match command {
                 Command::Create { new, answer } => drop(answer.send(self.create(new))),
-                Command::Update { name, settings, answer } => {
-                    drop(answer.send(self.update(&name, settings)));
+                Command::Update { key, settings, answer } => {
+                    drop(answer.send(self.update(key, settings)));
                 }
-                Command::Tag { name, change, answer } => drop(answer.send(self.tag(&name, change))),
-                Command::Reshard { name, change, answer } => drop(answer.send(self.reshard(&name, change))),
+                Command::Tag { key, change, answer } => drop(answer.send(self.tag(key, change))),
+                Command::Reshard { key, change, answer } => drop(answer.send(self.reshard(key, change))),
                 Command::ExpireShards { answer } => drop(answer.send(self.expire_shards())),
-                Command::Delete { name, on_consumers, answer } => {
-                    drop(answer.send(self.delete(&name, on_consumers)));
+                Command::Delete { key, on_consumers, answer } => {
+                    drop(answer.send(self.delete(key, on_consumers)));
                 }
                 Command::Register { new, answer } => drop(answer.send(self.register(new))),
-                Command::TagConsumer { stream, name, change, answer } => {
-                    drop(answer.send(self.tag_consumer(stream, &name, change)));
+                Command::TagConsumer { consumer, change, answer } => {
+                    drop(answer.send(self.tag_consumer(consumer, change)));
                 }
-                Command::Deregister { stream, name, answer } => {
-                    drop(answer.send(self.deregister(stream, &name)));
-                }
+                Command::Deregister { consumer, answer } => drop(answer.send(self.deregister(consumer))),
                 Command::SetPolicy { holder, policy, answer } => {
                     let set = self.catalog.set_policy(holder, policy);
                     drop(answer.send(set.map_err(CatalogError::Refused)));
@@ -306,14 +256,16 @@ impl<C: Catalog> Worker<C> {
         self.publish(&created)
     }
 
-    fn update(&mut self, name: &StreamName, settings: Settings) -> Result<Arc<Definition>, UpdateError> {
-        let updated = self.catalog.update_stream(name, settings).map_err(CatalogError::Refused)?;
+    fn update(&mut self, key: StreamKey, settings: Settings) -> Result<Arc<Definition>, UpdateError> {
+        let name = self.meant(key, |name| UpdateStreamError::Unknown { name })?;
+        let updated = self.catalog.update_stream(&name, settings).map_err(CatalogError::Refused)?;
         tracing::info!(stream = %updated.name, id = %updated.id, "stream changed");
         self.publish(&updated)
     }
 
-    fn tag(&mut self, name: &StreamName, change: TagChange) -> Result<Arc<Definition>, TagError> {
-        let tagged = self.catalog.tag_stream(name, change).map_err(CatalogError::Refused)?;
+    fn tag(&mut self, key: StreamKey, change: TagChange) -> Result<Arc<Definition>, TagError> {
+        let name = self.meant(key, |name| TagStreamError::Unknown { name })?;
+        let tagged = self.catalog.tag_stream(&name, change).map_err(CatalogError::Refused)?;
         tracing::info!(stream = %tagged.name, id = %tagged.id, tags = tagged.tags.len(), "tags changed");
         self.publish(&tagged)
     }
@@ -326,19 +278,31 @@ impl<C: Catalog> Worker<C> {
         Ok(registered)
     }
 
-    fn tag_consumer(
-        &mut self,
-        stream: StreamId,
-        name: &ConsumerName,
-        change: TagChange,
-    ) -> Result<(), ConsumerTagError> {
-        self.catalog.tag_consumer(stream, name, change).map_err(CatalogError::Refused)?;
+    /// The name of the stream that is meant, which stays its own until the next command.
+    fn meant<E: Error + 'static>(
+        &self,
+        key: StreamKey,
+        unknown: impl Fn(StreamName) -> E,
+    ) -> Result<StreamName, CatalogError<E>> {
+        self.catalog.state().meant(key).map_err(|name| CatalogError::Refused(unknown(name)))
+    }
+
+    fn tag_consumer(&mut self, consumer: Consumer, change: TagChange) -> Result<(), ConsumerTagError> {
+        if !self.catalog.state().is_registered(&consumer) {
+            return Err(CatalogError::Refused(TagConsumerError::Unknown { name: consumer.name }));
+        }
+        let Consumer { stream, name, .. } = consumer;
+        self.catalog.tag_consumer(stream, &name, change).map_err(CatalogError::Refused)?;
         tracing::info!(%stream, consumer = %name, "tags of a consumer changed");
         self.publish_of(stream)
     }
 
-    fn deregister(&mut self, stream: StreamId, name: &ConsumerName) -> Result<(), DeregisterError> {
-        self.catalog.deregister_consumer(stream, name).map_err(CatalogError::Refused)?;
+    fn deregister(&mut self, consumer: Consumer) -> Result<(), DeregisterError> {
+        if !self.catalog.state().is_registered(&consumer) {
+            return Err(CatalogError::Refused(DeregisterConsumerError::Unknown { name: consumer.name }));
+        }
+        let Consumer { stream, name, .. } = consumer;
+        self.catalog.deregister_consumer(stream, &name).map_err(CatalogError::Refused)?;
         tracing::info!(%stream, consumer = %name, "consumer deregistered");
         self.publish_of(stream)
     }
@@ -351,13 +315,14 @@ impl<C: Catalog> Worker<C> {
 
     /// Has the shards that end held, writes down where they end, tells all cores, and lets go. What fails before it is written leaves the shards as they were; when writing
     /// fails nobody knows what a restart will find, so they stay held until then.
-    fn reshard(&mut self, name: &StreamName, change: ShardChange) -> Result<Arc<Definition>, ReshardFailure> {
+    fn reshard(&mut self, key: StreamKey, change: ShardChange) -> Result<Arc<Definition>, ReshardFailure> {
         self.expire_shards().map_err(|error| match error {
             CatalogError::Refused(store) => CatalogError::Refused(ReshardError::Store(store)),
             CatalogError::Broken(routing) => CatalogError::Broken(routing),
             CatalogError::Closing => CatalogError::Closing,
         })?;
-        let planned = self.catalog.plan_reshard(name, change).map_err(CatalogError::Refused)?;
+        let name = self.meant(key, |name| ReshardError::Unknown { name })?;
+        let planned = self.catalog.plan_reshard(&name, change).map_err(CatalogError::Refused)?;
         let id = planned.stream();
         if planned.parents().is_empty() {
             let present = self.catalog.stream_of(id).expect("it was planned for");
@@ -423,8 +388,9 @@ impl<C: Catalog> Worker<C> {
         Ok(())
     }
 
-    fn delete(&mut self, name: &StreamName, on_consumers: OnConsumers) -> Result<(), DeleteError> {
-        let deleted = self.catalog.delete_stream(name, on_consumers).map_err(CatalogError::Refused)?;
+    fn delete(&mut self, key: StreamKey, on_consumers: OnConsumers) -> Result<(), DeleteError> {
+        let name = self.meant(key, |name| DeleteStreamError::Unknown { name })?;
+        let deleted = self.catalog.delete_stream(&name, on_consumers).map_err(CatalogError::Refused)?;
         tracing::info!(stream = %deleted.name, id = %deleted.id, "stream deleted");
         self.tell_all(|done| Letter::Forget { stream: deleted.id, done })
     }

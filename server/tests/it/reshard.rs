@@ -8,7 +8,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tidemill_server::config::Authentication;
-use tidemill_server::service::catalog::{Catalog, Ends, Limits, RedbCatalog, ShardChange, StreamDefaults};
+use tidemill_server::service::catalog::{
+    Aside, Catalog, Ends, Limits, NewStream, RedbCatalog, ShardChange, StreamDefaults,
+};
 use tidemill_storage::Retention;
 use tidemill_wire::message::{
     Ack, ErrorCode, MergeShards, Position, Quota, RequestBody, ResponseBody, ScaleStream, Settings,
@@ -490,15 +492,27 @@ fn native_clients_split_merge_and_scale() {
     refused(RequestBody::ScaleStream(none), ErrorCode::UnknownStream, 0);
 }
 
-/// Splits shard 0 of the stream in the catalog of a server that is down, as if it had been at a time.
-fn split_at(server: &Fixture, at: Timestamp, end: u64) {
+/// The catalog of a server that is down.
+fn catalog(server: &Fixture) -> RedbCatalog {
     let path = server.directory.path().join("data/catalog.redb");
     let limits =
         Limits { shards_per_stream: 8, streams: 8, queues: 8, partitions_per_queue: 0, is_compacting: true };
     let day = Retention { age: Duration::from_secs(86_400), bytes: None };
     let defaults = StreamDefaults { retention: day, quota: Quota::OFF };
     let opened = RedbCatalog::open(&path, limits, defaults).expect("a sound catalog");
-    let mut catalog = opened.expect("the server has left one");
+    opened.expect("the server has left one")
+}
+
+/// Creates the stream in the catalog of a server that is down, as if it had been at a time.
+fn create_at(server: &Fixture, at: Timestamp, settings: Settings) {
+    let (tags, aside) = (BTreeMap::new(), Aside::default());
+    let new = NewStream { name: name("s"), shards: 1, settings, tags, aside };
+    catalog(server).create_stream(new, at).expect("the name is free");
+}
+
+/// Splits shard 0 of the stream in the catalog of a server that is down, as if it had been at a time.
+fn split_at(server: &Fixture, at: Timestamp, end: u64) {
+    let mut catalog = catalog(server);
     let split = ShardChange::Split { shard: ShardIndex(0), at: HashKey(1 << 127) };
     let planned = catalog.plan_reshard(&name("s"), split).expect("it is open");
     let ends = [(ShardIndex(0), SequenceNumber(end))].into();
@@ -508,13 +522,16 @@ fn split_at(server: &Fixture, at: Timestamp, end: u64) {
 #[test]
 fn a_closed_shard_goes_when_its_records_are_over() {
     let mut server = Fixture::start();
+    server.stop();
+    let now_ms = u64::try_from(std::time::UNIX_EPOCH.elapsed().expect("a clock").as_millis()).expect("small");
+    let settings = Settings { retention_ms: Some(3_600_000), ..Settings::default() };
+    create_at(&server, Timestamp(now_ms - 7_200_000), settings);
+    server.restart();
     let mut client = server.client();
-    let retention_ms = Some(3_600_000);
-    let stream = client.create("s", 1, Settings { retention_ms, ..Settings::default() }).id;
+    let stream = client.describe("s").id;
     client.append(stream, 0, &batch([("k", "1"), ("k", "2")])).expect("stored");
     drop(client);
     server.stop();
-    let now_ms = u64::try_from(std::time::UNIX_EPOCH.elapsed().expect("a clock").as_millis()).expect("small");
     split_at(&server, Timestamp(now_ms - 3_600_000 - 1), 2);
     server.restart();
     let mut client = server.client();

@@ -32,7 +32,7 @@ pub(super) fn scale(ticket: Ticket, asked: ScaleStream) {
 fn begin(ticket: Ticket, name: StreamName, change: ShardChange) {
     let core = Rc::clone(ticket.connection.core());
     core.clone().spawn(async move {
-        match core.catalog().reshard(name, change).await {
+        match core.catalog().reshard(name.into(), change).await {
             Ok(definition) => describe_stream::answer(ticket, &definition).await,
             Err(error) => ticket.settle(Err(reshard_failure(&error))),
         }

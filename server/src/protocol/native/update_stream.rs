@@ -12,7 +12,7 @@ use super::error::update_failure;
 pub(super) fn begin(ticket: Ticket, asked: UpdateStream) {
     let core = Rc::clone(ticket.connection.core());
     core.clone().spawn(async move {
-        match core.catalog().update(asked.name, asked.settings).await {
+        match core.catalog().update(asked.name.into(), asked.settings).await {
             Ok(definition) => describe_stream::answer(ticket, &definition).await,
             Err(error) => ticket.settle(Err(update_failure(&error))),
         }

@@ -106,9 +106,8 @@ pub(super) fn decode_counters(bytes: &[u8]) -> Result<Counters, DecodeError> {
 
 pub(super) fn encode_stream(stream: &Stream) -> Vec<u8> {
     let name = stream.name.as_str().as_bytes();
-    let is_original = |shard: &Shard| shard.is_open() && shard.opened == stream.created;
     let version = match stream.key_compaction {
-        _ if !stream.shards.iter().all(is_original) => VERSION_RESHARDED,
+        _ if !stream.shards.iter().all(|shard| is_original(shard, stream.created)) => VERSION_RESHARDED,
         _ if !stream.tags.is_empty() => VERSION_TAGGED,
         Some(_) => VERSION_KEYED,
         None => VERSION,
@@ -149,6 +148,11 @@ fn encode_tags(out: &mut Vec<u8>, tags: &BTreeMap<String, String>) {
         out.extend(length(text.len()));
         out.extend(text.as_bytes());
     }
+}
+
+/// Whether a shard is as old as its stream and open, so that its times need no room.
+fn is_original(shard: &Shard, created: Timestamp) -> bool {
+    shard.is_open() && shard.opened == created
 }
 
 fn encode_shard(out: &mut Vec<u8>, shard: &Shard, version: u8) {
@@ -208,6 +212,10 @@ pub(super) fn decode_stream(bytes: &[u8]) -> Result<Stream, DecodeError> {
         VERSION_RESHARDED => reader.tags(0)?,
         _ => BTreeMap::new(),
     };
+    // What the encoder writes as an earlier version has that value and no other.
+    if version == VERSION_RESHARDED && shards.iter().all(|shard| is_original(shard, created)) {
+        return Err(DecodeError::Impossible { field: "version", value: version.to_string() });
+    }
     reader.end(Stream { id, name, created, retention, quota, key_compaction, map_version, tags, shards })
 }
 

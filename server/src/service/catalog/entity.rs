@@ -57,6 +57,22 @@ pub struct Stream {
     pub shards: Vec<Shard>,
 }
 
+/// Which stream a change is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamKey {
+    /// Its name.
+    pub name: StreamName,
+    /// The one that whoever asks has looked at. Another one that has got the name since is not meant.
+    pub id: Option<StreamId>,
+}
+
+impl From<StreamName> for StreamKey {
+    /// Whichever stream has the name.
+    fn from(name: StreamName) -> Self {
+        Self { name, id: None }
+    }
+}
+
 /// A shard of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {

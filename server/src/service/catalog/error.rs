@@ -73,6 +73,12 @@ pub enum CreateStreamError {
     /// Its tags cannot be kept.
     #[error(transparent)]
     Tags(#[from] TagsError),
+    /// Its records cannot be so large, or so small.
+    #[error("records of {kib} KiB are out of range: expected {RECORD_KIB_MIN} to {RECORD_KIB_MAX}")]
+    RecordSize {
+        /// What was asked for.
+        kib: u32,
+    },
     /// Streams are compacted by key only where anything is compacted.
     #[error("key compaction needs compaction: storage.compaction_bytes_per_second is 0")]
     CompactionOff,

@@ -28,7 +28,7 @@ use tidemill_wire::{OwnerId, StreamId, StreamName, Timestamp};
 
 pub use self::redb::RedbCatalog;
 pub use encoding::DecodeError;
-pub use entity::{Closing, Node, NodeId, Shard, Stream};
+pub use entity::{Closing, Node, NodeId, Shard, Stream, StreamKey};
 pub use error::{
     CreateStreamError, DeleteStreamError, DeregisterConsumerError, PolicyError, RecordSizeError,
     RegisterConsumerError, ReshardError, SettingsError, StoreError, TagConsumerError, TagStreamError,
@@ -46,7 +46,7 @@ pub use rules::{
     TAG_BYTES_MAX, TAGS_MAX,
 };
 pub use state::{
-    Change, CreatedQueue, NewConsumer, NewQueue, NewStream, OnConsumers, POLICY_BYTES_MAX, Page,
+    Aside, Change, CreatedQueue, NewConsumer, NewQueue, NewStream, OnConsumers, POLICY_BYTES_MAX, Page,
     PolicyHolder, RECORD_KIB_MAX, RECORD_KIB_MIN, State, TagChange,
 };
 
@@ -94,8 +94,9 @@ pub trait Catalog: Send {
     /// # Errors
     /// When the name is taken, a number is out of its range, or the change could not be made durable.
     fn create_stream(&mut self, new: NewStream, now: Timestamp) -> Result<Stream, CreateStreamError> {
+        let aside = new.aside;
         let stream = self.state().plan_create(new, now)?;
-        self.commit(Change::Create(stream.clone()))?;
+        self.commit(Change::Create(stream.clone(), aside))?;
         Ok(stream)
     }
 

@@ -135,7 +135,14 @@ impl RedbCatalog {
             transaction.open_table(NODE)?.insert(COUNTERS_KEY, counters.as_slice())?;
             let mut streams = transaction.open_table(STREAMS)?;
             match change {
-                Change::Create(stream) | Change::Update(stream) => {
+                Change::Create(stream, aside) => {
+                    streams.insert(stream.id.get(), encode_stream(stream).as_slice())?;
+                    if let Some(kib) = aside.record_kib {
+                        let mut table = transaction.open_table(RECORD_SIZES)?;
+                        table.insert(stream.id.get(), encode_record_size(kib).as_slice())?;
+                    }
+                }
+                Change::Update(stream) => {
                     streams.insert(stream.id.get(), encode_stream(stream).as_slice())?;
                 }
                 Change::Delete(stream) => {

@@ -75,16 +75,19 @@ impl Reshard {
         &self.parents
     }
 
-    /// The stream after the change. Every parent has its end.
+    /// The stream after the change. Every parent has its end. A clock that was set back closes no shard before it was opened, so a parent is never over
+    /// later than its children (`tests::no_shard_is_over_before_its_parents`).
     pub(super) fn into_stream(self, ends: &Ends) -> Stream {
         let Self { mut stream, parents, children } = self;
-        for shard in stream.shards.iter_mut().filter(|shard| parents.contains(&shard.index)) {
+        let closing = |shard: &&mut Shard| parents.contains(&shard.index);
+        let at = stream.shards.iter_mut().filter(closing).map(|shard| shard.opened).fold(ends.at, Ord::max);
+        for shard in stream.shards.iter_mut().filter(closing) {
             let end = ends.ends.get(&shard.index).expect("whoever carries out a change gives every end");
-            shard.closed = Some(Closing { at: ends.at, end: *end });
+            shard.closed = Some(Closing { at, end: *end });
         }
         stream.shards.extend(children.into_iter().map(|Child { shard, is_passing }| {
-            let closed = is_passing.then_some(Closing { at: ends.at, end: SequenceNumber(0) });
-            Shard { opened: ends.at, closed, ..shard }
+            let closed = is_passing.then_some(Closing { at, end: SequenceNumber(0) });
+            Shard { opened: at, closed, ..shard }
         }));
         stream.map_version = stream.map_version.saturating_add(1);
         stream

@@ -22,7 +22,7 @@ pub use self::consumers::NewConsumer;
 pub use self::policies::{POLICY_BYTES_MAX, PolicyHolder};
 pub use self::queues::{CreatedQueue, NewQueue};
 pub use self::record_sizes::{RECORD_KIB_MAX, RECORD_KIB_MIN};
-use super::entity::{Counters, Node, Stream};
+use super::entity::{Counters, Node, Stream, StreamKey};
 use super::error::{
     CreateStreamError, DeleteStreamError, Inconsistency, ReshardError, TagStreamError, UpdateStreamError,
 };
@@ -45,6 +45,15 @@ pub struct NewStream {
     pub settings: Settings,
     /// What its owners say about it, by key.
     pub tags: BTreeMap<String, String>,
+    /// What is kept beside it.
+    pub aside: Aside,
+}
+
+/// What is kept beside a stream, in tables of its own, for the protocols that know of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Aside {
+    /// KiB that a record may have, if the stream has a bound of its own.
+    pub record_kib: Option<u32>,
 }
 
 /// What is to become of a stream's tags.
@@ -59,8 +68,8 @@ pub enum TagChange {
 /// A change that has been planned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// The stream is new, and its ids are used up.
-    Create(Stream),
+    /// The stream is new, and its ids are used up; this is kept beside it.
+    Create(Stream, Aside),
     /// The stream of this id is now like this.
     Update(Stream),
     /// The stream is gone.
@@ -205,6 +214,21 @@ impl State {
         self.streams.get(self.names.get(&id)?)
     }
 
+    /// The name of the stream that is meant, if it has it.
+    ///
+    /// # Errors
+    /// The name, when nobody has it, or another stream.
+    pub fn meant(&self, key: StreamKey) -> Result<StreamName, StreamName> {
+        let StreamKey { name, id } = key;
+        let is_meant = self.streams.get(&name).is_some_and(|found| id.is_none_or(|id| found.id == id));
+        if is_meant { Ok(name) } else { Err(name) }
+    }
+
+    /// Whether a consumer is the one that was looked at, and not one that has got its name since.
+    pub fn is_registered(&self, consumer: &Consumer) -> bool {
+        self.consumer(consumer.stream, &consumer.name).is_some_and(|found| found.created == consumer.created)
+    }
+
     /// Every stream in the order of their names.
     pub fn streams(&self) -> impl ExactSizeIterator<Item = &Stream> {
         self.streams.values()
@@ -232,7 +256,7 @@ impl State {
     pub(super) fn counters_after(&self, change: &Change) -> Counters {
         let Counters { next_stream, next_owner } = self.counters;
         match change {
-            Change::Create(stream) | Change::Update(stream) => {
+            Change::Create(stream, _) | Change::Update(stream) => {
                 let owners = stream.shards.iter().map(|shard| shard.owner.get() + 1);
                 Counters {
                     next_stream: next_stream.max(stream.id.get() + 1),
@@ -270,6 +294,10 @@ impl State {
             return Err(CreateStreamError::TooManyStreams { limit: self.limits.streams });
         }
         check_tags(&new.tags)?;
+        if let Some(kib) = new.aside.record_kib.filter(|kib| !(RECORD_KIB_MIN..=RECORD_KIB_MAX).contains(kib))
+        {
+            return Err(CreateStreamError::RecordSize { kib });
+        }
         let key_compaction = settle_keys(None, new.settings.key_compaction)?;
         if key_compaction.is_some() && !self.limits.is_compacting {
             return Err(CreateStreamError::CompactionOff);
@@ -353,7 +381,10 @@ impl State {
     pub(super) fn apply(&mut self, change: Change) {
         self.counters = self.counters_after(&change);
         match change {
-            Change::Create(stream) => self.insert(stream),
+            Change::Create(stream, aside) => {
+                self.record_sizes.extend(aside.record_kib.map(|kib| (stream.id, kib)));
+                self.insert(stream);
+            }
             Change::Update(stream) => {
                 self.remove(&stream.name);
                 self.insert(stream);

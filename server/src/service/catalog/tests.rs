@@ -33,7 +33,13 @@ pub(super) fn name(text: &str) -> StreamName {
 }
 
 pub(super) fn new(text: &str, shards: u32) -> NewStream {
-    NewStream { name: name(text), shards, settings: Settings::default(), tags: BTreeMap::new() }
+    NewStream {
+        name: name(text),
+        shards,
+        settings: Settings::default(),
+        tags: BTreeMap::new(),
+        aside: Aside::default(),
+    }
 }
 
 /// Runs on a catalog in memory and on one in a file, both empty.

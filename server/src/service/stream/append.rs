@@ -81,7 +81,7 @@ impl<E: Env> Streams<E> {
         match local.gate.get() {
             Gate::Open => {}
             Gate::Held => return Err(AppendError::ShardMoving { stream, shard }),
-            Gate::Closed => return Err(AppendError::ShardClosed { stream, shard }),
+            Gate::Closed | Gate::Over => return Err(AppendError::ShardClosed { stream, shard }),
         }
         let mut quota = local.quota.borrow_mut();
         if quota.limits_writes() {

@@ -154,7 +154,7 @@ impl<E: Env> Reader<E> {
     /// The number that a position means now.
     async fn locate(&self, position: Position) -> Result<SequenceNumber, FetchError> {
         let LocalShard { lane, owner, .. } = &*self.local;
-        let unknown = || FetchError::UnknownStream { stream: self.stream };
+        let unknown = || self.unknown();
         match position {
             Position::Sequence(sequence) => Ok(sequence),
             Position::Oldest => lane.bounds(*owner).map(|bounds| bounds.oldest).map_err(|_| unknown()),
@@ -226,11 +226,18 @@ impl<E: Env> Reader<E> {
         Ok(Waiting(Rc::clone(&self.waiting)))
     }
 
+    /// The lane has forgotten the shard while it was read: with its stream, or alone, because its records are over.
+    fn unknown(&self) -> FetchError {
+        let stream = self.stream;
+        match self.local.gate.get() {
+            Gate::Over => FetchError::UnknownShard { stream, shard: self.local.index },
+            Gate::Open | Gate::Held | Gate::Closed => FetchError::UnknownStream { stream },
+        }
+    }
+
     fn error(&self, error: tidemill_storage::FetchError) -> FetchError {
         match error {
-            tidemill_storage::FetchError::UnknownOwner(_) => {
-                FetchError::UnknownStream { stream: self.stream }
-            }
+            tidemill_storage::FetchError::UnknownOwner(_) => self.unknown(),
             tidemill_storage::FetchError::BeyondEnd { from, end } => FetchError::BeyondEnd { from, end },
             tidemill_storage::FetchError::Damaged(damage) => FetchError::Damaged(damage),
             tidemill_storage::FetchError::Disk(error) => FetchError::Disk(error),

@@ -71,6 +71,8 @@ pub(super) enum Gate {
     Held,
     /// It has ended.
     Closed,
+    /// It has ended and its records are over: the stream has no such shard any more.
+    Over,
 }
 
 impl Gate {
@@ -191,6 +193,7 @@ impl<E: Env> Streams<E> {
         if let Some(before) = &before {
             let is_gone = |shard: &&Rc<LocalShard<E>>| definition.position(shard.index).is_none();
             for shard in before.local.iter().flatten().filter(is_gone) {
+                shard.gate.set(Gate::Over);
                 shard.lane.forget(shard.owner);
             }
         }

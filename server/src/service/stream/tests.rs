@@ -321,6 +321,24 @@ fn after_split(streams: &Streams<SimEnv>, end: SequenceNumber) -> Arc<Definition
     Arc::new(Definition::new(attributes, shards.collect()).expect("two halves have all keys"))
 }
 
+/// A definition without one of its shards.
+fn without(before: &Definition, gone: ShardIndex) -> Arc<Definition> {
+    let attributes = Attributes {
+        id: before.id,
+        name: before.name.clone(),
+        created: before.created,
+        retention: before.retention,
+        quota: before.quota,
+        key_compaction: None,
+        map_version: before.map_version + 1,
+        tags: std::collections::BTreeMap::new(),
+        consumers: std::collections::BTreeMap::new(),
+        record_kib: before.record_kib,
+    };
+    let left = before.shards().iter().filter(|shard| shard.index != gone).copied();
+    Arc::new(Definition::new(attributes, left.collect()).expect("the open ones stay"))
+}
+
 #[test]
 fn a_held_shard_ends_behind_all_that_it_took() {
     let sim = Sim::new(4);
@@ -389,6 +407,45 @@ fn a_split_is_shown_and_told_to_readers_when_every_core_knows() {
         assert_eq!(refused, AppendError::ShardClosed { stream: STREAM, shard: SHARD });
     });
     assert!(done.is_some());
+}
+
+#[test]
+fn a_reader_whose_shard_is_over_is_told_of_the_shard_and_one_whose_stream_is_gone_of_the_stream() {
+    for is_deleted in [false, true] {
+        let sim = Sim::new(6);
+        let env = sim.env();
+        let done = sim.run(async {
+            let quota = Quota { read_bytes_per_second: 100, ..Quota::OFF };
+            let streams = streams(&env, Retention::FOREVER, quota).await;
+            append(&streams, 1_000, 1).await.expect("stored");
+            append(&streams, 1_000, 1).await.expect("stored");
+            let before = after_split(&streams, SequenceNumber(2));
+            streams.take_in(&before);
+            let wait = Duration::from_secs(60);
+            let position = Position::Oldest;
+            let whole = Fetch { stream: STREAM, shard: SHARD, position, bytes_max: 1 << 20, wait };
+            streams.fetch(whole, std::future::pending()).await.expect("a full bucket");
+            // The second one waits for its quota, and its shard goes meanwhile.
+            let read = streams.fetch(whole, std::future::pending());
+            let change = async {
+                env.sleep(Duration::from_secs(1)).await;
+                if is_deleted {
+                    streams.forget(STREAM);
+                } else {
+                    streams.take_in(&without(&before, SHARD));
+                }
+            };
+            let (refused, ()) = futures_lite::future::zip(read, change).await;
+            let refused = refused.expect_err("the shard is gone");
+            let expected = if is_deleted {
+                FetchError::UnknownStream { stream: STREAM }
+            } else {
+                FetchError::UnknownShard { stream: STREAM, shard: SHARD }
+            };
+            assert_eq!(refused, expected);
+        });
+        assert!(done.is_some());
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::error::{fetch_fault, invalid, no_shard, no_stream, not_active, not_fo
 use super::limits::{MOVE_PAUSE, TOKEN_AGE_MS_MAX};
 use super::names::{shard_id, shard_of_id, stream_arn, stream_of_arn, stream_of_id};
 use super::sequence::{Numbering, RecordNumber};
-use crate::service::catalog::ShardChange;
+use crate::service::catalog::{ShardChange, StreamKey};
 use crate::service::stream::{AppendError, Definition, Fetch, Shard};
 use crate::shard::{Core, Outcome, sleep};
 
@@ -119,7 +119,7 @@ impl<'a> Call<'a> {
 
     /// Changes a stream's shards.
     pub(super) async fn reshard(self, stream: &Definition, change: ShardChange) -> Result<(), Fault> {
-        let changed = self.core().catalog().reshard(stream.name.clone(), change).await;
+        let changed = self.core().catalog().reshard(key(stream), change).await;
         changed.map(drop).map_err(|error| reshard_fault(&error, stream.name.as_str(), self.account()))
     }
 
@@ -190,6 +190,13 @@ impl<'a> Call<'a> {
         known.ok_or_else(|| no_shard(id, stream.name.as_str(), self.account()))
     }
 
+    /// The shard after which a list goes on, which may have vanished since it was listed: one that the stream cannot have had is refused.
+    pub(super) fn after(self, stream: &Definition, id: &str) -> Result<ShardIndex, Fault> {
+        let newest = stream.shards().last().map(|shard| shard.index);
+        let known = shard_of_id(id).filter(|index| newest.is_some_and(|newest| *index <= newest));
+        known.ok_or_else(|| no_shard(id, stream.name.as_str(), self.account()))
+    }
+
     /// Refuses what was made too long ago.
     pub(super) fn is_expired(self, made: Timestamp) -> bool {
         self.now().get().saturating_sub(made.get()) > TOKEN_AGE_MS_MAX
@@ -221,6 +228,11 @@ impl<'a> Call<'a> {
         let delivery = fetched.map_err(|error| fetch_fault(&error, stream.name.as_str(), self.account()))?;
         Ok(delivery.end)
     }
+}
+
+/// What a change of a stream is sent to the catalog with: a stream that has got its name since is another one.
+pub(super) fn key(stream: &Definition) -> StreamKey {
+    StreamKey { name: stream.name.clone(), id: Some(stream.id) }
 }
 
 /// Whether an append met a shard that takes no records any more, or not at the moment.

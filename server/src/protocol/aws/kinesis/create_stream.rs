@@ -11,8 +11,7 @@ use super::call::Call;
 use super::error::{create_fault, invalid, unsupported};
 use super::limits::{RECORD_KIB_DEFAULT, RETENTION_HOURS_MIN};
 use super::retention::hours_to_ms;
-use super::update_max_record_size;
-use crate::service::catalog::NewStream;
+use crate::service::catalog::{Aside, NewStream};
 
 /// Creates it with a day of retention and the server's quotas.
 pub(super) async fn answer(call: Call<'_>, input: Value) -> Result<Option<Value>, Fault> {
@@ -21,19 +20,17 @@ pub(super) async fn answer(call: Call<'_>, input: Value) -> Result<Option<Value>
     let shards = input.get_integer("ShardCount");
     let shards =
         shards.ok_or_else(|| invalid("ShardCount must be given for a stream in PROVISIONED mode."))?;
+    let size = input.get_integer("MaxRecordSizeInKiB").filter(|size| *size != RECORD_KIB_DEFAULT);
+    let size = size.map(u32::try_from);
     let new = NewStream {
         name: StreamName::new(name).map_err(|error| invalid(error.to_string()))?,
         shards: u32::try_from(shards).map_err(|error| invalid(error.to_string()))?,
         settings: Settings { retention_ms: Some(hours_to_ms(RETENTION_HOURS_MIN)), ..Settings::default() },
         tags: tags(&input),
+        aside: Aside { record_kib: size.transpose().map_err(|error| invalid(error.to_string()))? },
     };
     let created = call.core().catalog().create(new).await;
-    let created = created.map_err(|error| create_fault(&error, name, call.account()))?;
-    // A change of its own: a crash between the two leaves a stream that nobody was told of with the usual size.
-    if let Some(size) = input.get_integer("MaxRecordSizeInKiB").filter(|size| *size != RECORD_KIB_DEFAULT) {
-        update_max_record_size::set(call, &created, size).await?;
-    }
-    Ok(None)
+    created.map(|_| None).map_err(|error| create_fault(&error, name, call.account()))
 }
 
 /// The tags in an input.

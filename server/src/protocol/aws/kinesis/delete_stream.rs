@@ -2,7 +2,7 @@
 
 use super::super::Fault;
 use super::super::value::Value;
-use super::call::Call;
+use super::call::{Call, key};
 use super::error::delete_fault;
 use crate::service::catalog::OnConsumers;
 
@@ -11,6 +11,6 @@ pub(super) async fn answer(call: Call<'_>, input: Value) -> Result<Option<Value>
     let stream = call.stream(&input)?;
     let on_consumers =
         if input.is_set("EnforceConsumerDeletion") { OnConsumers::Deregister } else { OnConsumers::Refuse };
-    let deleted = call.core().catalog().delete(stream.name.clone(), on_consumers).await;
+    let deleted = call.core().catalog().delete(key(&stream), on_consumers).await;
     deleted.map(|()| None).map_err(|error| delete_fault(&error, stream.name.as_str(), call.account()))
 }

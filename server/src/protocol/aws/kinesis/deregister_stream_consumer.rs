@@ -7,7 +7,7 @@ use super::consumers::{deregister_fault, named};
 
 /// Deregisters it.
 pub(super) async fn answer(call: Call<'_>, input: Value) -> Result<Option<Value>, Fault> {
-    let (stream, consumer) = named(call, &input)?;
-    let deregistered = call.core().catalog().deregister(stream.id, consumer.name).await;
+    let (_, consumer) = named(call, &input)?;
+    let deregistered = call.core().catalog().deregister(consumer).await;
     deregistered.map(|()| None).map_err(|error| deregister_fault(call, &error))
 }

@@ -11,8 +11,8 @@ use crate::service::stream::{Definition, Shard};
 /// Describes a stream with a page of its shards.
 pub(super) async fn answer(call: Call<'_>, input: Value) -> Result<Option<Value>, Fault> {
     let stream = call.stream(&input)?;
-    let after = input.get_text("ExclusiveStartShardId").map(|id| call.shard(&stream, id)).transpose()?;
-    let rest = stream.shards().iter().filter(|shard| after.is_none_or(|after| shard.index > after.index));
+    let after = input.get_text("ExclusiveStartShardId").map(|id| call.after(&stream, id)).transpose()?;
+    let rest = stream.shards().iter().filter(|shard| after.is_none_or(|after| shard.index > after));
     let rest: Vec<Shard> = rest.copied().collect();
     let limit = input.get_integer("Limit").and_then(|limit| usize::try_from(limit).ok());
     let (page, more) = page(&rest, limit.unwrap_or(DESCRIBE_SHARDS_DEFAULT));

@@ -117,9 +117,10 @@ pub(super) fn create_fault(error: &CreateError, name: &str, account: &str) -> Fa
         CreateStreamError::Shards { .. } | CreateStreamError::TooManyStreams { .. } => {
             Some(limit_exceeded(error.to_string()))
         }
-        CreateStreamError::Settings(_) | CreateStreamError::Tags(_) | CreateStreamError::CompactionOff => {
-            Some(invalid(error.to_string()))
-        }
+        CreateStreamError::Settings(_)
+        | CreateStreamError::Tags(_)
+        | CreateStreamError::RecordSize { .. }
+        | CreateStreamError::CompactionOff => Some(invalid(error.to_string())),
         CreateStreamError::Store(_) => None,
     })
 }

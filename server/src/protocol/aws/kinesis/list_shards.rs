@@ -61,8 +61,8 @@ fn continued(call: Call<'_>, input: &Value, token: &str) -> Result<Listing, Faul
 fn begun(call: Call<'_>, input: &Value) -> Result<Listing, Fault> {
     let stream = call.find(StreamNames::of(input))?;
     call.check_created(&stream, input)?;
-    let start = input.get_text("ExclusiveStartShardId").map(|id| call.shard(&stream, id)).transpose()?;
-    let mut listing = Listing { stream, after: start.map(|shard| shard.index), choice: ShardChoice::All };
+    let after = input.get_text("ExclusiveStartShardId").map(|id| call.after(&stream, id)).transpose()?;
+    let mut listing = Listing { stream, after, choice: ShardChoice::All };
     if let Some(filter) = input.get("ShardFilter") {
         apply(call, filter, &mut listing)?;
     }
@@ -90,8 +90,8 @@ fn apply(call: Call<'_>, filter: &Value, listing: &mut Listing) -> Result<(), Fa
         "AFTER_SHARD_ID" => {
             let id = filter.get_text("ShardId");
             let id = id.ok_or_else(|| invalid("ShardFilter of type AFTER_SHARD_ID must have a ShardId."))?;
-            let shard = call.shard(stream, id)?;
-            listing.after = Some(listing.after.map_or(shard.index, |after| after.max(shard.index)));
+            let shard = call.after(stream, id)?;
+            listing.after = Some(listing.after.map_or(shard, |after| after.max(shard)));
         }
         "AT_LATEST" => listing.choice = ShardChoice::Open,
         "AT_TRIM_HORIZON" => listing.choice = ShardChoice::At(oldest),

@@ -6,7 +6,7 @@ use tidemill_wire::message::Settings;
 
 use super::super::Fault;
 use super::super::value::Value;
-use super::call::Call;
+use super::call::{Call, key};
 use super::error::{invalid, update_fault};
 use super::limits::{RETENTION_HOURS_MAX, RETENTION_HOURS_MIN};
 use crate::service::stream::Definition;
@@ -72,6 +72,6 @@ fn asked(call: Call<'_>, input: &Value) -> Result<(Arc<Definition>, i64), Fault>
 
 async fn change(call: Call<'_>, stream: &Definition, hours: i64) -> Result<Option<Value>, Fault> {
     let settings = Settings { retention_ms: Some(hours_to_ms(hours)), ..Settings::default() };
-    let updated = call.core().catalog().update(stream.name.clone(), settings).await;
+    let updated = call.core().catalog().update(key(stream), settings).await;
     updated.map(|_| None).map_err(|error| update_fault(&error, stream.name.as_str(), call.account()))
 }

@@ -2,7 +2,7 @@
 
 use super::super::Fault;
 use super::super::value::Value;
-use super::call::Call;
+use super::call::{Call, key};
 use super::consumers::consumer_tag_fault;
 use super::create_stream::tags;
 use super::error::tag_fault;
@@ -64,13 +64,13 @@ async fn change_resource(call: Call<'_>, resource: Resource, to: TagChange) -> R
     match resource {
         Resource::Stream(stream) => change(call, &stream, to).await,
         Resource::Consumer(consumer) => {
-            let tagged = call.core().catalog().tag_consumer(consumer.stream, consumer.name, to).await;
+            let tagged = call.core().catalog().tag_consumer(consumer, to).await;
             tagged.map(|()| None).map_err(|error| consumer_tag_fault(call, &error))
         }
     }
 }
 
 async fn change(call: Call<'_>, stream: &Definition, change: TagChange) -> Result<Option<Value>, Fault> {
-    let tagged = call.core().catalog().tag(stream.name.clone(), change).await;
+    let tagged = call.core().catalog().tag(key(stream), change).await;
     tagged.map(|_| None).map_err(|error| tag_fault(&error, stream.name.as_str(), call.account()))
 }

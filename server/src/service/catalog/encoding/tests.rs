@@ -110,6 +110,13 @@ fn what_is_not_a_value_is_refused() {
         let error = decode_stream(&state).expect_err("no shard of this version is closed");
         assert_eq!(error.to_string(), format!("shard state has the impossible value {impossible}"));
     }
+    let original = Stream { tags: BTreeMap::from([("a".to_owned(), "b".to_owned())]), ..sample() };
+    let mut longer = encode_stream(&original);
+    longer[0] = VERSION_RESHARDED;
+    let times = [original.created.get(), NOT_CLOSED, 0].into_iter().flat_map(u64::to_le_bytes);
+    longer.splice(good.len()..good.len(), times);
+    let error = decode_stream(&longer).expect_err("the encoder makes a shorter value of it");
+    assert_eq!(error.to_string(), "version has the impossible value 4");
     let mut name = good;
     name[62] = b'/';
     let error = decode_stream(&name).expect_err("the name is not one");

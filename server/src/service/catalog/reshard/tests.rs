@@ -156,6 +156,22 @@ fn fitting(stream: &Stream, (kind, pick, at): (u8, u32, u128)) -> ShardChange {
     }
 }
 
+#[test]
+fn no_shard_is_over_before_its_parents() {
+    let mut catalog = logs(LIMITS, 1);
+    let split = |shard, at: u128| ShardChange::Split { shard: ShardIndex(shard), at: HashKey(at) };
+    change(&mut catalog, split(0, 1 << 127), 1_000).expect("it is open");
+    // The clock is set back.
+    let stream = change(&mut catalog, split(1, 1 << 126), 500).expect("it is open");
+    let at = |index| shard(&stream, index).closed.map(|closed| closed.at);
+    assert_eq!((at(0), at(1)), (Some(Timestamp(1_000)), Some(Timestamp(1_000))));
+    assert_eq!(shard(&stream, 3).opened, Timestamp(1_000));
+    let day = DEFAULTS.retention.age.as_millis() as u64;
+    assert_eq!(catalog.expire_shards(Timestamp(day + 1_000)).expect("memory takes it"), []);
+    let left = catalog.expire_shards(Timestamp(day + 1_001)).expect("memory takes it");
+    assert_eq!(left[0].shards.iter().map(|shard| shard.index.get()).collect::<Vec<_>>(), [2, 3, 4]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -12,7 +12,7 @@ fn sample() -> (Counters, Vec<Stream>) {
     let mut state = State::new(NODE, LIMITS, DEFAULTS);
     for text in ["a", "b"] {
         let stream = state.plan_create(new(text, 2), Timestamp(1)).expect("the name is free");
-        state.apply(Change::Create(stream));
+        state.apply(Change::Create(stream, Aside::default()));
     }
     (state.counters(), state.streams().cloned().collect())
 }

@@ -1,9 +1,18 @@
 //! Streams as such: created, described, listed, tagged, changed, deleted.
 
+use futures_lite::future::block_on;
 use serde_json::{Value, json};
+use tidemill_wire::message::Settings;
+use tidemill_wire::{StreamId, StreamName, Timestamp};
 
 use super::super::super::Encoding;
 use super::served::{ACCOUNT, Served, refusal, text};
+use crate::service::catalog::{
+    DeleteStreamError, DeregisterConsumerError, OnConsumers, ReshardError, ShardChange, StreamKey, TagChange,
+    TagConsumerError, TagStreamError, UpdateStreamError,
+};
+use crate::service::consumer::{Consumer, ConsumerName};
+use crate::shard::CatalogError;
 
 #[test]
 fn a_created_stream_is_active_and_described() {
@@ -207,4 +216,72 @@ fn tags_are_set_listed_and_removed_by_both_families_of_operations() {
         "ValidationException",
         "2 validation errors",
     );
+}
+
+#[test]
+fn a_change_of_a_stream_that_was_deleted_is_not_made_to_the_one_that_has_its_name_now() {
+    let served = Served::start();
+    served.create("logs", 1);
+    let id = served.ask("DescribeStreamSummary", &json!({ "StreamName": "logs" }));
+    let id = text(&id["StreamDescriptionSummary"]["StreamId"]);
+    // As a call that has looked at the first stream of the server has it, which is deleted before the catalog comes to its change.
+    let old = || StreamKey { name: StreamName::new("logs").expect("a name"), id: Some(StreamId(1)) };
+    served.ask("DeleteStream", &json!({ "StreamName": "logs" }));
+    served.create("logs", 1);
+    let catalog = served.catalog();
+    let settings = Settings { retention_ms: Some(90_000_000), ..Settings::default() };
+    let tags = TagChange::Set([("a".to_owned(), "b".to_owned())].into());
+    block_on(async {
+        let unknown = catalog.reshard(old(), ShardChange::Scale { shards: 2 }).await;
+        assert!(matches!(unknown, Err(CatalogError::Refused(ReshardError::Unknown { .. }))), "{unknown:?}");
+        let unknown = catalog.update(old(), settings).await;
+        assert!(
+            matches!(unknown, Err(CatalogError::Refused(UpdateStreamError::Unknown { .. }))),
+            "{unknown:?}"
+        );
+        let unknown = catalog.tag(old(), tags).await;
+        assert!(matches!(unknown, Err(CatalogError::Refused(TagStreamError::Unknown { .. }))), "{unknown:?}");
+        let unknown = catalog.delete(old(), OnConsumers::Deregister).await;
+        assert!(
+            matches!(unknown, Err(CatalogError::Refused(DeleteStreamError::Unknown { .. }))),
+            "{unknown:?}"
+        );
+    });
+    let scale = json!({ "StreamId": id, "TargetShardCount": 2, "ScalingType": "UNIFORM_SCALING" });
+    served.expect("UpdateShardCount", &scale, "ResourceNotFoundException", &id);
+    let new = served.ask("DescribeStreamSummary", &json!({ "StreamName": "logs" }));
+    let new = &new["StreamDescriptionSummary"];
+    assert_eq!((&new["OpenShardCount"], &new["RetentionPeriodHours"]), (&json!(1), &json!(24)));
+    assert_eq!(served.ask("ListTagsForStream", &json!({ "StreamName": "logs" }))["Tags"], json!([]));
+}
+
+#[test]
+fn a_change_of_a_consumer_is_not_made_to_one_that_was_registered_later() {
+    let served = Served::start();
+    served.create("logs", 1);
+    let arn = format!("arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/logs");
+    let named = json!({ "StreamARN": arn, "ConsumerName": "reader" });
+    served.ask("RegisterStreamConsumer", &named);
+    let name = ConsumerName::new("reader").expect("a name");
+    let earlier = Consumer {
+        stream: StreamId(1),
+        name,
+        created: Timestamp(1),
+        tags: std::collections::BTreeMap::new(),
+    };
+    let catalog = served.catalog();
+    block_on(async {
+        let unknown = catalog.tag_consumer(earlier.clone(), TagChange::Remove(Vec::new())).await;
+        assert!(
+            matches!(unknown, Err(CatalogError::Refused(TagConsumerError::Unknown { .. }))),
+            "{unknown:?}"
+        );
+        let unknown = catalog.deregister(earlier).await;
+        assert!(
+            matches!(unknown, Err(CatalogError::Refused(DeregisterConsumerError::Unknown { .. }))),
+            "{unknown:?}"
+        );
+    });
+    let there = served.ask("DescribeStreamConsumer", &named);
+    assert_eq!(there["ConsumerDescription"]["ConsumerStatus"], "ACTIVE");
 }

@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use super::super::super::Encoding;
+use tidemill_wire::Timestamp;
 use tidemill_wire::message::Quota;
 
 use super::served::{Served, base64, memory, text};
-use crate::service::catalog::{Catalog, Change, MemoryCatalog, State, StoreError};
+use crate::service::catalog::{Catalog, Change, MemoryCatalog, State, StoreError, Stream};
 
 const INVALID: &str = "InvalidArgumentException";
 /// Calls of PutRecords while shards change.
@@ -272,6 +273,62 @@ impl Catalog for Breaking {
             StoreError::Failed { path: "catalog.redb".into(), reason: "the disk is broken".to_owned() };
         self.left = self.left.checked_sub(1).ok_or(failed)?;
         self.memory.commit(change)
+    }
+}
+
+#[test]
+fn a_stream_and_the_size_of_its_records_are_one_change() {
+    let served = Served::start_on(Breaking { memory: memory(Quota::OFF), left: 1 });
+    served
+        .ask("CreateStream", &json!({ "StreamName": "logs", "ShardCount": 1, "MaxRecordSizeInKiB": 4_096 }));
+    let summary = served.ask("DescribeStreamSummary", &json!({ "StreamName": "logs" }));
+    assert_eq!(summary["StreamDescriptionSummary"]["MaxRecordSizeInKiB"], 4_096);
+}
+
+/// A catalog for which the records of every closed shard are over.
+struct Hasty(MemoryCatalog);
+
+impl Catalog for Hasty {
+    fn state(&self) -> &State {
+        self.0.state()
+    }
+
+    fn commit(&mut self, change: Change) -> Result<(), StoreError> {
+        self.0.commit(change)
+    }
+
+    fn expire_shards(&mut self, _: Timestamp) -> Result<Vec<Stream>, StoreError> {
+        self.0.expire_shards(Timestamp(u64::MAX))
+    }
+}
+
+#[test]
+fn lists_go_on_after_a_shard_that_has_vanished() {
+    let served = Served::start_on(Hasty(memory(Quota::OFF)));
+    served.create("logs", 1);
+    split(&served, 0, 1 << 127);
+    // Whoever changes shards drops those that are over first: this one drops the first shard, and closes the second.
+    split(&served, 1, 1 << 126);
+    let of = |listed: &Value| -> Vec<String> {
+        listed.as_array().expect("a list").iter().map(|shard| text(&shard["ShardId"])).collect()
+    };
+    let after = |shard: u32| {
+        let input = json!({ "StreamName": "logs", "ExclusiveStartShardId": id(shard) });
+        let listed = of(&served.ask("ListShards", &input)["Shards"]);
+        let described = served.ask("DescribeStream", &input);
+        assert_eq!(of(&described["StreamDescription"]["Shards"]), listed);
+        let input = json!({ "StreamName": "logs", "ShardFilter": { "Type": "AFTER_SHARD_ID", "ShardId": id(shard) } });
+        assert_eq!(of(&served.ask("ListShards", &input)["Shards"]), listed);
+        listed
+    };
+    assert_eq!(after(0), [id(1), id(2), id(3), id(4)], "the first one has vanished");
+    assert_eq!(after(3), [id(4)]);
+    assert!(after(4).is_empty());
+    let gone = json!({ "StreamName": "logs", "ShardId": id(0), "ShardIteratorType": "LATEST" });
+    served.expect("GetShardIterator", &gone, "ResourceNotFoundException", &id(0));
+    for operation in ["ListShards", "DescribeStream"] {
+        let never = json!({ "StreamName": "logs", "ExclusiveStartShardId": id(5) });
+        served.expect(operation, &never, "ResourceNotFoundException", &id(5));
     }
 }
 

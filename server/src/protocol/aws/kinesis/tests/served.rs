@@ -203,6 +203,11 @@ impl Served {
         Self { questions, core, catalog, catalog_thread, _directory: directory }
     }
 
+    /// The way to the catalog.
+    pub(super) fn catalog(&self) -> &CatalogHandle {
+        &self.catalog
+    }
+
     /// Asks with any bytes.
     pub(super) fn ask_raw(
         &self,
