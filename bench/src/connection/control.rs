@@ -104,6 +104,7 @@ impl Control {
             retention_bytes: Some(retention_bytes),
             quota,
             key_compaction: None,
+            read_calls_per_second: None,
         };
         let create = CreateStream { name: name.clone(), shards, settings };
         match self.ask("create stream", RequestBody::CreateStream(create))? {

@@ -260,6 +260,7 @@ impl State {
             quota: create.settings.quota.unwrap_or(QUOTA_DEFAULT),
             map_version: 1,
             key_compaction: Default::default(),
+            read_calls_per_second: 0,
             shards: (0..).zip(&ranges).map(shard).collect(),
         });
     }

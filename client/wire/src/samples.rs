@@ -33,6 +33,7 @@ pub(crate) fn requests() -> Vec<Request> {
             read_bytes_per_second: u64::MAX,
         }),
         key_compaction: Some(KeyCompaction::On { tombstone_ms: u64::MAX }),
+        read_calls_per_second: Some(u64::MAX),
     };
     let off = Settings { key_compaction: Some(KeyCompaction::Off), ..Settings::default() };
     let longest = name(&"x".repeat(128));
@@ -166,6 +167,7 @@ pub(crate) fn description(open: u32) -> StreamDescription {
         map_version: 2,
         shards,
         key_compaction: KeyCompaction::On { tombstone_ms: 1 },
+        read_calls_per_second: 5,
     }
 }
 

@@ -82,7 +82,8 @@ impl Plan {
         };
         let retention =
             Retention { age: config.retention.default_age, bytes: config.retention.default_bytes };
-        let defaults = StreamDefaults { retention, quota: config.quota.rates() };
+        let (quota, read_calls_per_second) = (config.quota.rates(), config.quota.read_calls());
+        let defaults = StreamDefaults { retention, quota, read_calls_per_second };
         let expected = Node { id: NodeId(directory.node), lanes: directory.lanes };
         let catalog = match RedbCatalog::open(&path, limits, defaults)? {
             Some(catalog) => catalog,

@@ -199,6 +199,8 @@ knobs! {
         write_records_per_second: u64 = "1000", count("records/s", 0, 1_000_000_000);
         /// Bytes per second that a shard gives out; 0 for no limit.
         read_bytes_per_second: u64 = "2MB", bytes(0, TIB);
+        /// GetRecords per second that a shard answers; 0 for no limit. Native clients are not counted.
+        read_calls_per_second: u64 = "5", count("calls/s", 0, 1_000_000_000);
     }
     /// Queues.
     queues: Queues {
@@ -252,5 +254,10 @@ impl Quota {
             write_records_per_second: self.write_records_per_second,
             read_bytes_per_second: self.read_bytes_per_second,
         }
+    }
+
+    /// How often a shard of a new stream may be read by calls that are counted, 0 when quotas are not enabled.
+    pub fn read_calls(&self) -> u64 {
+        if self.enabled { self.read_calls_per_second } else { 0 }
     }
 }

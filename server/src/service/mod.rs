@@ -1,5 +1,6 @@
 //! What the server serves, in its own vocabulary: services decide, and others do the input and output.
 
+pub mod capacity;
 pub mod catalog;
 pub mod consumer;
 pub mod queue;

@@ -112,6 +112,7 @@ pub struct ShardQuota {
     write_bytes: Option<Bucket>,
     write_records: Option<Bucket>,
     read_bytes: Option<Bucket>,
+    read_calls: Option<Bucket>,
 }
 
 /// The quotas of a hundred thousand shards take less than 20 MB.
@@ -125,7 +126,21 @@ impl ShardQuota {
             write_bytes: bucket(rates.write_bytes_per_second),
             write_records: bucket(rates.write_records_per_second),
             read_bytes: bucket(rates.read_bytes_per_second),
+            read_calls: None,
         }
+    }
+
+    /// Changes how often calls that are counted may read, as [`change`](Self::change) does the rates.
+    pub fn change_calls(&mut self, now_ns: u64, calls_per_second: u64) {
+        change(&mut self.read_calls, now_ns, calls_per_second);
+    }
+
+    /// Takes a call that is counted.
+    ///
+    /// # Errors
+    /// The wait, when there have been too many.
+    pub fn admit_call(&mut self, now_ns: u64) -> Result<(), Wait> {
+        self.read_calls.as_mut().map_or(Ok(()), |bucket| bucket.admit(now_ns, 1))
     }
 
     /// Changes the rates from `now` on. Between two rates no tokens are minted; a limit that was off begins full.
@@ -178,6 +193,17 @@ impl ShardQuota {
     /// When not one byte may be read.
     pub fn readable(&mut self, now_ns: u64) -> Result<NonZeroU64, Wait> {
         self.read_bytes.as_mut().map_or(Ok(NonZeroU64::MAX), |bucket| bucket.available(now_ns))
+    }
+
+    /// The same for a call that may take so many at once when nothing was read for a while, and whose reader is refused afterwards until the average
+    /// holds again.
+    ///
+    /// # Errors
+    /// When not one byte may be read.
+    pub fn readable_ahead(&mut self, now_ns: u64, bytes: NonZeroU64) -> Result<NonZeroU64, Wait> {
+        let readable = self.readable(now_ns)?;
+        let is_full = self.read_bytes.as_ref().is_none_or(|bucket| readable >= bucket.burst);
+        Ok(if is_full { readable.max(bytes) } else { readable })
     }
 }
 

@@ -452,6 +452,7 @@ pub fn define(state: &State, stream: &Stream) -> Result<Definition, RoutingError
         tags: stream.tags.clone(),
         consumers: state.consumers(stream.id).cloned().unwrap_or_default(),
         record_kib: state.record_kib(stream.id),
+        capacity: state.capacity(stream.id),
     };
     Definition::new(attributes, shards.collect())
 }

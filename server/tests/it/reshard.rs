@@ -498,7 +498,7 @@ fn catalog(server: &Fixture) -> RedbCatalog {
     let limits =
         Limits { shards_per_stream: 8, streams: 8, queues: 8, partitions_per_queue: 0, is_compacting: true };
     let day = Retention { age: Duration::from_secs(86_400), bytes: None };
-    let defaults = StreamDefaults { retention: day, quota: Quota::OFF };
+    let defaults = StreamDefaults { retention: day, quota: Quota::OFF, read_calls_per_second: 0 };
     let opened = RedbCatalog::open(&path, limits, defaults).expect("a sound catalog");
     opened.expect("the server has left one")
 }

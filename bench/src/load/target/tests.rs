@@ -39,6 +39,7 @@ fn target(states: &[(ShardState, u64)]) -> Target {
             retention_bytes: 0,
             quota: Quota::OFF,
             map_version: 1,
+            read_calls_per_second: 0,
             key_compaction: Default::default(),
             shards: (0..).zip(states).map(shard).collect(),
         },

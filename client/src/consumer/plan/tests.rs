@@ -31,6 +31,7 @@ fn stream(shards: &[(ShardState, Option<u32>, Option<u32>, u64)]) -> StreamDescr
         quota: Quota::OFF,
         map_version: 0,
         key_compaction: Default::default(),
+        read_calls_per_second: 0,
         shards: (0..).zip(shards).map(describe).collect(),
     }
 }

@@ -90,6 +90,7 @@ impl Server {
             quota: Quota::OFF,
             map_version: 0,
             key_compaction: Default::default(),
+            read_calls_per_second: 0,
             shards: shards.collect(),
         };
         Route::new(description).expect("the open shards divide the space")

@@ -127,6 +127,7 @@ impl Model {
             retention_ms: 86_400_000,
             retention_bytes: 0,
             key_compaction: Default::default(),
+            read_calls_per_second: 0,
             quota: self.quota,
             map_version: stream.map_version,
             shards: shards.collect(),

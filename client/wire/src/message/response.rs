@@ -87,6 +87,8 @@ pub struct StreamDescription {
     pub shards: Vec<ShardDescription>,
     /// Whether the last record of each key is kept and no other.
     pub key_compaction: KeyCompaction,
+    /// How often each shard may be read by calls that are counted; 0 for no limit.
+    pub read_calls_per_second: u64,
 }
 
 /// A shard as it is now.

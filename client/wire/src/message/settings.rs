@@ -68,6 +68,8 @@ pub struct Settings {
     pub quota: Option<Quota>,
     /// Whether the last record of each key is kept and no other. A new stream that says so keeps it without a bound by age, unless it says that too.
     pub key_compaction: Option<KeyCompaction>,
+    /// How often each shard may be read by calls that are counted, those of AWS's GetRecords; 0 for no limit.
+    pub read_calls_per_second: Option<u64>,
 }
 
 /// Whether a shard takes appends.
@@ -147,6 +149,7 @@ impl Settings {
                 Some(KeyCompaction::On { tombstone_ms }) => tombstone_ms,
                 Some(KeyCompaction::Off) | None => TOMBSTONE_MS_DEFAULT,
             },
+            read_calls_per_second: self.read_calls_per_second,
         };
         fb::Settings::create(builder, &args)
     }
@@ -159,6 +162,7 @@ impl Settings {
             key_compaction: settings
                 .compact_keys()
                 .map(|is_on| KeyCompaction::decode(is_on, settings.tombstone_ms())),
+            read_calls_per_second: settings.read_calls_per_second(),
         })
     }
 }

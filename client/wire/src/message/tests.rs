@@ -328,6 +328,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
             retention_bytes,
             quota,
             key_compaction: retention_ms.map(|tombstone_ms| KeyCompaction::On { tombstone_ms }),
+            read_calls_per_second: retention_bytes.map(|bytes| bytes / 3),
         },
     )
 }

@@ -72,5 +72,6 @@ async fn describe(core: &Core, definition: &Definition) -> ResponseBody {
         map_version: definition.map_version,
         shards: shards.collect(),
         key_compaction,
+        read_calls_per_second: definition.capacity.read_calls_per_second,
     })
 }

@@ -30,6 +30,7 @@ pub(super) fn begin(mut ticket: Ticket, asked: Fetch) {
             position: asked.position,
             bytes_max: bytes_max(&ticket.connection, asked.bytes_max),
             wait,
+            kind: stream::ReadKind::Flow,
         };
         let connection = std::rc::Rc::clone(&ticket.connection);
         let gone = async {

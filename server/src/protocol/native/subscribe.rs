@@ -173,5 +173,6 @@ async fn push_all(
 
 /// One of the fetches that a subscription is made of.
 fn step(asked: &Subscribe, position: Position, bytes_max: usize, wait: Duration) -> stream::Fetch {
-    stream::Fetch { stream: asked.stream, shard: asked.shard, position, bytes_max, wait }
+    let kind = stream::ReadKind::Flow;
+    stream::Fetch { stream: asked.stream, shard: asked.shard, position, bytes_max, wait, kind }
 }

@@ -3,6 +3,7 @@
 //! `docs/format/catalog.md` draws the layout. Whatever the bytes are, decoding returns a value or a typed
 //! error; it never panics, never reads past the end, and takes nothing it does not know.
 
+mod capacity;
 mod consumer;
 mod policy;
 mod queue;
@@ -17,6 +18,7 @@ use tidemill_wire::message::Quota;
 use tidemill_wire::routing::{HashKey, HashKeyRange};
 use tidemill_wire::{LaneId, OwnerId, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
 
+pub(super) use self::capacity::{decode_capacity, encode_capacity};
 pub(super) use self::consumer::{decode_consumer, encode_consumer};
 pub(super) use self::policy::{decode_policy, encode_policy};
 pub(super) use self::queue::{decode_queue, encode_queue};

@@ -94,8 +94,7 @@ pub trait Catalog: Send {
     /// # Errors
     /// When the name is taken, a number is out of its range, or the change could not be made durable.
     fn create_stream(&mut self, new: NewStream, now: Timestamp) -> Result<Stream, CreateStreamError> {
-        let aside = new.aside;
-        let stream = self.state().plan_create(new, now)?;
+        let (stream, aside) = self.state().plan_create(new, now)?;
         self.commit(Change::Create(stream.clone(), aside))?;
         Ok(stream)
     }
@@ -105,8 +104,8 @@ pub trait Catalog: Send {
     /// # Errors
     /// When there is no such stream, a number is out of its range, or the change could not be made durable.
     fn update_stream(&mut self, name: &StreamName, settings: Settings) -> Result<Stream, UpdateStreamError> {
-        let stream = self.state().plan_update(name, settings)?;
-        self.commit(Change::Update(stream.clone()))?;
+        let (stream, capacity) = self.state().plan_update(name, settings)?;
+        self.commit(Change::Settle(stream.clone(), capacity))?;
         Ok(stream)
     }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use redb::{
     Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
-    TableError, WriteTransaction,
+    TableError, TableHandle, WriteTransaction,
 };
 
 use tidemill_storage::failpoint::{self, Step};
@@ -19,14 +19,15 @@ use tidemill_wire::StreamId;
 
 use super::Catalog;
 use super::encoding::{
-    DecodeError, decode_consumer, decode_counters, decode_node, decode_policy, decode_queue,
-    decode_record_size, decode_stream, encode_consumer, encode_counters, encode_node, encode_policy,
-    encode_queue, encode_record_size, encode_stream,
+    DecodeError, decode_capacity, decode_consumer, decode_counters, decode_node, decode_policy, decode_queue,
+    decode_record_size, decode_stream, encode_capacity, encode_consumer, encode_counters, encode_node,
+    encode_policy, encode_queue, encode_record_size, encode_stream,
 };
 use super::entity::{Counters, Node, Stream};
 use super::error::{Inconsistency, StoreError};
 use super::rules::{Limits, StreamDefaults};
 use super::state::{Change, PolicyHolder, State};
+use crate::service::capacity::Capacity;
 use crate::service::consumer::{Consumer, ConsumerName};
 use crate::service::queue_definition::Definition as Queue;
 
@@ -40,6 +41,8 @@ const POLICIES: TableDefinition<'_, (u64, &str), &[u8]> = TableDefinition::new("
 const RECORD_SIZES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("record_sizes");
 /// By id. A catalog of before there were any has no such table.
 const QUEUES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("queues");
+/// By stream, of those that have another one than the default.
+const CAPACITIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("capacities");
 const NODE_KEY: &str = "node";
 const COUNTERS_KEY: &str = "counters";
 
@@ -123,7 +126,8 @@ impl RedbCatalog {
         let state = state.and_then(|state| state.with_consumers(stored.consumers));
         let state = state.and_then(|state| state.with_policies(stored.policies));
         let state = state.and_then(|state| state.with_record_sizes(stored.record_sizes));
-        let state = state.and_then(|state| state.with_queues(stored.queues)).map_err(inconsistent)?;
+        let state = state.and_then(|state| state.with_queues(stored.queues));
+        let state = state.and_then(|state| state.with_capacities(stored.capacities)).map_err(inconsistent)?;
         Ok(Self { database, path: path.to_owned(), state, poisoned: false })
     }
 
@@ -141,11 +145,17 @@ impl RedbCatalog {
                         let mut table = transaction.open_table(RECORD_SIZES)?;
                         table.insert(stream.id.get(), encode_record_size(kib).as_slice())?;
                     }
+                    self.write_capacity(&transaction, stream.id, &aside.capacity)?;
                 }
                 Change::Update(stream) => {
                     streams.insert(stream.id.get(), encode_stream(stream).as_slice())?;
                 }
+                Change::Settle(stream, capacity) => {
+                    streams.insert(stream.id.get(), encode_stream(stream).as_slice())?;
+                    self.write_capacity(&transaction, stream.id, capacity)?;
+                }
                 Change::Delete(stream) => {
+                    self.write_capacity(&transaction, stream.id, &Capacity::default())?;
                     streams.remove(stream.id.get())?;
                     if self.state.has_record_size(stream.id) {
                         transaction.open_table(RECORD_SIZES)?.remove(stream.id.get())?;
@@ -189,6 +199,22 @@ impl RedbCatalog {
         Ok(())
     }
 
+    /// Writes a capacity, or removes the row of one that is the default. A catalog without others does not get their table.
+    fn write_capacity(
+        &self,
+        transaction: &WriteTransaction,
+        stream: StreamId,
+        capacity: &Capacity,
+    ) -> Result<(), redb::Error> {
+        if *capacity != Capacity::default() {
+            let mut table = transaction.open_table(CAPACITIES)?;
+            table.insert(stream.get(), encode_capacity(capacity).as_slice())?;
+        } else if self.state.has_capacity(stream) {
+            transaction.open_table(CAPACITIES)?.remove(stream.get())?;
+        }
+        Ok(())
+    }
+
     /// Removes the consumers of a stream that is deleted. A catalog whose streams have none does not get their table.
     fn remove_consumers(&self, transaction: &WriteTransaction, stream: &Stream) -> Result<(), redb::Error> {
         let Some(consumers) = self.state.consumers(stream.id) else { return Ok(()) };
@@ -227,6 +253,7 @@ struct Stored {
     policies: Vec<(PolicyHolder, String)>,
     record_sizes: Vec<(StreamId, u32)>,
     queues: Vec<Queue>,
+    capacities: Vec<(StreamId, Capacity)>,
 }
 
 fn write_new(database: &Database, node: Node, counters: Counters) -> Result<(), redb::Error> {
@@ -261,9 +288,10 @@ fn read(database: &Database, path: &Path) -> Result<Stored, StoreError> {
     }
     let consumers = read_consumers(&transaction, path)?;
     let policies = read_policies(&transaction, path)?;
-    let record_sizes = read_record_sizes(&transaction, path)?;
+    let record_sizes = read_by_stream(&transaction, path, RECORD_SIZES, decode_record_size)?;
+    let capacities = read_by_stream(&transaction, path, CAPACITIES, decode_capacity)?;
     let queues = read_queues(&transaction, path)?;
-    Ok(Stored { node, counters, streams, consumers, policies, record_sizes, queues })
+    Ok(Stored { node, counters, streams, consumers, policies, record_sizes, capacities, queues })
 }
 
 fn read_queues(transaction: &ReadTransaction, path: &Path) -> Result<Vec<Queue>, StoreError> {
@@ -287,20 +315,26 @@ fn read_queues(transaction: &ReadTransaction, path: &Path) -> Result<Vec<Queue>,
     Ok(queues)
 }
 
-fn read_record_sizes(transaction: &ReadTransaction, path: &Path) -> Result<Vec<(StreamId, u32)>, StoreError> {
-    let table = match transaction.open_table(RECORD_SIZES) {
+/// The rows of a table by stream, which is there from the first one on.
+fn read_by_stream<T>(
+    transaction: &ReadTransaction,
+    path: &Path,
+    definition: TableDefinition<'_, u64, &'static [u8]>,
+    decode: fn(&[u8]) -> Result<T, DecodeError>,
+) -> Result<Vec<(StreamId, T)>, StoreError> {
+    let table = match transaction.open_table(definition) {
         Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
         table => table.map_err(failed(path))?,
     };
-    let mut sizes = Vec::new();
+    let mut values = Vec::new();
     for row in table.iter().map_err(failed(path))? {
         let (key, value) = row.map_err(failed(path))?;
         let stream = key.value();
-        let kib = decode_record_size(value.value())
-            .map_err(|source| damaged(path, format!("record_sizes/{stream}"), source))?;
-        sizes.push((StreamId(stream), kib));
+        let value = decode(value.value())
+            .map_err(|source| damaged(path, format!("{}/{stream}", definition.name()), source))?;
+        values.push((StreamId(stream), value));
     }
-    Ok(sizes)
+    Ok(values)
 }
 
 fn policy_key(holder: &PolicyHolder) -> (u64, &str) {

@@ -53,6 +53,8 @@ pub struct StreamDefaults {
     pub retention: Retention,
     /// Rates of each shard.
     pub quota: Quota,
+    /// How often each shard may be read by calls that are counted, 0 for no limit.
+    pub read_calls_per_second: u64,
 }
 
 /// The settings that are given, and the present ones (or the defaults) for the rest.
@@ -77,6 +79,13 @@ pub(super) fn settle(
     within("write_records_per_second", quota.write_records_per_second, 1, RATE_MAX, true)?;
     within("read_bytes_per_second", quota.read_bytes_per_second, 1, RATE_MAX, true)?;
     Ok((retention, quota))
+}
+
+/// How often a shard may be read by calls that are counted: as is given, or as it is.
+pub(super) fn settle_calls(present: u64, settings: Settings) -> Result<u64, SettingsError> {
+    let calls = settings.read_calls_per_second.unwrap_or(present);
+    within("read_calls_per_second", calls, 1, RATE_MAX, true)?;
+    Ok(calls)
 }
 
 /// The policy for keys that is given, or the present one.

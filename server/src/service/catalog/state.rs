@@ -4,6 +4,7 @@
 //! owner, who does one after the other. Ids come from counters that only grow and are stored in the
 //! transaction that uses them (`tests::ids_are_never_given_twice`).
 
+mod capacities;
 mod consumers;
 mod policies;
 mod queues;
@@ -27,7 +28,10 @@ use super::error::{
     CreateStreamError, DeleteStreamError, Inconsistency, ReshardError, TagStreamError, UpdateStreamError,
 };
 use super::reshard::{Reshard, ShardChange, expire, plan};
-use super::rules::{Limits, RETENTION_AGE_FOREVER, StreamDefaults, check_tags, deal, settle, settle_keys};
+use super::rules::{
+    Limits, RETENTION_AGE_FOREVER, StreamDefaults, check_tags, deal, settle, settle_calls, settle_keys,
+};
+use crate::service::capacity::Capacity;
 use crate::service::consumer::{Consumer, Consumers};
 use crate::service::queue_definition::{Definition as Queue, QueueId};
 
@@ -54,6 +58,8 @@ pub struct NewStream {
 pub struct Aside {
     /// KiB that a record may have, if the stream has a bound of its own.
     pub record_kib: Option<u32>,
+    /// What it may take and give.
+    pub capacity: Capacity,
 }
 
 /// What is to become of a stream's tags.
@@ -72,6 +78,8 @@ pub enum Change {
     Create(Stream, Aside),
     /// The stream of this id is now like this.
     Update(Stream),
+    /// The stream of this id is now like this, and so is its capacity.
+    Settle(Stream, Capacity),
     /// The stream is gone.
     Delete(Stream),
     /// Ids up to this one are not given out: something else has them.
@@ -123,6 +131,8 @@ pub struct State {
     policies: BTreeMap<PolicyHolder, String>,
     /// KiB of a record, of the streams that have a bound of their own.
     record_sizes: BTreeMap<StreamId, u32>,
+    /// Of the streams that have another one than the default.
+    capacities: BTreeMap<StreamId, Capacity>,
     queues: queues::Queues,
     /// Open shards and partitions of each lane.
     load: Vec<u64>,
@@ -142,6 +152,7 @@ impl State {
             policies: BTreeMap::new(),
             record_sizes: BTreeMap::new(),
             queues: queues::Queues::default(),
+            capacities: BTreeMap::new(),
             load: vec![0; usize::try_from(node.lanes).expect("lanes are counted in 32 bits")],
         }
     }
@@ -256,7 +267,7 @@ impl State {
     pub(super) fn counters_after(&self, change: &Change) -> Counters {
         let Counters { next_stream, next_owner } = self.counters;
         match change {
-            Change::Create(stream, _) | Change::Update(stream) => {
+            Change::Create(stream, _) | Change::Update(stream) | Change::Settle(stream, _) => {
                 let owners = stream.shards.iter().map(|shard| shard.owner.get() + 1);
                 Counters {
                     next_stream: next_stream.max(stream.id.get() + 1),
@@ -281,8 +292,12 @@ impl State {
         }
     }
 
-    /// A new stream as it would be.
-    pub(super) fn plan_create(&self, new: NewStream, now: Timestamp) -> Result<Stream, CreateStreamError> {
+    /// A new stream as it would be, and what is kept beside it.
+    pub(super) fn plan_create(
+        &self,
+        new: NewStream,
+        now: Timestamp,
+    ) -> Result<(Stream, Aside), CreateStreamError> {
         if self.streams.contains_key(&new.name) {
             return Err(CreateStreamError::Exists { name: new.name });
         }
@@ -308,7 +323,9 @@ impl State {
             defaults.retention = Retention { age: RETENTION_AGE_FOREVER, bytes: None };
         }
         let (retention, quota) = settle(defaults, key_compaction.is_some(), new.settings)?;
-        Ok(Stream {
+        let mut aside = new.aside;
+        aside.capacity.read_calls_per_second = settle_calls(defaults.read_calls_per_second, new.settings)?;
+        let stream = Stream {
             id: StreamId(self.counters.next_stream),
             name: new.name,
             created: now,
@@ -318,24 +335,30 @@ impl State {
             map_version: 1,
             tags: new.tags,
             shards: deal(new.shards, OwnerId(self.counters.next_owner), &self.load, now),
-        })
+        };
+        Ok((stream, aside))
     }
 
-    /// A stream as it would be with other settings.
+    /// A stream and its capacity as they would be with other settings.
     pub(super) fn plan_update(
         &self,
         name: &StreamName,
         settings: Settings,
-    ) -> Result<Stream, UpdateStreamError> {
+    ) -> Result<(Stream, Capacity), UpdateStreamError> {
         let present =
             self.streams.get(name).ok_or_else(|| UpdateStreamError::Unknown { name: name.clone() })?;
         let key_compaction = settle_keys(present.key_compaction, settings.key_compaction)?;
         if settings.key_compaction.is_some() && key_compaction.is_some() && !self.limits.is_compacting {
             return Err(UpdateStreamError::CompactionOff);
         }
-        let before = StreamDefaults { retention: present.retention, quota: present.quota };
+        let capacity = self.capacity(present.id);
+        let read_calls_per_second = capacity.read_calls_per_second;
+        let before =
+            StreamDefaults { retention: present.retention, quota: present.quota, read_calls_per_second };
         let (retention, quota) = settle(before, key_compaction.is_some(), settings)?;
-        Ok(Stream { retention, quota, key_compaction, ..present.clone() })
+        let read_calls_per_second = settle_calls(read_calls_per_second, settings)?;
+        let stream = Stream { retention, quota, key_compaction, ..present.clone() };
+        Ok((stream, Capacity { read_calls_per_second, ..capacity }))
     }
 
     /// A stream as it would be with other tags.
@@ -383,14 +406,21 @@ impl State {
         match change {
             Change::Create(stream, aside) => {
                 self.record_sizes.extend(aside.record_kib.map(|kib| (stream.id, kib)));
+                self.set_capacity(stream.id, aside.capacity);
                 self.insert(stream);
             }
             Change::Update(stream) => {
                 self.remove(&stream.name);
                 self.insert(stream);
             }
+            Change::Settle(stream, capacity) => {
+                self.set_capacity(stream.id, capacity);
+                self.remove(&stream.name);
+                self.insert(stream);
+            }
             Change::Delete(stream) => {
                 self.remove(&stream.name);
+                self.capacities.remove(&stream.id);
                 self.consumers.remove(&stream.id);
                 self.record_sizes.remove(&stream.id);
                 self.policies.retain(|holder, _| holder.stream != stream.id);

@@ -1,5 +1,6 @@
 //! What both catalogs do alike, run on each; and what makes samples for the tests beside.
 
+mod capacities;
 mod consumers;
 mod policies;
 pub(super) mod queues;
@@ -24,6 +25,7 @@ pub(super) const DEFAULTS: StreamDefaults = StreamDefaults {
         write_records_per_second: 1_000,
         read_bytes_per_second: 2_000_000,
     },
+    read_calls_per_second: 5,
 };
 
 pub(super) const NODE: Node = Node { id: NodeId(0x0123_4567_89AB_CDEF), lanes: 3 };

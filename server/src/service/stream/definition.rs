@@ -7,6 +7,7 @@ use tidemill_wire::message::{Quota, ShardState};
 use tidemill_wire::routing::{HashKeyRange, RoutingError, RoutingTable};
 use tidemill_wire::{LaneId, OwnerId, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
 
+use crate::service::capacity::Capacity;
 use crate::service::consumer::Consumers;
 
 /// A stream as it is defined, without what its shards hold.
@@ -32,6 +33,8 @@ pub struct Definition {
     pub consumers: Consumers,
     /// KiB that a record may have, key and data, for the protocols that have such a bound.
     pub record_kib: u32,
+    /// What it may take and give beyond the rates of its shards.
+    pub capacity: Capacity,
     /// Open and closed shards, by index.
     shards: Vec<Shard>,
     routing: RoutingTable,
@@ -104,6 +107,8 @@ pub struct Attributes {
     pub consumers: Consumers,
     /// KiB that a record may have, key and data, for the protocols that have such a bound.
     pub record_kib: u32,
+    /// What it may take and give beyond the rates of its shards.
+    pub capacity: Capacity,
 }
 
 impl Definition {
@@ -123,6 +128,7 @@ impl Definition {
             tags,
             consumers,
             record_kib,
+            capacity,
         } = attributes;
         Ok(Self {
             id,
@@ -135,6 +141,7 @@ impl Definition {
             tags,
             consumers,
             record_kib,
+            capacity,
             shards,
             routing,
         })

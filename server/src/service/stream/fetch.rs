@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefMut};
 use std::future::Future;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,6 +24,28 @@ use crate::service::quota::{ShardQuota, Wait};
 /// Bytes of headers and offsets that a fetch within its quota may bring beside keys and data.
 const OVERHEAD_BYTES: u64 = 64 << 10;
 
+/// Which rules a fetch goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadKind {
+    /// As often as one likes; bytes as they flow in.
+    Flow,
+    /// A call that is counted, and that may have so many bytes at once, ahead of their time, when nothing was read for a while.
+    Call {
+        /// Keys and data at most.
+        bytes_max: NonZeroU32,
+    },
+}
+
+impl ReadKind {
+    /// Bytes that may be read now.
+    pub(super) fn readable(self, quota: &mut ShardQuota, now_ns: u64) -> Result<NonZeroU64, Wait> {
+        match self {
+            Self::Flow => quota.readable(now_ns),
+            Self::Call { bytes_max } => quota.readable_ahead(now_ns, bytes_max.into()),
+        }
+    }
+}
+
 /// What is to be read.
 #[derive(Clone, Copy, Debug)]
 pub struct Fetch {
@@ -36,6 +59,8 @@ pub struct Fetch {
     pub bytes_max: usize,
     /// How long to wait if there is none.
     pub wait: Duration,
+    /// By which rules.
+    pub kind: ReadKind,
 }
 
 /// What was read.
@@ -112,10 +137,14 @@ impl<E: Env> Reader<E> {
     async fn read(&self, fetch: &Fetch, enough: impl Future<Output = ()>) -> Result<Delivery, FetchError> {
         let mut enough = pin!(enough);
         let deadline = self.env.monotonic().saturating_add(fetch.wait);
+        if matches!(fetch.kind, ReadKind::Call { .. }) {
+            let admitted = self.quota().admit_call(now_ns(&self.env));
+            admitted.map_err(|wait| FetchError::Throttled { shard: self.local.index, wait })?;
+        }
         let from = self.locate(fetch.position).await?;
         let mut over = false;
         loop {
-            let attempt = self.attempt(from, fetch.bytes_max).await?;
+            let attempt = self.attempt(from, fetch).await?;
             let left = deadline.saturating_sub(self.env.monotonic());
             match attempt {
                 Ok(delivery) if !delivery.entries.is_empty() || delivery.closed || over || left.is_zero() => {
@@ -169,9 +198,9 @@ impl<E: Env> Reader<E> {
     async fn attempt(
         &self,
         from: SequenceNumber,
-        bytes_max: usize,
+        &Fetch { bytes_max, kind, .. }: &Fetch,
     ) -> Result<Result<Delivery, Wait>, FetchError> {
-        let readable = self.quota().readable(now_ns(&self.env));
+        let readable = kind.readable(&mut self.quota(), now_ns(&self.env));
         // Without a byte to spend the lane is asked for as little as it gives, to see whether there is anything at all.
         // Else it is asked for more than is allowed, since the quota does not count what entries and batches add to keys and data;
         // what is too much is cut off before it is charged.
@@ -182,7 +211,7 @@ impl<E: Env> Reader<E> {
         let mut fetched = fetched.map_err(|error| self.error(error))?;
         if !fetched.entries.is_empty() {
             let mut quota = self.quota();
-            if let Err(wait) = pace::admit(&mut quota, now_ns(&self.env), &mut fetched) {
+            if let Err(wait) = pace::admit(&mut quota, now_ns(&self.env), kind, &mut fetched) {
                 return Ok(Err(wait));
             }
         }

@@ -18,7 +18,7 @@ mod tests;
 pub use append::{Append, Charge};
 pub use definition::{Attributes, Definition, Shard, ShardEnd};
 pub use error::{AppendError, FeedError, FetchError, HoldError, RouteError, SeatError};
-pub use fetch::{Delivery, Fetch};
+pub use fetch::{Delivery, Fetch, ReadKind};
 pub use hold::{Held, HeldEnd};
 pub use route::{Part, Routed, route};
 pub use seat::{Feed, Place, Turn};

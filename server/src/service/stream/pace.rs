@@ -9,11 +9,17 @@ use tidemill_wire::SequenceNumber;
 use tidemill_wire::entry::EntryHeader;
 use tidemill_wire::numbered::stored_bytes_of;
 
+use super::fetch::ReadKind;
 use crate::service::quota::{ShardQuota, Wait};
 
 /// Charges keys and data of the entries that are affordable, at least one, and drops the others.
-pub(super) fn admit(quota: &mut ShardQuota, now_ns: u64, fetched: &mut Fetched) -> Result<(), Wait> {
-    let readable = quota.readable(now_ns)?.get();
+pub(super) fn admit(
+    quota: &mut ShardQuota,
+    now_ns: u64,
+    kind: ReadKind,
+    fetched: &mut Fetched,
+) -> Result<(), Wait> {
+    let readable = kind.readable(quota, now_ns)?.get();
     if readable == u64::MAX || fetched.entries.is_empty() {
         return Ok(());
     }

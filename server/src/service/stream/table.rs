@@ -184,7 +184,10 @@ impl<E: Env> Streams<E> {
             if local.gate.get() != Gate::Held {
                 local.gate.set(Gate::of(shard));
             }
-            local.quota.borrow_mut().change(self.now_ns(), definition.quota);
+            let mut quota = local.quota.borrow_mut();
+            quota.change(self.now_ns(), definition.quota);
+            quota.change_calls(self.now_ns(), definition.capacity.read_calls_per_second);
+            drop(quota);
             Some(local)
         });
         let local = local.collect();

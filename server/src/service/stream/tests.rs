@@ -18,6 +18,7 @@ use tidemill_wire::routing::{HashKeyRange, RoutingTable};
 use tidemill_wire::{LaneId, OwnerId, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
 
 use super::*;
+use crate::service::capacity::Capacity;
 use crate::service::quota::ShardQuota;
 
 fn table(shards: u32) -> RoutingTable {
@@ -116,27 +117,28 @@ fn fetched(sizes: &[usize]) -> Fetched {
 fn a_fetch_is_cut_to_the_quota_and_charged_once() {
     let mut quota = ShardQuota::new(Quota { read_bytes_per_second: 1_000, ..Quota::OFF });
     let mut first = fetched(&[300, 300, 300, 300, 300]);
-    pace::admit(&mut quota, 0, &mut first).expect("a full bucket");
+    pace::admit(&mut quota, 0, ReadKind::Flow, &mut first).expect("a full bucket");
     assert_eq!((first.next.0, first.entries.len()), (13, 2));
     assert_eq!(first.bytes, first.entries.iter().map(Bytes::len).sum::<usize>());
     let last = first.entries.last().expect("two runs");
     assert_eq!(payload_bytes_of(&last[64..]), Some(300));
     // 100 are left: the next entry has to wait for 200 more.
-    let wait = pace::admit(&mut quota, 0, &mut fetched(&[300])).expect_err("too little is left");
+    let wait =
+        pace::admit(&mut quota, 0, ReadKind::Flow, &mut fetched(&[300])).expect_err("too little is left");
     assert_eq!(wait.ns, 200_000_000);
     let mut next = fetched(&[300]);
-    pace::admit(&mut quota, wait.ns, &mut next).expect("after the wait");
+    pace::admit(&mut quota, wait.ns, ReadKind::Flow, &mut next).expect("after the wait");
     assert_eq!(next.next.0, 11);
-    pace::admit(&mut quota, wait.ns, &mut fetched(&[1])).expect_err("everything is spent");
+    pace::admit(&mut quota, wait.ns, ReadKind::Flow, &mut fetched(&[1])).expect_err("everything is spent");
 }
 
 #[test]
 fn an_entry_over_the_burst_passes_when_the_bucket_is_full() {
     let mut quota = ShardQuota::new(Quota { read_bytes_per_second: 1_000, ..Quota::OFF });
     let mut large = fetched(&[5_000, 10]);
-    pace::admit(&mut quota, 0, &mut large).expect("a full bucket");
+    pace::admit(&mut quota, 0, ReadKind::Flow, &mut large).expect("a full bucket");
     assert_eq!(large.next.0, 11);
-    let wait = pace::admit(&mut quota, 0, &mut fetched(&[1])).expect_err("in debt");
+    let wait = pace::admit(&mut quota, 0, ReadKind::Flow, &mut fetched(&[1])).expect_err("in debt");
     assert_eq!(wait.ns, 4_001_000_000);
 }
 
@@ -145,7 +147,7 @@ fn without_a_quota_everything_passes_unchanged() {
     let mut quota = ShardQuota::new(Quota::OFF);
     let mut all = fetched(&[1_000_000; 7]);
     let before = all.clone();
-    pace::admit(&mut quota, 0, &mut all).expect("no quota");
+    pace::admit(&mut quota, 0, ReadKind::Flow, &mut all).expect("no quota");
     assert_eq!((all.entries, all.bytes, all.next), (before.entries, before.bytes, before.next));
 }
 
@@ -169,6 +171,7 @@ async fn streams(env: &SimEnv, retention: Retention, quota: Quota) -> Streams<Si
         tags: std::collections::BTreeMap::new(),
         consumers: std::collections::BTreeMap::new(),
         record_kib: 1_024,
+        capacity: Capacity::default(),
     };
     let shard = Shard {
         index: SHARD,
@@ -240,7 +243,8 @@ impl AppendSink for Told {
 /// Reads from a number on and tells how long it took.
 async fn fetch(env: &SimEnv, streams: &Streams<SimEnv>, from: u64, wait: Duration) -> (Delivery, Duration) {
     let position = Position::Sequence(SequenceNumber(from));
-    let fetch = Fetch { stream: STREAM, shard: SHARD, position, bytes_max: 1 << 20, wait };
+    let fetch =
+        Fetch { stream: STREAM, shard: SHARD, position, bytes_max: 1 << 20, wait, kind: ReadKind::Flow };
     let begun = env.monotonic();
     let delivery = streams.fetch(fetch, std::future::pending()).await.expect("a readable shard");
     (delivery, env.monotonic().saturating_sub(begun))
@@ -317,6 +321,7 @@ fn after_split(streams: &Streams<SimEnv>, end: SequenceNumber) -> Arc<Definition
         tags: std::collections::BTreeMap::new(),
         consumers: std::collections::BTreeMap::new(),
         record_kib: before.record_kib,
+        capacity: before.capacity,
     };
     Arc::new(Definition::new(attributes, shards.collect()).expect("two halves have all keys"))
 }
@@ -334,6 +339,7 @@ fn without(before: &Definition, gone: ShardIndex) -> Arc<Definition> {
         tags: std::collections::BTreeMap::new(),
         consumers: std::collections::BTreeMap::new(),
         record_kib: before.record_kib,
+        capacity: before.capacity,
     };
     let left = before.shards().iter().filter(|shard| shard.index != gone).copied();
     Arc::new(Definition::new(attributes, left.collect()).expect("the open ones stay"))
@@ -423,7 +429,14 @@ fn a_reader_whose_shard_is_over_is_told_of_the_shard_and_one_whose_stream_is_gon
             streams.take_in(&before);
             let wait = Duration::from_secs(60);
             let position = Position::Oldest;
-            let whole = Fetch { stream: STREAM, shard: SHARD, position, bytes_max: 1 << 20, wait };
+            let whole = Fetch {
+                stream: STREAM,
+                shard: SHARD,
+                position,
+                bytes_max: 1 << 20,
+                wait,
+                kind: ReadKind::Flow,
+            };
             streams.fetch(whole, std::future::pending()).await.expect("a full bucket");
             // The second one waits for its quota, and its shard goes meanwhile.
             let read = streams.fetch(whole, std::future::pending());
@@ -460,6 +473,56 @@ fn what_the_lane_refuses_costs_no_quota() {
         assert_eq!(append(&streams, 1_000, 10).await, Ok(SequenceNumber(0)));
         let refused = append(&streams, 1_000, 10).await.expect_err("the bucket is empty");
         assert!(matches!(refused, AppendError::Throttled { .. }), "{refused}");
+    });
+    assert!(done.is_some());
+}
+
+#[test]
+fn a_call_that_is_counted_may_read_ahead_of_time_and_the_next_ones_wait_for_it() {
+    let mut quota = ShardQuota::new(Quota { read_bytes_per_second: 1_000, ..Quota::OFF });
+    let call = ReadKind::Call { bytes_max: std::num::NonZeroU32::new(3_000).expect("not zero") };
+    let mut first = fetched(&[900; 7]);
+    pace::admit(&mut quota, 0, call, &mut first).expect("a full bucket");
+    assert_eq!(first.next.0, 13, "as many as fit 3,000");
+    let wait = pace::admit(&mut quota, 0, call, &mut fetched(&[1])).expect_err("in debt");
+    assert_eq!(wait.ns, 1_701_000_000);
+    let mut next = fetched(&[400; 7]);
+    pace::admit(&mut quota, 2_500_000_000, call, &mut next).expect("800 have flowed in");
+    assert_eq!(next.next.0, 12, "a bucket that is not full gives what it has");
+}
+
+#[test]
+fn a_shard_is_read_by_counted_calls_so_often_and_by_others_as_one_likes() {
+    let sim = Sim::new(7);
+    let env = sim.env();
+    let done = sim.run(async {
+        let streams = streams(&env, Retention::FOREVER, Quota::OFF).await;
+        append(&streams, 100, 1).await.expect("stored");
+        let limited = |calls| {
+            let known = streams.get(STREAM).expect("it is there");
+            let mut limited = Definition::clone(known.definition());
+            limited.capacity.read_calls_per_second = calls;
+            Arc::new(limited)
+        };
+        streams.take_in(&limited(5));
+        let (position, wait) = (Position::Oldest, Duration::ZERO);
+        let kind = ReadKind::Call { bytes_max: std::num::NonZeroU32::MAX };
+        let counted = Fetch { stream: STREAM, shard: SHARD, position, bytes_max: 1 << 20, wait, kind };
+        let read = |fetch| streams.fetch(fetch, std::future::pending());
+        for _ in 0..5 {
+            assert!(read(counted).await.expect("a call that is left").bytes > 0);
+        }
+        let refused = read(counted).await.expect_err("the sixth");
+        assert!(matches!(refused, FetchError::Throttled { .. }), "{refused}");
+        let flowing = Fetch { kind: ReadKind::Flow, ..counted };
+        assert!(read(flowing).await.expect("not counted").bytes > 0);
+        env.sleep(Duration::from_millis(200)).await;
+        assert!(read(counted).await.expect("one flows in every 200 ms").bytes > 0);
+        assert!(read(counted).await.is_err());
+        streams.take_in(&limited(0));
+        for _ in 0..20 {
+            assert!(read(counted).await.expect("no limit").bytes > 0);
+        }
     });
     assert!(done.is_some());
 }

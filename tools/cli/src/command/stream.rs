@@ -130,7 +130,7 @@ struct Changes {
     /// How many bytes each shard keeps, as in 10GiB; 0 for no bound.
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     retention_bytes: Option<u64>,
-    /// Rates of each shard a second: `off`, or parts as in `write=1MB,records=1000,read=2MB`. A part that is left out
+    /// Rates of each shard a second: `off`, or parts as in `write=1MB,records=1000,read=2MB,calls=5`, of which the last is for GetRecords of AWS clients. A part that is left out
     /// stays as it is; of a new stream it is off.
     #[arg(long, value_name = "RATES")]
     quota: Option<QuotaRule>,
@@ -237,6 +237,7 @@ async fn create(
         retention_bytes: changes.retention_bytes,
         quota: changes.quota.map(|rule| rule.over(tidemill_client::Quota::OFF)),
         key_compaction: changes.key_compaction(None)?,
+        read_calls_per_second: changes.quota.map(|rule| rule.calls().unwrap_or(0)),
     };
     let created = match admin.create_stream(name, shards, settings).await {
         Err(error) if if_missing && error.code() == Some(ErrorCode::StreamExists) => {
@@ -252,8 +253,8 @@ async fn update(admin: &Admin, name: &StreamName, changes: &Changes, output: Out
     let mut settings = Settings {
         retention_ms: changes.retention.map(milliseconds),
         retention_bytes: changes.retention_bytes,
-        quota: None,
-        key_compaction: None,
+        read_calls_per_second: changes.quota.and_then(QuotaRule::calls),
+        ..Settings::default()
     };
     if changes.quota.is_some() || changes.compact.is_some() || changes.tombstone_age.is_some() {
         let present = admin.describe_stream(name).await.map_err(|error| request_failed(&error))?;

@@ -83,6 +83,7 @@ impl StreamDescription {
             map_version: stream.map_version(),
             shards: stream.shards().iter().map(ShardDescription::decode).collect::<Result<_, _>>()?,
             key_compaction: KeyCompaction::decode(stream.compact_keys(), stream.tombstone_ms()),
+            read_calls_per_second: stream.read_calls_per_second(),
         })
     }
 }

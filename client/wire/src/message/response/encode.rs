@@ -97,6 +97,7 @@ impl StreamDescription {
                 KeyCompaction::On { tombstone_ms } => tombstone_ms,
                 KeyCompaction::Off => 0,
             },
+            read_calls_per_second: self.read_calls_per_second,
         };
         fb::StreamDescription::create(b, &args).as_union_value()
     }

@@ -17,7 +17,7 @@ use super::limits::{MOVE_PAUSE, TOKEN_AGE_MS_MAX};
 use super::names::{shard_id, shard_of_id, stream_arn, stream_of_arn, stream_of_id};
 use super::sequence::{Numbering, RecordNumber};
 use crate::service::catalog::{ShardChange, StreamKey};
-use crate::service::stream::{AppendError, Definition, Fetch, Shard};
+use crate::service::stream::{AppendError, Definition, Fetch, ReadKind, Shard};
 use crate::shard::{Core, Outcome, sleep};
 
 /// One call.
@@ -223,6 +223,7 @@ impl<'a> Call<'a> {
             position: Position::Newest,
             bytes_max: 1,
             wait: Duration::ZERO,
+            kind: ReadKind::Flow,
         };
         let fetched = self.core().fetch(newest).await;
         let delivery = fetched.map_err(|error| fetch_fault(&error, stream.name.as_str(), self.account()))?;

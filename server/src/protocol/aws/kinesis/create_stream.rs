@@ -11,6 +11,7 @@ use super::call::Call;
 use super::error::{create_fault, invalid, unsupported};
 use super::limits::{RECORD_KIB_DEFAULT, RETENTION_HOURS_MIN};
 use super::retention::hours_to_ms;
+use crate::service::capacity::Capacity;
 use crate::service::catalog::{Aside, NewStream};
 
 /// Creates it with a day of retention and the server's quotas.
@@ -27,7 +28,10 @@ pub(super) async fn answer(call: Call<'_>, input: Value) -> Result<Option<Value>
         shards: u32::try_from(shards).map_err(|error| invalid(error.to_string()))?,
         settings: Settings { retention_ms: Some(hours_to_ms(RETENTION_HOURS_MIN)), ..Settings::default() },
         tags: tags(&input),
-        aside: Aside { record_kib: size.transpose().map_err(|error| invalid(error.to_string()))? },
+        aside: Aside {
+            record_kib: size.transpose().map_err(|error| invalid(error.to_string()))?,
+            capacity: Capacity::default(),
+        },
     };
     let created = call.core().catalog().create(new).await;
     created.map(|_| None).map_err(|error| create_fault(&error, name, call.account()))

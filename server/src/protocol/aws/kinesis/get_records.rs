@@ -12,11 +12,11 @@ use super::super::output::Output;
 use super::super::value::Value;
 use super::call::{Call, StreamNames, numbering};
 use super::error::{dry_run, fetch_fault, invalid, no_stream_of_id};
-use super::limits::{GET_BYTES_MAX, GET_RECORDS_MAX};
+use super::limits::{GET_BYTES_AHEAD_MAX, GET_BYTES_MAX, GET_RECORDS_MAX};
 use super::page::{Page, children};
 use super::token::ShardIterator;
 use super::{read_named, write};
-use crate::service::stream::{Definition, Delivery, Fetch};
+use crate::service::stream::{Definition, Delivery, Fetch, ReadKind};
 
 /// Reads what is there, and does not wait.
 pub(super) async fn answer(call: Call<'_>) -> Result<Vec<u8>, Fault> {
@@ -42,6 +42,7 @@ pub(super) async fn answer(call: Call<'_>) -> Result<Vec<u8>, Fault> {
         position: iterator.position,
         bytes_max: GET_BYTES_MAX,
         wait: Duration::ZERO,
+        kind: ReadKind::Call { bytes_max: GET_BYTES_AHEAD_MAX },
     };
     let delivery = call.core().fetch(fetch).await.map_err(|error| {
         if matches!(error, crate::service::stream::FetchError::Throttled { .. }) {

@@ -1,5 +1,6 @@
 //! Bounds of the service, as AWS documents them.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tidemill_wire::limits::{BATCH_BYTES_MAX, KEY_BYTES_MAX};
@@ -18,6 +19,8 @@ pub(super) const KEY_CHARS_MAX: usize = 256;
 pub(super) const GET_RECORDS_MAX: usize = 10_000;
 /// Bytes of keys and data of one GetRecords.
 pub(super) const GET_BYTES_MAX: usize = 10 << 20;
+/// Bytes that a shard which was not read for a while gives at once, ahead of their time.
+pub(super) const GET_BYTES_AHEAD_MAX: NonZeroU32 = NonZeroU32::new(GET_BYTES_MAX as u32).expect("not zero");
 /// Bytes of keys and data of one event of SubscribeToShard, and of the entries that are fetched for it: a sixteenth of what a consumer may read in
 /// a second at AWS's rate, for every subscription may have as much in memory. A larger record comes alone.
 pub(super) const EVENT_BYTES_MAX: usize = 128 << 10;

@@ -25,7 +25,9 @@ use super::sequence::Numbering;
 use super::subscribe_to_shard::taken;
 use super::write;
 use crate::gate::budget::{Budget, Permit};
-use crate::service::stream::{Definition, Delivery, Feed, FeedError, Fetch, FetchError, Place, Turn};
+use crate::service::stream::{
+    Definition, Delivery, Feed, FeedError, Fetch, FetchError, Place, ReadKind, Turn,
+};
 use crate::shard::{Core, sleep};
 
 const EVENT: &str = "SubscribeToShardEvent";
@@ -188,6 +190,7 @@ impl Subscription {
             position,
             bytes_max: EVENT_BYTES_MAX,
             wait,
+            kind: ReadKind::Flow,
         };
         let feed = Feed { place: self.place.clone(), turn: self.turn, fetch };
         match self.core.feed(feed).await {

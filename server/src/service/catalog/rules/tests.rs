@@ -8,6 +8,7 @@ use super::*;
 const DEFAULTS: StreamDefaults = StreamDefaults {
     retention: Retention { age: Duration::from_secs(86_400), bytes: None },
     quota: Quota::OFF,
+    read_calls_per_second: 0,
 };
 
 /// What settings come to, or which one is refused.
@@ -27,7 +28,7 @@ fn what_is_not_given_stays() {
         retention_ms: Some(60_000),
         retention_bytes: Some(1 << 20),
         quota: None,
-        key_compaction: None,
+        ..Settings::default()
     };
     check(settings, Ok((60_000, Some(1 << 20), Quota::OFF)));
     check(Settings { retention_bytes: Some(0), ..Settings::default() }, Ok((86_400_000, None, Quota::OFF)));

@@ -11,8 +11,8 @@ use super::*;
 fn sample() -> (Counters, Vec<Stream>) {
     let mut state = State::new(NODE, LIMITS, DEFAULTS);
     for text in ["a", "b"] {
-        let stream = state.plan_create(new(text, 2), Timestamp(1)).expect("the name is free");
-        state.apply(Change::Create(stream, Aside::default()));
+        let (stream, aside) = state.plan_create(new(text, 2), Timestamp(1)).expect("the name is free");
+        state.apply(Change::Create(stream, aside));
     }
     (state.counters(), state.streams().cloned().collect())
 }
@@ -35,7 +35,7 @@ fn ids_are_never_given_twice() {
         .expect("it is there");
     state.apply(Change::Delete(last));
     assert_eq!(state.counters(), counters);
-    let next = state.plan_create(new("c", 1), Timestamp(1)).expect("the name is free");
+    let (next, _) = state.plan_create(new("c", 1), Timestamp(1)).expect("the name is free");
     assert_eq!((next.id.get(), next.shards[0].owner.get()), (3, 5));
 }
 

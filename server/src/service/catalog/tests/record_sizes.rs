@@ -24,7 +24,10 @@ fn a_stream_has_the_size_that_was_said_until_it_is_deleted() {
 #[test]
 fn a_stream_is_created_with_the_size_of_its_records() {
     on_each(|catalog| {
-        let sized = |text, kib| NewStream { aside: Aside { record_kib: Some(kib) }, ..new(text, 1) };
+        let sized = |text, kib| NewStream {
+            aside: Aside { record_kib: Some(kib), ..Aside::default() },
+            ..new(text, 1)
+        };
         let stream = catalog.create_stream(sized("large", 5_000), Timestamp(1)).expect("the name is free");
         assert_eq!(catalog.state().record_kib(stream.id), 5_000);
         let refused = catalog.create_stream(sized("larger", RECORD_KIB_MAX + 1), Timestamp(1));
@@ -43,7 +46,7 @@ fn a_size_is_there_again_after_a_restart() {
         created.expect("the name is free").id
     });
     catalog.set_record_size(ids[0], 2_048).expect("in its range");
-    let sized = NewStream { aside: Aside { record_kib: Some(3_072) }, ..new("sized", 1) };
+    let sized = NewStream { aside: Aside { record_kib: Some(3_072), ..Aside::default() }, ..new("sized", 1) };
     let sized = catalog.create_stream(sized, Timestamp(1)).expect("the name is free").id;
     catalog.set_record_size(ids[1], 2_048).expect("in its range");
     catalog.delete_stream(&name("gone"), OnConsumers::Refuse).expect("it is there");

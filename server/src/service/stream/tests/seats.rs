@@ -31,7 +31,8 @@ fn with(streams: &Streams<SimEnv>, consumers: &[&str]) {
 
 fn feed(consumer: &str, turn: Turn, from: u64, wait: Duration) -> Feed {
     let position = Position::Sequence(SequenceNumber(from));
-    let fetch = Fetch { stream: STREAM, shard: SHARD, position, bytes_max: 1 << 20, wait };
+    let fetch =
+        Fetch { stream: STREAM, shard: SHARD, position, bytes_max: 1 << 20, wait, kind: ReadKind::Flow };
     Feed { place: place(consumer), turn, fetch }
 }
 

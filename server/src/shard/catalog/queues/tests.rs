@@ -50,7 +50,8 @@ impl Told {
             partitions_per_queue: 0,
             is_compacting: false,
         };
-        let defaults = StreamDefaults { retention: Retention::FOREVER, quota: Quota::OFF };
+        let defaults =
+            StreamDefaults { retention: Retention::FOREVER, quota: Quota::OFF, read_calls_per_second: 0 };
         let catalog = MemoryCatalog::new(Node { id: NodeId(1), lanes: 2 }, limits, defaults);
         let held_names = HeldNames::new(name_hold, 100);
         Self { worker: Worker { catalog, clock: Clock::start(), post, held_names }, cores }

@@ -38,7 +38,8 @@ fn read(data: &Path) -> Result<Vec<(LaneId, OwnerId)>, String> {
         partitions_per_queue: 0,
         is_compacting: true,
     };
-    let defaults = StreamDefaults { retention: Retention::FOREVER, quota: Quota::OFF };
+    let defaults =
+        StreamDefaults { retention: Retention::FOREVER, quota: Quota::OFF, read_calls_per_second: 0 };
     let catalog = RedbCatalog::open(&copy, limits, defaults).map_err(|error| error.to_string())?;
     let catalog = catalog.ok_or_else(|| "it is not there".to_owned())?;
     let shards = catalog.state().streams().flat_map(|stream| &stream.shards);

@@ -37,6 +37,7 @@ struct Rates {
     write_bytes_per_second: u64,
     write_records_per_second: u64,
     read_bytes_per_second: u64,
+    read_calls_per_second: u64,
 }
 
 #[derive(Serialize)]
@@ -66,6 +67,7 @@ impl From<&StreamDescription> for Description {
                 write_bytes_per_second: stream.quota.write_bytes_per_second,
                 write_records_per_second: stream.quota.write_records_per_second,
                 read_bytes_per_second: stream.quota.read_bytes_per_second,
+                read_calls_per_second: stream.read_calls_per_second,
             },
             compact_keys: match stream.key_compaction {
                 KeyCompaction::On { tombstone_ms } => Some(Tombstones { tombstone_ms }),
@@ -163,11 +165,15 @@ impl Description {
     }
 
     fn quota_text(&self) -> String {
-        show_quota(&Quota {
+        let rates = show_quota(&Quota {
             write_bytes_per_second: self.quota.write_bytes_per_second,
             write_records_per_second: self.quota.write_records_per_second,
             read_bytes_per_second: self.quota.read_bytes_per_second,
-        })
+        });
+        match self.quota.read_calls_per_second {
+            0 => rates,
+            calls => format!("{rates}, {calls} GetRecords/s"),
+        }
     }
 }
 

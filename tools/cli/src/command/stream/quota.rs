@@ -12,6 +12,7 @@ pub(super) struct QuotaRule {
     write: Option<u64>,
     records: Option<u64>,
     read: Option<u64>,
+    calls: Option<u64>,
 }
 
 impl FromStr for QuotaRule {
@@ -19,17 +20,17 @@ impl FromStr for QuotaRule {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text == "off" {
-            return Ok(Self { write: Some(0), records: Some(0), read: Some(0) });
+            return Ok(Self { write: Some(0), records: Some(0), read: Some(0), calls: Some(0) });
         }
         let mut rule = Self::default();
         for part in text.split(',') {
             let (name, value) = part.split_once('=').ok_or_else(|| {
-                format!("{part:?} is no rate: expected `off`, or write=SIZE, records=N and read=SIZE with commas between")
+                format!("{part:?} is no rate: expected `off`, or write=SIZE, records=N, read=SIZE and calls=N with commas between")
             })?;
             let rate = match (name.trim(), value.trim()) {
                 (_, "off") => 0,
-                ("records", value) => {
-                    value.parse().map_err(|_| format!("{value:?} is not a number of records"))?
+                (name @ ("records" | "calls"), value) => {
+                    value.parse().map_err(|_| format!("{value:?} is not a number of {name}"))?
                 }
                 (_, value) => parse_bytes(value)?,
             };
@@ -37,7 +38,8 @@ impl FromStr for QuotaRule {
                 "write" => rule.write = Some(rate),
                 "records" => rule.records = Some(rate),
                 "read" => rule.read = Some(rate),
-                other => return Err(format!("{other:?} is no rate: expected write, records or read")),
+                "calls" => rule.calls = Some(rate),
+                other => return Err(format!("{other:?} is no rate: expected write, records, read or calls")),
             }
         }
         Ok(rule)
@@ -45,6 +47,11 @@ impl FromStr for QuotaRule {
 }
 
 impl QuotaRule {
+    /// Calls of GetRecords per second and shard, if it tells.
+    pub(super) fn calls(self) -> Option<u64> {
+        self.calls
+    }
+
     /// The rates after the change.
     pub(super) fn over(self, present: Quota) -> Quota {
         Quota {

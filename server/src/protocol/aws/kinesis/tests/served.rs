@@ -115,7 +115,11 @@ pub(super) fn memory(quota: Quota) -> MemoryCatalog {
         is_compacting: false,
     };
     let retention = Retention { age: Duration::from_secs(86_400), bytes: None };
-    MemoryCatalog::new(Node { id: NodeId(1), lanes: 1 }, limits, StreamDefaults { retention, quota })
+    MemoryCatalog::new(
+        Node { id: NodeId(1), lanes: 1 },
+        limits,
+        StreamDefaults { retention, quota, read_calls_per_second: 0 },
+    )
 }
 
 impl Served {

@@ -4,14 +4,14 @@ use tidemill_wire::LaneId;
 
 use super::super::super::tests::queues::{new_queue, queue_name};
 use super::super::super::tests::{DEFAULTS, LIMITS, NODE, new};
-use super::super::{Aside, Change, Stream};
+use super::super::{Change, Stream};
 use super::*;
 
 /// A stream and two queues as they would be stored, and their counters.
 fn sample() -> (Counters, Vec<Stream>, Vec<Definition>) {
     let mut state = State::new(NODE, LIMITS, DEFAULTS);
-    let stream = state.plan_create(new("s", 2), Timestamp(1)).expect("the name is free");
-    state.apply(Change::Create(stream, Aside::default()));
+    let (stream, aside) = state.plan_create(new("s", 2), Timestamp(1)).expect("the name is free");
+    state.apply(Change::Create(stream, aside));
     for text in ["a", "b.fifo"] {
         match state.plan_create_queue(new_queue(text), Timestamp(1)) {
             Ok(CreatedQueue::New(queue)) => state.apply(Change::Queue(queue)),
