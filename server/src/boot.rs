@@ -152,6 +152,7 @@ fn start_threads(
             front: plan.front.clone(),
             inflight_bytes_max: plan.config.limits.inflight_bytes,
             waiting_fetches_max: u64::from(plan.config.limits.waiting_fetches),
+            shards_per_stream: plan.config.limits.shards_per_stream,
             heartbeat: plan.heartbeat(),
             stall: plan.stall(),
             clock,

@@ -44,6 +44,7 @@ pub(super) struct CorePlan {
     /// Bytes of requests in flight, whichever port they came through.
     pub(super) inflight_bytes_max: u64,
     pub(super) waiting_fetches_max: u64,
+    pub(super) shards_per_stream: u32,
     pub(super) heartbeat: Duration,
     pub(super) stall: Duration,
     pub(super) clock: Clock,
@@ -94,6 +95,7 @@ impl CorePlan {
             post: self.post,
             catalog: self.catalog,
             waiting_fetches_max: self.waiting_fetches_max,
+            shards_per_stream: self.shards_per_stream,
             metrics: Rc::new(CoreMetrics::default()),
         });
         let pulse = self.pulses[self.index as usize].clone();

@@ -4,7 +4,8 @@
 //! somebody asks, each core hands over a [`CoreSnapshot`] and one [`LaneSnapshot`] per lane; these are plain
 //! data, put together in a [`ServerSnapshot`] and written as OpenMetrics text, which Prometheus reads.
 //!
-//! The number of series depends on cores and lanes only; streams have no series of their own, and of its queues a core tells of the
+//! The number of series depends on cores and lanes only; streams have no series of their own but for those whose
+//! owners have asked to watch their shards, of which a core tells of so many, and of its queues a core tells of the
 //! busiest alone, so the size of an answer is bounded.
 
 mod cell;
@@ -13,6 +14,7 @@ mod histogram;
 mod lane;
 mod operation;
 mod queue;
+mod shard;
 mod text;
 
 pub use self::cell::{Counter, Gauge};
@@ -21,4 +23,5 @@ pub use self::histogram::{Histogram, HistogramSnapshot};
 pub use self::lane::LaneSnapshot;
 pub use self::operation::{LatencyClass, Operation};
 pub use self::queue::QueueSnapshot;
+pub use self::shard::ShardSnapshot;
 pub use self::text::{CONTENT_TYPE, ServerSnapshot};

@@ -16,6 +16,7 @@ use super::histogram::HistogramSnapshot;
 use super::lane::{self, LaneSnapshot};
 use super::operation::{LatencyClass, Operation};
 use super::queue::{self, QueueSnapshot};
+use super::shard::{self, ShardSnapshot};
 
 /// The media type of the text, for the answer's header.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -41,6 +42,8 @@ pub struct ServerSnapshot {
     pub lanes: Vec<LaneSnapshot>,
     /// The busiest queues of each core.
     pub queues: Vec<QueueSnapshot>,
+    /// One snapshot per shard that is watched.
+    pub shards: Vec<ShardSnapshot>,
 }
 
 type Labels = Vec<(&'static str, String)>;
@@ -63,7 +66,8 @@ impl Collector for ServerSnapshot {
         self.encode_cores(&mut families)?;
         self.encode_requests(&mut families)?;
         self.encode_lanes(&mut families)?;
-        self.encode_queues(&mut families)
+        self.encode_queues(&mut families)?;
+        self.encode_shards(&mut families)
     }
 }
 
@@ -122,6 +126,22 @@ impl ServerSnapshot {
         Ok(())
     }
 
+    fn encode_shards(&self, families: &mut Families<'_>) -> fmt::Result {
+        // Families that nobody has asked for are left out.
+        if self.shards.is_empty() {
+            return Ok(());
+        }
+        for (name, help, value) in shard::COUNTERS {
+            let shown = self.shards.iter().filter_map(|shard| Some((of_shard(shard), value(shard)?)));
+            families.counter(name, help, shown)?;
+        }
+        for (name, help, value) in shard::GAUGES {
+            let shown = self.shards.iter().filter_map(|shard| Some((of_shard(shard), value(shard)?)));
+            families.gauge(name, help, shown)?;
+        }
+        Ok(())
+    }
+
     fn encode_lanes(&self, families: &mut Families<'_>) -> fmt::Result {
         for (name, help, value) in lane::COUNTERS {
             families.counter(
@@ -172,6 +192,10 @@ fn of_core(core: &CoreSnapshot) -> Labels {
 
 fn of_queue(queue: &QueueSnapshot) -> Labels {
     vec![("core", queue.core.to_string()), ("queue", queue.queue.clone())]
+}
+
+fn of_shard(shard: &ShardSnapshot) -> Labels {
+    vec![("stream", shard.stream.clone()), ("shard", shard.shard.to_string())]
 }
 
 fn of_lane(lane: &LaneSnapshot) -> Labels {

@@ -4,6 +4,8 @@
 
 use tidemill_wire::Timestamp;
 
+use crate::service::governor::ON_DEMAND_SHARDS_MIN;
+
 /// A stream's capacity. The default is that of a stream of which nobody has said anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capacity {
@@ -20,6 +22,132 @@ pub struct Capacity {
     /// When the mode was changed last and the time before, 0 for never.
     pub switched: [Timestamp; 2],
 }
+
+/// Changes of a stream's mode in a day.
+const SWITCHES_PER_DAY: usize = 2;
+const DAY_MS: u64 = 86_400_000;
+const _: () =
+    assert!(SWITCHES_PER_DAY == Capacity { switched: [Timestamp(0); 2], ..Capacity::DEFAULT }.switched.len());
+
+/// What is to become of a stream's capacity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CapacityChange {
+    /// Who decides how many shards there are, and for what there are shards at least if it is the server.
+    Mode(Mode, Option<u32>),
+    /// There are shards for so many MiB a second at least.
+    Warm(u32),
+    /// Which shard a record goes to.
+    Distribution(Distribution),
+    /// These are counted, too.
+    Watch(ShardMetrics),
+    /// These are not counted any more.
+    Unwatch(ShardMetrics),
+}
+
+/// Why a stream's capacity was not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CapacityError {
+    /// The mode was changed too often.
+    #[error("the mode of a stream can be changed {SWITCHES_PER_DAY} times in 24 hours")]
+    Switches,
+    /// Only a stream on demand has that.
+    #[error("the stream is provisioned: only one on demand is kept warm or spreads its records evenly")]
+    Provisioned,
+    /// The account has not committed to it.
+    #[error("warm throughput needs the account's minimum throughput billing commitment")]
+    NoCommitment,
+    /// A stream cannot have so many shards.
+    #[error("{found} MiB/s are out of range: {limit} shards are the most that a stream may have")]
+    TooWarm {
+        /// What was asked for.
+        found: u32,
+        /// The most shards.
+        limit: u32,
+    },
+}
+
+/// What a change of a capacity depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// When it is.
+    pub now: Timestamp,
+    /// Whether the account has committed to a throughput.
+    pub is_committed: bool,
+    /// Shards that the stream may have.
+    pub shards_max: u32,
+}
+
+impl Capacity {
+    const DEFAULT: Self = Self {
+        mode: Mode::Provisioned,
+        distribution: Distribution::ByKey,
+        metrics: ShardMetrics(0),
+        read_calls_per_second: 0,
+        warm_mib_per_second: 0,
+        switched: [Timestamp(0); 2],
+    };
+
+    /// The capacity as it would be.
+    ///
+    /// # Errors
+    /// When it cannot be.
+    pub fn changed(self, change: CapacityChange, terms: Terms) -> Result<Self, CapacityError> {
+        let is_on_demand = self.mode == Mode::OnDemand;
+        match change {
+            CapacityChange::Mode(Mode::OnDemand, warm) => {
+                let switched = self.switch(Mode::OnDemand, terms)?;
+                warm.map_or(Ok(switched), |warm| switched.changed(CapacityChange::Warm(warm), terms))
+            }
+            CapacityChange::Mode(Mode::Provisioned, None) => self.switch(Mode::Provisioned, terms),
+            CapacityChange::Mode(Mode::Provisioned, Some(_)) => Err(CapacityError::Provisioned),
+            CapacityChange::Warm(_) | CapacityChange::Distribution(Distribution::Even) if !is_on_demand => {
+                Err(CapacityError::Provisioned)
+            }
+            CapacityChange::Warm(found) => {
+                let limit = terms.shards_max;
+                if !terms.is_committed && found > 0 {
+                    return Err(CapacityError::NoCommitment);
+                }
+                let warm = Self { warm_mib_per_second: found, ..self };
+                if warm.shards_min() > limit {
+                    Err(CapacityError::TooWarm { found, limit })
+                } else {
+                    Ok(warm)
+                }
+            }
+            CapacityChange::Distribution(distribution) => Ok(Self { distribution, ..self }),
+            CapacityChange::Watch(metrics) => Ok(Self { metrics: self.metrics.with(metrics), ..self }),
+            CapacityChange::Unwatch(metrics) => Ok(Self { metrics: self.metrics.without(metrics), ..self }),
+        }
+    }
+
+    /// Another mode; the one that it has is no change. What only streams on demand have goes with that mode.
+    fn switch(self, mode: Mode, terms: Terms) -> Result<Self, CapacityError> {
+        if self.mode == mode {
+            return Ok(self);
+        }
+        let [last, before] = self.switched;
+        let is_recent =
+            |time: Timestamp| time.get() != 0 && terms.now.get().saturating_sub(time.get()) < DAY_MS;
+        if is_recent(last) && is_recent(before) {
+            return Err(CapacityError::Switches);
+        }
+        let switched = [terms.now, last];
+        let plain = Self { warm_mib_per_second: 0, distribution: Distribution::ByKey, ..self };
+        Ok(Self { mode, switched, ..plain })
+    }
+
+    /// Shards that a stream on demand has at least.
+    #[must_use]
+    pub fn shards_min(&self) -> u32 {
+        let warm = u64::from(self.warm_mib_per_second) << 20;
+        let warm = u32::try_from(warm.div_ceil(SHARD_BYTES_PER_SECOND)).unwrap_or(u32::MAX);
+        warm.max(ON_DEMAND_SHARDS_MIN)
+    }
+}
+
+/// What AWS counts on from a shard.
+const SHARD_BYTES_PER_SECOND: u64 = 1_000_000;
 
 /// Who decides how many shards a stream has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,3 +254,6 @@ impl FromIterator<ShardMetric> for ShardMetrics {
         Self(metrics.into_iter().fold(0, |bits, metric| bits | metric as u8))
     }
 }
+
+#[cfg(test)]
+mod tests;

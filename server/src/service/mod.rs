@@ -2,7 +2,10 @@
 
 pub mod capacity;
 pub mod catalog;
+pub mod commitment;
 pub mod consumer;
+pub mod governor;
+pub mod meter;
 pub mod queue;
 pub mod queue_definition;
 pub mod quota;

@@ -3,6 +3,7 @@
 //! One change after the other is made durable and then told to all cores, so every core sees the changes in one order, and whoever
 //! asked is answered when all of them know.
 
+mod capacity;
 mod queues;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use tidemill_wire::message::Settings;
 use tidemill_wire::routing::RoutingError;
 use tidemill_wire::{ShardIndex, StreamId, StreamName};
 
+pub use self::capacity::{CapacityFailure, CommitmentFailure};
 use self::queues::QueueCommand;
 pub use self::queues::{QueueCreateError, QueueDeleteError, QueueTagError, QueueUpdateError};
 use super::clock::Clock;
@@ -83,6 +85,7 @@ enum Command {
     Register { new: NewConsumer, answer: Answer<Consumer, RegisterConsumerError> },
     TagConsumer { consumer: Consumer, change: TagChange, answer: Answer<(), TagConsumerError> },
     SetPolicy { holder: PolicyHolder, policy: Option<String>, answer: Answer<(), PolicyError> },
+    Capacity(capacity::Ask),
     SetRecordSize { stream: StreamId, kib: u32, answer: Answer<(), RecordSizeError> },
     Policy { holder: PolicyHolder, answer: Answer<Option<String>, PolicyError> },
     Deregister { consumer: Consumer, answer: Answer<(), DeregisterConsumerError> },
@@ -238,6 +241,7 @@ impl<C: Catalog> Worker<C> {
                     let set = self.catalog.set_policy(holder, policy);
                     drop(answer.send(set.map_err(CatalogError::Refused)));
                 }
+                Command::Capacity(ask) => self.capacity(ask),
                 Command::SetRecordSize { stream, kib, answer } => {
                     drop(answer.send(self.set_record_size(stream, kib)));
                 }

@@ -16,7 +16,9 @@ use super::event::{Event, Signal};
 use super::executor::{Executor, sleep, yield_if_needed};
 use super::heartbeat::{Busy, Pulse, beat};
 use super::ledger::{Burst, BurstPart, Ledger};
-use super::limits::{EXPIRY_PERIOD, HOLD_TIME_MAX, LETTERS_PER_TURN_MAX, REPORTED_QUEUES_MAX, REST_PERIOD};
+use super::limits::{
+    EXPIRY_PERIOD, HOLD_TIME_MAX, LETTERS_PER_TURN_MAX, REPORTED_QUEUES_MAX, REST_PERIOD, WATCHED_SHARDS_MAX,
+};
 use super::mailbox::{Mailbox, Post};
 use super::request::{Errand, Letter, Request};
 use super::snapshot::CoreReport;
@@ -55,6 +57,8 @@ pub struct CoreParts {
     pub catalog: CatalogHandle,
     /// Fetches that may wait for records.
     pub waiting_fetches_max: u64,
+    /// Open shards that one stream may have.
+    pub shards_per_stream: u32,
     /// Counts what it does.
     pub metrics: Rc<CoreMetrics>,
 }
@@ -69,6 +73,7 @@ pub struct Core {
     pub(super) queues: Queues<CoreEnv>,
     pub(super) post: Post,
     catalog: CatalogHandle,
+    pub(super) shards_per_stream: u32,
     pub(super) metrics: Rc<CoreMetrics>,
     pub(super) busy: Rc<Busy>,
     /// Nothing new is taken.
@@ -134,6 +139,7 @@ impl Core {
             queues,
             post: parts.post,
             catalog: parts.catalog,
+            shards_per_stream: parts.shards_per_stream,
             metrics: parts.metrics,
             busy: Rc::default(),
             stopping: Rc::default(),
@@ -150,6 +156,7 @@ impl Core {
         self.spawn(beat(self.env.clock(), period, stall, busy, metrics, pulse, closed));
         if self.index == 0 {
             self.spawn_upkeep(Rc::clone(&self).expire_shards());
+            self.spawn_upkeep(Rc::clone(&self).govern());
         }
         self.spawn_upkeep(Rc::clone(&self).rest_queues());
         let serve = async {
@@ -253,6 +260,7 @@ impl Core {
                     drop(reply.send(fed));
                 });
             }
+            Request::Meters { stream, reply } => drop(reply.send(self.streams.meters(stream))),
             Request::Bounds { stream, reply } => drop(reply.send(self.streams.bounds(stream))),
             Request::Errand(Errand(run)) => run(self),
         }
@@ -385,7 +393,8 @@ impl Core {
         self.metrics.waiting_fetches.set(self.streams.waiting());
         self.metrics.waiting_receives.set(self.queues.waiting());
         let queues = self.queues.busiest(REPORTED_QUEUES_MAX, self.index).await;
-        CoreReport { queues, ..CoreReport::of(self.index, &self.metrics, self.streams.lanes()) }
+        let shards = self.streams.watched(WATCHED_SHARDS_MAX);
+        CoreReport { queues, shards, ..CoreReport::of(self.index, &self.metrics, self.streams.lanes()) }
     }
 }
 

@@ -16,6 +16,10 @@ pub(super) const EXPIRY_PERIOD: Duration = Duration::from_secs(10);
 pub(super) const REPORTED_QUEUES_MAX: usize = 100;
 /// How often queues are looked through for those that can let go of what they have read ahead.
 pub(super) const REST_PERIOD: Duration = Duration::from_secs(5);
+/// How often streams on demand are looked at for whether they have the shards they need.
+pub(super) const CAPACITY_PERIOD: Duration = Duration::from_secs(10);
+/// Shards of a core whose own metrics are told at most.
+pub(super) const WATCHED_SHARDS_MAX: usize = 4_096;
 /// Letters that a core takes from its mailbox before it lets others run.
 pub(super) const LETTERS_PER_TURN_MAX: usize = 64;
 /// Memory that an executor registers with the kernel. It counts against RLIMIT_MEMLOCK, and only the heartbeat's and the

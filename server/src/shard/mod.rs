@@ -4,6 +4,7 @@
 //! its core alone, that what crosses cores does so once each way and by value, and that requests of one sender to one shard
 //! keep their order. Leaves out protocols and sockets.
 
+mod capacity;
 mod catalog;
 mod clock;
 mod core;
@@ -27,9 +28,10 @@ mod tests;
 mod watchdog;
 
 pub use catalog::{
-    CatalogError, CatalogHandle, CatalogThread, ConsumerTagError, CreateError, DeleteError, DeregisterError,
-    PolicyChangeError, QueueCreateError, QueueDeleteError, QueueTagError, QueueUpdateError,
-    RecordSizeChangeError, RegisterError, ReshardFailure, TagError, UpdateError, define,
+    CapacityFailure, CatalogError, CatalogHandle, CatalogThread, CommitmentFailure, ConsumerTagError,
+    CreateError, DeleteError, DeregisterError, PolicyChangeError, QueueCreateError, QueueDeleteError,
+    QueueTagError, QueueUpdateError, RecordSizeChangeError, RegisterError, ReshardFailure, TagError,
+    UpdateError, define,
 };
 pub use clock::Clock;
 pub use core::{Core, CoreParts, Guest, Placement};

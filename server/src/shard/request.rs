@@ -12,6 +12,7 @@ use tidemill_wire::{ShardIndex, StreamId};
 use super::core::Core;
 use super::ledger::Outcome;
 use super::snapshot::CoreReport;
+use crate::service::meter::Reading;
 use crate::service::queue::{Definition as Queue, QueueId};
 use crate::service::stream::{
     Append, Definition, Delivery, Feed, FeedError, Fetch, FetchError, HeldEnd, HoldError, Place, SeatError,
@@ -62,6 +63,13 @@ pub enum Request {
         feed: Feed,
         /// Where to.
         reply: oneshot::Sender<Result<Delivery, FeedError>>,
+    },
+    /// What the meters of a stream's shards show.
+    Meters {
+        /// Which stream.
+        stream: StreamId,
+        /// Where to.
+        reply: oneshot::Sender<Vec<(ShardIndex, Reading)>>,
     },
     /// What the shards of a stream hold.
     Bounds {

@@ -112,7 +112,7 @@ impl Core {
         ask_all(&self.post, letter, enough).await.len()
     }
 
-    fn others(&self) -> impl Iterator<Item = u32> + use<> {
+    pub(super) fn others(&self) -> impl Iterator<Item = u32> + use<> {
         let own = self.index;
         (0..self.placement.cores).filter(move |core| *core != own)
     }

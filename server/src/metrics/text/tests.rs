@@ -101,6 +101,7 @@ fn sample(cores: u32) -> String {
         cores,
         lanes: vec![lane()],
         queues: vec![queue()],
+        shards: vec![],
     }
     .into_text()
 }
@@ -179,7 +180,35 @@ fn a_server_without_cores_has_a_text_too() {
         cores: vec![],
         lanes: vec![],
         queues: vec![],
+        shards: vec![],
     }
     .into_text();
     assert!(empty.ends_with("# EOF\n"));
+}
+
+#[test]
+fn watched_shards_have_the_series_that_their_streams_ask_for() {
+    let shard = |stream: &str, shard, incoming_bytes, age_ms| ShardSnapshot {
+        stream: stream.to_owned(),
+        shard,
+        incoming_bytes,
+        incoming_records: None,
+        outgoing_bytes: None,
+        outgoing_records: None,
+        throttled_writes: None,
+        throttled_reads: None,
+        age_ms,
+    };
+    let shards = vec![shard("logs", 3, Some(7), None), shard("other", 0, None, Some(9))];
+    let (cores, lanes, queues) = (vec![], vec![], vec![]);
+    let text = ServerSnapshot { version: "1.2.3", streams: 2, known_queues: 0, cores, lanes, queues, shards }
+        .into_text();
+    let of_shards: Vec<&str> = text.lines().filter(|line| line.starts_with("tidemill_shard")).collect();
+    assert_eq!(
+        of_shards,
+        [
+            "tidemill_shard_incoming_bytes_total{stream=\"logs\",shard=\"3\"} 7",
+            "tidemill_shard_iterator_age_milliseconds{stream=\"other\",shard=\"0\"} 9",
+        ]
+    );
 }

@@ -110,8 +110,10 @@ pub(super) fn create_failure(error: &CatalogError<CreateStreamError>) -> Failure
             let limit = u64::from(*limit);
             Failure::new(ErrorCode::LimitExceeded, error.to_string()).with_limit(limit, limit)
         }
-        // No native client says anything about it.
-        CreateStreamError::RecordSize { .. } => Failure::new(ErrorCode::InvalidRequest, error.to_string()),
+        // No native client says anything about them.
+        CreateStreamError::RecordSize { .. } | CreateStreamError::Capacity(_) => {
+            Failure::new(ErrorCode::InvalidRequest, error.to_string())
+        }
         CreateStreamError::Settings(settings) => settings_failure(settings),
         CreateStreamError::Tags(tags) => Failure::new(ErrorCode::InvalidRequest, tags.to_string()),
         CreateStreamError::CompactionOff => Failure::new(ErrorCode::InvalidRequest, error.to_string()),

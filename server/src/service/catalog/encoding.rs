@@ -18,7 +18,7 @@ use tidemill_wire::message::Quota;
 use tidemill_wire::routing::{HashKey, HashKeyRange};
 use tidemill_wire::{LaneId, OwnerId, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
 
-pub(super) use self::capacity::{decode_capacity, encode_capacity};
+pub(super) use self::capacity::{decode_capacity, decode_commitment, encode_capacity, encode_commitment};
 pub(super) use self::consumer::{decode_consumer, encode_consumer};
 pub(super) use self::policy::{decode_policy, encode_policy};
 pub(super) use self::queue::{decode_queue, encode_queue};

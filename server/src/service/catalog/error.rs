@@ -9,6 +9,7 @@ use tidemill_wire::{ShardIndex, StreamId, StreamName};
 use super::encoding::DecodeError;
 use super::rules::{TAG_BYTES_MAX, TAGS_MAX};
 use super::state::{POLICY_BYTES_MAX, RECORD_KIB_MAX, RECORD_KIB_MIN};
+use crate::service::capacity::CapacityError;
 use crate::service::consumer::ConsumerName;
 
 /// A setting of a stream is out of its range.
@@ -79,6 +80,9 @@ pub enum CreateStreamError {
         /// What was asked for.
         kib: u32,
     },
+    /// It cannot have its capacity.
+    #[error(transparent)]
+    Capacity(#[from] CapacityError),
     /// Streams are compacted by key only where anything is compacted.
     #[error("key compaction needs compaction: storage.compaction_bytes_per_second is 0")]
     CompactionOff,
@@ -119,6 +123,23 @@ pub enum TagStreamError {
     /// They cannot be kept.
     #[error(transparent)]
     Tags(#[from] TagsError),
+    /// The change could not be made durable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a stream's capacity was not changed.
+#[derive(Debug, Error)]
+pub enum ChangeCapacityError {
+    /// There is no such stream.
+    #[error("stream {name} does not exist")]
+    Unknown {
+        /// The name.
+        name: StreamName,
+    },
+    /// It cannot be what it is to be.
+    #[error(transparent)]
+    Capacity(#[from] CapacityError),
     /// The change could not be made durable.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -6,15 +6,17 @@ use tidemill_storage::KeyCompaction;
 use tidemill_wire::{SequenceNumber, Timestamp};
 
 use super::encoding::{
-    decode_consumer, decode_counters, decode_node, decode_policy, decode_queue, decode_record_size,
-    decode_stream, encode_consumer, encode_counters, encode_node, encode_policy, encode_queue,
-    encode_record_size, encode_stream,
+    decode_capacity, decode_commitment, decode_consumer, decode_counters, decode_node, decode_policy,
+    decode_queue, decode_record_size, decode_stream, encode_capacity, encode_commitment, encode_consumer,
+    encode_counters, encode_node, encode_policy, encode_queue, encode_record_size, encode_stream,
 };
 use super::entity::Counters;
 use super::memory::MemoryCatalog;
 use super::tests::{DEFAULTS, LIMITS, NODE, new, queues};
 use super::{Catalog, Ends, ShardChange, Stream};
 use crate::fuzzing;
+use crate::service::capacity::Capacity;
+use crate::service::commitment::Commitment;
 use crate::service::consumer::{Consumer, ConsumerName};
 
 /// A target: its name and what it does with arbitrary bytes.
@@ -29,6 +31,7 @@ const TARGETS: &[Target] = &[
     ("catalog_policy", policy),
     ("catalog_record_size", record_size),
     ("catalog_queue", queue),
+    ("catalog_capacity", capacity),
 ];
 
 fn node(input: &[u8]) {
@@ -59,6 +62,15 @@ fn consumer(input: &[u8]) {
 fn policy(input: &[u8]) {
     if let Ok(policy) = decode_policy(input) {
         assert_eq!(encode_policy(&policy), input);
+    }
+}
+
+fn capacity(input: &[u8]) {
+    if let Ok(capacity) = decode_capacity(input) {
+        assert_eq!(encode_capacity(&capacity), input);
+    }
+    if let Ok(commitment) = decode_commitment(input) {
+        assert_eq!(encode_commitment(commitment), input);
     }
 }
 
@@ -98,6 +110,12 @@ fn seeds() -> Vec<Vec<u8>> {
         encode_consumer(&consumer),
         encode_policy("{\"Version\":\"2012-10-17\"}"),
         encode_record_size(2_048),
+        encode_commitment(Commitment { started: Timestamp(5), ended: Timestamp(6) }),
+        encode_capacity(&Capacity {
+            read_calls_per_second: 5,
+            warm_mib_per_second: 7,
+            ..Capacity::default()
+        }),
     ];
     others.into_iter().chain(streams).chain(queues::samples().iter().map(encode_queue)).collect()
 }

@@ -30,9 +30,9 @@ pub use self::redb::RedbCatalog;
 pub use encoding::DecodeError;
 pub use entity::{Closing, Node, NodeId, Shard, Stream, StreamKey};
 pub use error::{
-    CreateStreamError, DeleteStreamError, DeregisterConsumerError, PolicyError, RecordSizeError,
-    RegisterConsumerError, ReshardError, SettingsError, StoreError, TagConsumerError, TagStreamError,
-    TagsError, UpdateStreamError,
+    ChangeCapacityError, CreateStreamError, DeleteStreamError, DeregisterConsumerError, PolicyError,
+    RecordSizeError, RegisterConsumerError, ReshardError, SettingsError, StoreError, TagConsumerError,
+    TagStreamError, TagsError, UpdateStreamError,
 };
 pub use held::HeldNames;
 pub use memory::MemoryCatalog;
@@ -50,6 +50,8 @@ pub use state::{
     PolicyHolder, RECORD_KIB_MAX, RECORD_KIB_MIN, State, TagChange,
 };
 
+use crate::service::capacity::CapacityChange;
+use crate::service::commitment::Commitment;
 use crate::service::consumer::{Consumer, ConsumerName};
 use crate::service::queue_definition::{Definition as Queue, QueueId};
 
@@ -208,6 +210,33 @@ pub trait Catalog: Send {
     fn set_policy(&mut self, holder: PolicyHolder, policy: Option<String>) -> Result<(), PolicyError> {
         self.state().plan_policy(&holder, policy.as_deref())?;
         Ok(self.commit(Change::Policy(holder, policy))?)
+    }
+
+    /// Changes a stream's capacity.
+    ///
+    /// # Errors
+    /// When there is no such stream, it cannot have the capacity, or the change could not be made durable.
+    fn change_capacity(
+        &mut self,
+        name: &StreamName,
+        change: CapacityChange,
+        now: Timestamp,
+    ) -> Result<Stream, ChangeCapacityError> {
+        let (stream, capacity) = self.state().plan_capacity(name, change, now)?;
+        if capacity != self.state().capacity(stream.id) {
+            self.commit(Change::Settle(stream.clone(), capacity))?;
+        }
+        Ok(stream)
+    }
+
+    /// Has the account commit itself, or end its commitment as soon as it may.
+    ///
+    /// # Errors
+    /// When the change could not be made durable.
+    fn change_commitment(&mut self, is_wanted: bool, now: Timestamp) -> Result<Commitment, StoreError> {
+        let commitment = self.state().commitment().changed(is_wanted, now);
+        self.commit(Change::Commit(commitment))?;
+        Ok(commitment)
     }
 
     /// Says how large a stream's records may be.

@@ -19,15 +19,17 @@ use tidemill_wire::StreamId;
 
 use super::Catalog;
 use super::encoding::{
-    DecodeError, decode_capacity, decode_consumer, decode_counters, decode_node, decode_policy, decode_queue,
-    decode_record_size, decode_stream, encode_capacity, encode_consumer, encode_counters, encode_node,
-    encode_policy, encode_queue, encode_record_size, encode_stream,
+    DecodeError, decode_capacity, decode_commitment, decode_consumer, decode_counters, decode_node,
+    decode_policy, decode_queue, decode_record_size, decode_stream, encode_capacity, encode_commitment,
+    encode_consumer, encode_counters, encode_node, encode_policy, encode_queue, encode_record_size,
+    encode_stream,
 };
 use super::entity::{Counters, Node, Stream};
 use super::error::{Inconsistency, StoreError};
 use super::rules::{Limits, StreamDefaults};
 use super::state::{Change, PolicyHolder, State};
 use crate::service::capacity::Capacity;
+use crate::service::commitment::Commitment;
 use crate::service::consumer::{Consumer, ConsumerName};
 use crate::service::queue_definition::Definition as Queue;
 
@@ -45,6 +47,8 @@ const QUEUES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("queues");
 const CAPACITIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("capacities");
 const NODE_KEY: &str = "node";
 const COUNTERS_KEY: &str = "counters";
+/// There from the first commitment on.
+const COMMITMENT_KEY: &str = "commitment";
 
 /// The catalog is read once, at the start, so redb need not keep much of it.
 const CACHE_BYTES: usize = 4 << 20;
@@ -121,7 +125,7 @@ impl RedbCatalog {
     ) -> Result<Self, StoreError> {
         let stored = read(&database, path)?;
         let inconsistent = |reason| StoreError::Inconsistent { path: path.to_owned(), reason };
-        let state = State::new(stored.node, limits, defaults);
+        let state = State::new(stored.node, limits, defaults).with_commitment(stored.commitment);
         let state = state.restore(stored.counters, stored.streams);
         let state = state.and_then(|state| state.with_consumers(stored.consumers));
         let state = state.and_then(|state| state.with_policies(stored.policies));
@@ -164,6 +168,10 @@ impl RedbCatalog {
                     remove_policies(&transaction, self.state.policy_holders(stream.id))?;
                 }
                 Change::Skip(_) => {}
+                Change::Commit(commitment) => {
+                    let value = encode_commitment(*commitment);
+                    transaction.open_table(NODE)?.insert(COMMITMENT_KEY, value.as_slice())?;
+                }
                 Change::Register(consumer) => {
                     let key = (consumer.stream.get(), consumer.name.as_str());
                     transaction.open_table(CONSUMERS)?.insert(key, encode_consumer(consumer).as_slice())?;
@@ -254,6 +262,7 @@ struct Stored {
     record_sizes: Vec<(StreamId, u32)>,
     queues: Vec<Queue>,
     capacities: Vec<(StreamId, Capacity)>,
+    commitment: Commitment,
 }
 
 fn write_new(database: &Database, node: Node, counters: Counters) -> Result<(), redb::Error> {
@@ -289,9 +298,13 @@ fn read(database: &Database, path: &Path) -> Result<Stored, StoreError> {
     let consumers = read_consumers(&transaction, path)?;
     let policies = read_policies(&transaction, path)?;
     let record_sizes = read_by_stream(&transaction, path, RECORD_SIZES, decode_record_size)?;
+    let commitment = single(&transaction, path, COMMITMENT_KEY, |bytes| match bytes {
+        [] => Ok(Commitment::default()),
+        bytes => decode_commitment(bytes),
+    })?;
     let capacities = read_by_stream(&transaction, path, CAPACITIES, decode_capacity)?;
     let queues = read_queues(&transaction, path)?;
-    Ok(Stored { node, counters, streams, consumers, policies, record_sizes, capacities, queues })
+    Ok(Stored { node, counters, streams, consumers, policies, record_sizes, capacities, queues, commitment })
 }
 
 fn read_queues(transaction: &ReadTransaction, path: &Path) -> Result<Vec<Queue>, StoreError> {

@@ -32,6 +32,7 @@ use super::rules::{
     Limits, RETENTION_AGE_FOREVER, StreamDefaults, check_tags, deal, settle, settle_calls, settle_keys,
 };
 use crate::service::capacity::Capacity;
+use crate::service::commitment::Commitment;
 use crate::service::consumer::{Consumer, Consumers};
 use crate::service::queue_definition::{Definition as Queue, QueueId};
 
@@ -90,6 +91,8 @@ pub enum Change {
     Deregister(Consumer),
     /// The holder has this policy, or none.
     Policy(PolicyHolder, Option<String>),
+    /// The account's commitment is now like this.
+    Commit(Commitment),
     /// The records of the stream may have so many KiB.
     RecordSize(StreamId, u32),
     /// The queue is new, and its ids are used up, or it is now like this.
@@ -133,6 +136,7 @@ pub struct State {
     record_sizes: BTreeMap<StreamId, u32>,
     /// Of the streams that have another one than the default.
     capacities: BTreeMap<StreamId, Capacity>,
+    commitment: Commitment,
     queues: queues::Queues,
     /// Open shards and partitions of each lane.
     load: Vec<u64>,
@@ -153,6 +157,7 @@ impl State {
             record_sizes: BTreeMap::new(),
             queues: queues::Queues::default(),
             capacities: BTreeMap::new(),
+            commitment: Commitment::default(),
             load: vec![0; usize::try_from(node.lanes).expect("lanes are counted in 32 bits")],
         }
     }
@@ -288,6 +293,7 @@ impl State {
             | Change::Register(_)
             | Change::Deregister(_)
             | Change::Policy(..)
+            | Change::Commit(_)
             | Change::RecordSize(..) => self.counters,
         }
     }
@@ -313,6 +319,7 @@ impl State {
         {
             return Err(CreateStreamError::RecordSize { kib });
         }
+        self.check_capacity(new.aside.capacity, now)?;
         let key_compaction = settle_keys(None, new.settings.key_compaction)?;
         if key_compaction.is_some() && !self.limits.is_compacting {
             return Err(CreateStreamError::CompactionOff);
@@ -431,6 +438,7 @@ impl State {
                 self.policies.remove(&PolicyHolder::of(&consumer));
                 self.let_go(&consumer);
             }
+            Change::Commit(commitment) => self.commitment = commitment,
             Change::Policy(holder, policy) => self.set_policy(holder, policy),
             Change::RecordSize(stream, kib) => drop(self.record_sizes.insert(stream, kib)),
             Change::Queue(queue) => self.keep_queue(queue),

@@ -76,7 +76,7 @@ impl<E: Env> Streams<E> {
         sink: Rc<dyn AppendSink>,
         token: u64,
     ) -> Result<Charge<E>, AppendError> {
-        let Append { stream, shard, ack, batch, records, payload_bytes } = append;
+        let Append { stream, shard, payload_bytes, records, .. } = append;
         let local = self.local(stream, shard)?;
         match local.gate.get() {
             Gate::Open => {}
@@ -86,9 +86,14 @@ impl<E: Env> Streams<E> {
         let mut quota = local.quota.borrow_mut();
         if quota.limits_writes() {
             let admitted = quota.admit_write(self.now_ns(), payload_bytes, u64::from(records));
-            admitted.map_err(|wait| AppendError::Throttled { shard, wait })?;
+            admitted.map_err(|wait| {
+                local.count_refused_append();
+                AppendError::Throttled { shard, wait }
+            })?;
         }
         drop(quota);
+        local.count_append(&append);
+        let Append { ack, batch, .. } = append;
         let queued = local.lane.append_to(sink, token, local.owner, batch, records, ack);
         local.under_way.set(local.under_way.get() + 1);
         let charge = Charge { stream, shard: local, payload_bytes, records };

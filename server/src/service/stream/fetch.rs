@@ -139,7 +139,7 @@ impl<E: Env> Reader<E> {
         let deadline = self.env.monotonic().saturating_add(fetch.wait);
         if matches!(fetch.kind, ReadKind::Call { .. }) {
             let admitted = self.quota().admit_call(now_ns(&self.env));
-            admitted.map_err(|wait| FetchError::Throttled { shard: self.local.index, wait })?;
+            admitted.map_err(|wait| self.throttled(wait))?;
         }
         let from = self.locate(fetch.position).await?;
         let mut over = false;
@@ -151,7 +151,7 @@ impl<E: Env> Reader<E> {
                     return Ok(delivery);
                 }
                 Err(wait) if over || wait.duration() > left => {
-                    return Err(FetchError::Throttled { shard: self.local.index, wait });
+                    return Err(self.throttled(wait));
                 }
                 Err(wait) => {
                     let _waiting = self.wait_in_line()?;
@@ -215,7 +215,14 @@ impl<E: Env> Reader<E> {
                 return Ok(Err(wait));
             }
         }
-        Ok(Ok(self.delivery(fetched)))
+        let delivery = self.delivery(fetched);
+        self.local.count_delivery(&delivery, self.env.now());
+        Ok(Ok(delivery))
+    }
+
+    fn throttled(&self, wait: Wait) -> FetchError {
+        self.local.count_refused_read();
+        FetchError::Throttled { shard: self.local.index, wait }
     }
 
     /// What it is charged to.

@@ -8,6 +8,7 @@ mod definition;
 mod error;
 mod fetch;
 mod hold;
+mod measure;
 mod pace;
 mod route;
 mod seat;

@@ -12,11 +12,13 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use tidemill_storage::{Bounds, Env, Lane, Signal};
+use tidemill_wire::routing::HashKeyRange;
 use tidemill_wire::{LaneId, OwnerId, ShardIndex, StreamId, StreamName};
 
 use super::definition::{Definition, Shard};
 use super::error::AppendError;
 use super::seat::Seats;
+use crate::service::meter::Meter;
 use crate::service::quota::ShardQuota;
 
 /// The streams of one core.
@@ -53,6 +55,7 @@ pub struct Stream<E: Env> {
 pub(super) struct LocalShard<E: Env> {
     pub(super) index: ShardIndex,
     pub(super) owner: OwnerId,
+    pub(super) range: HashKeyRange,
     pub(super) lane: Lane<E>,
     pub(super) gate: Cell<Gate>,
     /// Appends that the lane has not settled.
@@ -60,6 +63,7 @@ pub(super) struct LocalShard<E: Env> {
     /// Told when the gate changes and when nothing is under way any more; made by the first who waits.
     changed: RefCell<Option<Rc<Signal>>>,
     pub(super) quota: RefCell<ShardQuota>,
+    pub(super) meter: RefCell<Option<Rc<Meter>>>,
 }
 
 /// Whether a shard takes appends.
@@ -144,6 +148,11 @@ impl<E: Env> Streams<E> {
         Ok(local)
     }
 
+    /// Has each stream looked at, in the order of their names.
+    pub(super) fn each(&self, mut look: impl FnMut(&Stream<E>)) {
+        self.by_name.borrow().values().for_each(|stream| look(stream));
+    }
+
     /// How many streams there are.
     pub fn count(&self) -> usize {
         self.by_id.borrow().len()
@@ -173,11 +182,13 @@ impl<E: Env> Streams<E> {
                 Rc::new(LocalShard {
                     index: shard.index,
                     owner: shard.owner,
+                    range: shard.range,
                     lane: lane.clone(),
                     gate: Cell::new(Gate::of(shard)),
                     under_way: Cell::new(0),
                     changed: RefCell::default(),
                     quota: RefCell::new(ShardQuota::new(definition.quota)),
+                    meter: RefCell::default(),
                 })
             });
             // What is held waits until every core knows.
@@ -188,6 +199,7 @@ impl<E: Env> Streams<E> {
             quota.change(self.now_ns(), definition.quota);
             quota.change_calls(self.now_ns(), definition.capacity.read_calls_per_second);
             drop(quota);
+            local.measure(definition.capacity);
             Some(local)
         });
         let local = local.collect();

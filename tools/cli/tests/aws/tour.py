@@ -267,6 +267,39 @@ def signatures(kinesis):
     assert "tour" in temporary.list_streams()["StreamNames"]
 
 
+def capacity(kinesis):
+    arn = "arn:aws:kinesis:us-east-1:123456789012:stream/tour-d"
+    kinesis.create_stream(StreamName="tour-d", StreamModeDetails={"StreamMode": "ON_DEMAND"})
+
+    def summary():
+        return kinesis.describe_stream_summary(StreamName="tour-d")["StreamDescriptionSummary"]
+
+    assert summary()["StreamModeDetails"] == {"StreamMode": "ON_DEMAND"} and summary()["OpenShardCount"] == 4
+    scale = {"StreamName": "tour-d", "TargetShardCount": 2, "ScalingType": "UNIFORM_SCALING"}
+    refused("ValidationException", kinesis.update_shard_count, "PROVISIONED", **scale)
+    refused("ValidationException", kinesis.update_stream_warm_throughput, "commitment", StreamName="tour-d", WarmThroughputMiBps=6)
+    enabled = kinesis.update_account_settings(MinimumThroughputBillingCommitment={"Status": "ENABLED"})
+    assert enabled["MinimumThroughputBillingCommitment"]["Status"] == "ENABLED", enabled
+    warm = kinesis.update_stream_warm_throughput(StreamName="tour-d", WarmThroughputMiBps=6)["WarmThroughput"]
+    assert warm["TargetMiBps"] == 6, warm
+    deadline = time.monotonic() + 60
+    while summary()["OpenShardCount"] < 7:
+        assert time.monotonic() < deadline, summary()
+        time.sleep(0.5)
+    put = lambda: kinesis.put_record(StreamName="tour-d", PartitionKey="k", Data=b"d")["ShardId"]
+    assert len({put() for _ in range(10)}) == 1
+    kinesis.update_stream_record_distribution_strategy(StreamARN=arn, RecordDistributionStrategy="AUTO")
+    assert len({put() for _ in range(40)}) > 1 and summary()["RecordDistributionStrategy"] == "AUTO"
+    kinesis.update_stream_mode(StreamARN=arn, StreamModeDetails={"StreamMode": "PROVISIONED"})
+    kinesis.update_stream_mode(StreamARN=arn, StreamModeDetails={"StreamMode": "ON_DEMAND"})
+    mode = {"StreamARN": arn, "StreamModeDetails": {"StreamMode": "PROVISIONED"}}
+    refused("LimitExceededException", kinesis.update_stream_mode, "24 hours", **mode)
+    watched = kinesis.enable_enhanced_monitoring(StreamName="tour-d", ShardLevelMetrics=["IncomingBytes"])
+    assert watched["DesiredShardLevelMetrics"] == ["IncomingBytes"], watched
+    kinesis.disable_enhanced_monitoring(StreamName="tour-d", ShardLevelMetrics=["ALL"])
+    kinesis.delete_stream(StreamName="tour-d")
+
+
 def end(kinesis):
     for name in ["tour", "tour-a", "tour-b", "tour-c"]:
         kinesis.delete_stream(StreamName=name)
@@ -277,7 +310,7 @@ def end(kinesis):
 
 def main():
     kinesis = client()
-    for step in [streams, records, reshard, errors, signatures, end]:
+    for step in [streams, records, reshard, capacity, errors, signatures, end]:
         began = time.monotonic()
         step(kinesis)
         print(f"{step.__name__}: {time.monotonic() - began:.1f} s", flush=True)

@@ -6,16 +6,19 @@ use std::time::Duration;
 use futures_lite::future::or;
 
 use tidemill_wire::message::Position;
-use tidemill_wire::routing::HashKeyRange;
+use tidemill_wire::routing::{HashKey, HashKeyRange};
 use tidemill_wire::{SequenceNumber, ShardIndex, StreamName, Timestamp};
 
 use super::super::seal::Seal;
 use super::super::value::Value;
 use super::super::{Aws, Fault, Identity, Request};
-use super::error::{fetch_fault, invalid, no_shard, no_stream, not_active, not_found, reshard_fault};
+use super::error::{
+    fetch_fault, invalid, no_shard, no_stream, not_active, not_found, on_demand, reshard_fault,
+};
 use super::limits::{MOVE_PAUSE, TOKEN_AGE_MS_MAX};
 use super::names::{shard_id, shard_of_id, stream_arn, stream_of_arn, stream_of_id};
 use super::sequence::{Numbering, RecordNumber};
+use crate::service::capacity::{Distribution, Mode};
 use crate::service::catalog::{ShardChange, StreamKey};
 use crate::service::stream::{AppendError, Definition, Fetch, ReadKind, Shard};
 use crate::shard::{Core, Outcome, sleep};
@@ -109,6 +112,29 @@ impl<'a> Call<'a> {
         match self.status(&stream) {
             Status::Active => Ok(stream),
             Status::Updating => Err(not_active(stream.name.as_str(), self.account())),
+        }
+    }
+
+    /// The same, for a stream whose owners decide how many shards it has.
+    pub(super) fn provisioned(self, input: &Value, operation: &str) -> Result<Arc<Definition>, Fault> {
+        let stream = self.active(input)?;
+        match stream.capacity.mode {
+            Mode::Provisioned => Ok(stream),
+            Mode::OnDemand => Err(on_demand(operation, stream.name.as_str(), self.account())),
+        }
+    }
+
+    /// Where in the space of keys a record goes: where its key says, or to one shard after the other.
+    pub(super) fn place(self, stream: &Definition, hash: impl FnOnce() -> HashKey) -> HashKey {
+        match stream.capacity.distribution {
+            Distribution::ByKey => hash(),
+            Distribution::Even => {
+                let turn = self.core().streams().get(stream.id).map_or(0, |stream| stream.next_turn());
+                let open = stream.routing().shards();
+                let nth = turn as usize % open.len().max(1);
+                let shard = stream.routing().shards().nth(nth).and_then(|index| stream.shard(index));
+                shard.map_or(HashKey(0), |shard| shard.range.start)
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use super::super::Fault;
 use super::super::value::Value;
 use super::call::Call;
 use super::limits::SHARD_LIMIT_MAX;
+use crate::service::capacity::Mode;
 
 /// Streams that are looked at in one go.
 const PAGE: usize = 1_000;
@@ -12,11 +13,12 @@ const PAGE: usize = 1_000;
 /// Counts the open shards of all streams.
 pub(super) async fn answer(call: Call<'_>) -> Result<Option<Value>, Fault> {
     let mut open = 0_i64;
-    let mut after = None;
+    let (mut after, mut on_demand) = (None, 0_i64);
     loop {
         let (page, more) = call.core().streams().list(after.as_ref(), PAGE);
         for stream in &page {
             let shards = stream.open_shards();
+            on_demand += i64::from(stream.capacity.mode == Mode::OnDemand);
             open = open.saturating_add(i64::try_from(shards).unwrap_or(i64::MAX));
         }
         after = page.last().map(|stream| stream.name.clone());
@@ -27,7 +29,7 @@ pub(super) async fn answer(call: Call<'_>) -> Result<Option<Value>, Fault> {
     Ok(Some(Value::structure([
         ("ShardLimit", Some(Value::Integer(SHARD_LIMIT_MAX))),
         ("OpenShardCount", Some(Value::Integer(open.min(SHARD_LIMIT_MAX)))),
-        ("OnDemandStreamCount", Some(Value::Integer(0))),
-        ("OnDemandStreamCountLimit", Some(Value::Integer(0))),
+        ("OnDemandStreamCount", Some(Value::Integer(on_demand))),
+        ("OnDemandStreamCountLimit", Some(Value::Integer(SHARD_LIMIT_MAX))),
     ])))
 }

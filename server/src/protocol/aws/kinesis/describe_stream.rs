@@ -3,9 +3,11 @@
 use super::super::Fault;
 use super::super::value::Value;
 use super::call::{Call, shard_value};
+use super::enhanced_monitoring::names;
 use super::limits::DESCRIBE_SHARDS_DEFAULT;
 use super::names::stream_id;
 use super::retention::hours_of;
+use super::stream_mode::{distribution_text, mode_value, warm_value};
 use crate::service::stream::{Definition, Shard};
 
 /// Describes a stream with a page of its shards.
@@ -33,7 +35,11 @@ pub(super) async fn summary(call: Call<'_>, input: Value) -> Result<Option<Value
     let consumers = i64::try_from(stream.consumers.len()).unwrap_or(i64::MAX);
     members.push(("ConsumerCount", Value::Integer(consumers)));
     members.push(("MaxRecordSizeInKiB", Value::Integer(i64::from(stream.record_kib))));
-    members.push(("RecordDistributionStrategy", Value::Text("USER_PARTITION_KEY".to_owned())));
+    let strategy = distribution_text(&stream.capacity).to_owned();
+    members.push(("RecordDistributionStrategy", Value::Text(strategy)));
+    if stream.capacity.warm_mib_per_second > 0 {
+        members.push(("WarmThroughput", warm_value(&stream)));
+    }
     Ok(Some(Value::structure([("StreamDescriptionSummary", Some(Value::Structure(members)))])))
 }
 
@@ -42,19 +48,15 @@ pub(super) fn page(shards: &[Shard], limit: usize) -> (&[Shard], bool) {
     shards.get(..limit).map_or((shards, false), |page| (page, shards.len() > limit))
 }
 
-/// How a stream takes its capacity.
-pub(super) fn mode() -> Value {
-    Value::structure([("StreamMode", Value::text("PROVISIONED"))])
-}
-
 /// What both descriptions have.
 fn common(call: Call<'_>, stream: &Definition) -> Vec<(&'static str, Value)> {
-    let monitoring = Value::structure([("ShardLevelMetrics", Some(Value::List(Vec::new())))]);
+    let metrics = names(stream.capacity.metrics);
+    let monitoring = Value::structure([("ShardLevelMetrics", Some(metrics))]);
     vec![
         ("StreamName", Value::Text(stream.name.to_string())),
         ("StreamARN", Value::Text(call.arn(&stream.name))),
         ("StreamStatus", Value::Text(call.status(stream).as_str().to_owned())),
-        ("StreamModeDetails", mode()),
+        ("StreamModeDetails", mode_value(&stream.capacity)),
         ("RetentionPeriodHours", Value::Integer(hours_of(stream))),
         ("StreamCreationTimestamp", Value::Timestamp(stream.created)),
         ("EnhancedMonitoring", Value::List(vec![monitoring])),

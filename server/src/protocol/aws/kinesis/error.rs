@@ -3,11 +3,15 @@
 use tidemill_wire::{ShardIndex, StreamId};
 
 use super::names::shard_id;
+use crate::service::capacity::CapacityError;
 use crate::service::catalog::{
-    CreateStreamError, DeleteStreamError, ReshardError, TagStreamError, UpdateStreamError,
+    ChangeCapacityError, CreateStreamError, DeleteStreamError, ReshardError, TagStreamError,
+    UpdateStreamError,
 };
 use crate::service::stream::{AppendError, FetchError};
-use crate::shard::{CatalogError, CreateError, DeleteError, ReshardFailure, TagError, UpdateError};
+use crate::shard::{
+    CapacityFailure, CatalogError, CreateError, DeleteError, ReshardFailure, TagError, UpdateError,
+};
 
 use super::super::Fault;
 
@@ -117,6 +121,7 @@ pub(super) fn create_fault(error: &CreateError, name: &str, account: &str) -> Fa
         CreateStreamError::Shards { .. } | CreateStreamError::TooManyStreams { .. } => {
             Some(limit_exceeded(error.to_string()))
         }
+        CreateStreamError::Capacity(error) => Some(capacity_fault(*error)),
         CreateStreamError::Settings(_)
         | CreateStreamError::Tags(_)
         | CreateStreamError::RecordSize { .. }
@@ -179,6 +184,30 @@ pub(super) fn reshard_fault(error: &ReshardFailure, stream: &str, account: &str)
 pub(super) fn not_active(stream: &str, account: &str) -> Fault {
     let text = format!("Stream {stream} under account {account} not ACTIVE, instead in state UPDATING");
     Fault::of_caller("ResourceInUseException", text)
+}
+
+/// A capacity that a stream cannot have.
+pub(super) fn capacity_fault(error: CapacityError) -> Fault {
+    match error {
+        CapacityError::Switches | CapacityError::TooWarm { .. } => limit_exceeded(error.to_string()),
+        CapacityError::Provisioned | CapacityError::NoCommitment => Fault::validation(error.to_string()),
+    }
+}
+
+/// A capacity that was not changed.
+pub(super) fn capacity_change_fault(error: &CapacityFailure, name: &str, account: &str) -> Fault {
+    catalog_fault(error, |error| match error {
+        ChangeCapacityError::Unknown { .. } => Some(no_stream(name, account)),
+        ChangeCapacityError::Capacity(error) => Some(capacity_fault(*error)),
+        ChangeCapacityError::Store(_) => None,
+    })
+}
+
+/// A stream on demand, whose shards are the server's concern.
+pub(super) fn on_demand(operation: &str, stream: &str, account: &str) -> Fault {
+    Fault::validation(format!(
+        "{operation} is only supported for streams in PROVISIONED mode: stream {stream} under account {account} is in ON_DEMAND mode."
+    ))
 }
 
 /// A stream that was not deleted.

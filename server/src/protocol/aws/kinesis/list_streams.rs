@@ -5,9 +5,9 @@ use tidemill_wire::StreamName;
 use super::super::Fault;
 use super::super::value::Value;
 use super::call::Call;
-use super::describe_stream::mode;
 use super::error::invalid;
 use super::limits::LIST_STREAMS_DEFAULT;
+use super::stream_mode::mode_value;
 use super::token::{close_stream_page, open_stream_page};
 
 /// Answers from what this core knows, which is everything that was answered as created.
@@ -24,7 +24,7 @@ pub(super) async fn answer(call: Call<'_>, input: Value) -> Result<Option<Value>
             ("StreamName", Value::text(stream.name.as_str())),
             ("StreamARN", Value::text(call.arn(&stream.name))),
             ("StreamStatus", Value::text(call.status(stream).as_str())),
-            ("StreamModeDetails", Some(mode())),
+            ("StreamModeDetails", Some(mode_value(&stream.capacity))),
             ("StreamCreationTimestamp", Some(Value::Timestamp(stream.created))),
         ])
     });

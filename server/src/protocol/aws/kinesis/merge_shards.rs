@@ -7,7 +7,7 @@ use crate::service::catalog::ShardChange;
 
 /// Merges two neighbours, in either order.
 pub(super) async fn answer(call: Call<'_>, input: Value) -> Result<Option<Value>, Fault> {
-    let stream = call.active(&input)?;
+    let stream = call.provisioned(&input, "MergeShards")?;
     let shard = |name| call.shard(&stream, input.get_text(name).unwrap_or_default());
     let (shard, adjacent) = (shard("ShardToMerge")?.index, shard("AdjacentShardToMerge")?.index);
     call.reshard(&stream, ShardChange::Merge { shard, adjacent }).await?;

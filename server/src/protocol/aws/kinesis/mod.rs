@@ -1,7 +1,7 @@
 //! Amazon Kinesis Data Streams: its operations over the streams of this server.
 //!
 //! One line in [`HANDLERS`] for each operation that is served; every other one of the model is refused as unsupported. Inputs are checked against
-//! the model before a handler sees them. Leaves out what the stream service does not do: on-demand capacity.
+//! the model before a handler sees them. Leaves out what the stream service does not do: encryption, queues and channels.
 
 mod account;
 mod call;
@@ -12,6 +12,7 @@ mod deregister_stream_consumer;
 mod describe_limits;
 mod describe_stream;
 mod describe_stream_consumer;
+mod enhanced_monitoring;
 mod error;
 mod get_records;
 mod get_shard_iterator;
@@ -33,6 +34,7 @@ mod resource_policy;
 mod retention;
 mod sequence;
 mod split_shard;
+mod stream_mode;
 mod subscribe_to_shard;
 mod subscription;
 mod tags;
@@ -95,7 +97,7 @@ const HANDLERS: &[(&str, Handler)] = &[
         "DeregisterStreamConsumer",
         Checked(|call, input| Box::pin(deregister_stream_consumer::answer(call, input))),
     ),
-    ("DescribeAccountSettings", Checked(|_, _| Box::pin(account::describe()))),
+    ("DescribeAccountSettings", Checked(|call, _| Box::pin(account::describe(call)))),
     ("DescribeLimits", Checked(|call, _| Box::pin(describe_limits::answer(call)))),
     ("DescribeStream", Checked(|call, input| Box::pin(describe_stream::answer(call, input)))),
     (
@@ -103,6 +105,8 @@ const HANDLERS: &[(&str, Handler)] = &[
         Checked(|call, input| Box::pin(describe_stream_consumer::answer(call, input))),
     ),
     ("DescribeStreamSummary", Checked(|call, input| Box::pin(describe_stream::summary(call, input)))),
+    ("DisableEnhancedMonitoring", Checked(|call, input| Box::pin(enhanced_monitoring::disable(call, input)))),
+    ("EnableEnhancedMonitoring", Checked(|call, input| Box::pin(enhanced_monitoring::enable(call, input)))),
     ("GetRecords", Direct(|call| Box::pin(get_records::answer(call)))),
     ("GetResourcePolicy", Checked(|call, input| Box::pin(resource_policy::get(call, input)))),
     ("GetShardIterator", Checked(|call, input| Box::pin(get_shard_iterator::answer(call, input)))),
@@ -125,8 +129,15 @@ const HANDLERS: &[(&str, Handler)] = &[
     ("SubscribeToShard", Streaming(|call, input| Box::pin(subscribe_to_shard::answer(call, input)))),
     ("TagResource", Checked(|call, input| Box::pin(tags::add_resource(call, input)))),
     ("UntagResource", Checked(|call, input| Box::pin(tags::remove_resource(call, input)))),
+    ("UpdateAccountSettings", Checked(|call, input| Box::pin(account::update(call, input)))),
     ("UpdateMaxRecordSize", Checked(|call, input| Box::pin(update_max_record_size::answer(call, input)))),
     ("UpdateShardCount", Checked(|call, input| Box::pin(update_shard_count::answer(call, input)))),
+    ("UpdateStreamMode", Checked(|call, input| Box::pin(stream_mode::update(call, input)))),
+    (
+        "UpdateStreamRecordDistributionStrategy",
+        Checked(|call, input| Box::pin(stream_mode::distribute(call, input))),
+    ),
+    ("UpdateStreamWarmThroughput", Checked(|call, input| Box::pin(stream_mode::warm(call, input)))),
 ];
 
 /// Answers an operation of the service.

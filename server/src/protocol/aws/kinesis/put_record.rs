@@ -23,7 +23,7 @@ pub(super) async fn answer(call: Call<'_>) -> Result<Vec<u8>, Fault> {
     let mut input = PutRecord::read(call.request)?;
     let entry = input.take_entry()?;
     let stream = call.find(input.names())?;
-    let hash = hash_of(&entry);
+    let hash = call.place(&stream, || hash_of(&entry));
     let mut scratch = Vec::new();
     let data = entry.data_into(&mut scratch, stream.record_kib)?;
     if let Some(ordering) = input.ordering() {

@@ -65,7 +65,7 @@ pub(super) async fn answer(call: Call<'_>) -> Result<Vec<u8>, Fault> {
     let mut input = PutRecords::read(call.request)?;
     let entries = input.take_entries()?;
     let stream = call.find(input.names())?;
-    let Division { parts, mut places, hashes } = divide(&stream, &entries)?;
+    let Division { parts, mut places, hashes } = divide(call, &stream, &entries)?;
     if input.is_dry_run() {
         return Err(dry_run());
     }
@@ -105,7 +105,7 @@ pub(super) fn batch_fault(error: &BuildError) -> Fault {
     invalid(error.to_string())
 }
 
-fn divide(stream: &Definition, entries: &[PutEntry<'_>]) -> Result<Division, Fault> {
+fn divide(call: Call<'_>, stream: &Definition, entries: &[PutEntry<'_>]) -> Result<Division, Fault> {
     let mut parts = Parts::of(stream);
     let mut places = Vec::with_capacity(entries.len());
     let mut hashes = Vec::with_capacity(entries.len());
@@ -117,7 +117,7 @@ fn divide(stream: &Definition, entries: &[PutEntry<'_>]) -> Result<Division, Fau
         if total > PUT_BYTES_MAX {
             return Err(invalid(format!("Records have more than {PUT_BYTES_MAX} bytes of keys and data.")));
         }
-        let hash = hash_of(entry);
+        let hash = call.place(stream, || hash_of(entry));
         let place = parts.add(stream.routing().shard_of(hash), entry.key.as_bytes(), data);
         places.push(place.map_err(|error| batch_fault(&error))?);
         hashes.push(hash);

@@ -10,7 +10,7 @@ use crate::service::catalog::ShardChange;
 
 /// Splits a shard at a hash key, with which the second child begins.
 pub(super) async fn answer(call: Call<'_>, input: Value) -> Result<Option<Value>, Fault> {
-    let stream = call.active(&input)?;
+    let stream = call.provisioned(&input, "SplitShard")?;
     let id = input.get_text("ShardToSplit").unwrap_or_default();
     let shard = call.shard(&stream, id)?;
     let text = input.get_text("NewStartingHashKey").unwrap_or_default();

@@ -1,5 +1,6 @@
 //! The service on one real core: its lane on disk, its catalog in memory, calls and answers without HTTP.
 
+mod capacity;
 mod consumers;
 mod control;
 mod record_sizes;

@@ -8,7 +8,7 @@ use crate::service::catalog::ShardChange;
 
 /// Scales a stream, in one change.
 pub(super) async fn answer(call: Call<'_>, input: Value) -> Result<Option<Value>, Fault> {
-    let stream = call.active(&input)?;
+    let stream = call.provisioned(&input, "UpdateShardCount")?;
     let target = input.get_integer("TargetShardCount").unwrap_or_default();
     let shards = u32::try_from(target).map_err(|error| invalid(error.to_string()))?;
     let before = i64::try_from(stream.open_shards()).unwrap_or(i64::MAX);

@@ -1,11 +1,12 @@
-//! The bytes of a stream's capacity.
+//! The bytes of a stream's capacity, and of the account's commitment.
 
 use tidemill_wire::Timestamp;
 
 use super::{DecodeError, Reader};
 use crate::service::capacity::{Capacity, Distribution, Mode, ShardMetrics};
+use crate::service::commitment::Commitment;
 
-/// Version of the values of capacities.
+/// Version of the values of capacities and of commitments.
 const VERSION: u8 = 1;
 
 pub(in super::super) fn encode_capacity(capacity: &Capacity) -> Vec<u8> {
@@ -51,6 +52,22 @@ pub(in super::super) fn decode_capacity(bytes: &[u8]) -> Result<Capacity, Decode
     reader.end(capacity)
 }
 
+pub(in super::super) fn encode_commitment(commitment: Commitment) -> Vec<u8> {
+    let times = [commitment.started, commitment.ended].into_iter().flat_map(|time| time.get().to_le_bytes());
+    std::iter::once(VERSION).chain(times).collect()
+}
+
+pub(in super::super) fn decode_commitment(bytes: &[u8]) -> Result<Commitment, DecodeError> {
+    let mut reader = Reader { rest: bytes };
+    match reader.u8("version")? {
+        VERSION => {}
+        found => return Err(DecodeError::UnknownVersion { found }),
+    }
+    let started = Timestamp(reader.u64("start of the commitment")?);
+    let ended = Timestamp(reader.u64("end of the commitment")?);
+    reader.end(Commitment { started, ended })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -73,6 +90,23 @@ mod tests {
         let hex: String = encode_capacity(&sample()).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "01010141050000000000000002010000040300000000000000000000000000 00".replace(' ', ""));
         assert_eq!(encode_capacity(&Capacity::default()), [[1].as_slice(), &[0; 31]].concat());
+    }
+
+    #[test]
+    fn commitments_decode_to_what_they_were() {
+        let commitment = Commitment { started: Timestamp(0x0102), ended: Timestamp(0x0304) };
+        let bytes = encode_commitment(commitment);
+        assert_eq!(bytes, [1, 2, 1, 0, 0, 0, 0, 0, 0, 4, 3, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(decode_commitment(&bytes), Ok(commitment));
+        assert_eq!(
+            decode_commitment(&bytes[..16]),
+            Err(DecodeError::Truncated { field: "end of the commitment" })
+        );
+        assert_eq!(
+            decode_commitment(&[bytes.as_slice(), &[0]].concat()),
+            Err(DecodeError::TrailingBytes { bytes: 1 })
+        );
+        assert_eq!(decode_commitment(&[2]), Err(DecodeError::UnknownVersion { found: 2 }));
     }
 
     #[test]

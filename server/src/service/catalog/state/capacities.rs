@@ -3,11 +3,13 @@
 //! Apart from the stream itself, for the protocols that know of capacities see to them, and others have none.
 //! Invariant: a stream that is provisioned is neither kept warm nor spread evenly (`tests::capacities`).
 
-use tidemill_wire::StreamId;
+use tidemill_wire::{StreamId, StreamName, Timestamp};
 
-use super::super::error::Inconsistency;
+use super::super::entity::Stream;
+use super::super::error::{ChangeCapacityError, CreateStreamError, Inconsistency};
 use super::State;
-use crate::service::capacity::Capacity;
+use crate::service::capacity::{Capacity, CapacityChange, Mode, Terms};
+use crate::service::commitment::{Commitment, CommitmentStatus};
 
 impl State {
     /// A catalog with the capacities that were stored. Those of streams that are gone are left out, as consumers are.
@@ -36,6 +38,49 @@ impl State {
     /// The capacity of a stream.
     pub fn capacity(&self, stream: StreamId) -> Capacity {
         self.capacities.get(&stream).copied().unwrap_or_default()
+    }
+
+    /// A stream, and its capacity as it would be.
+    pub(in super::super) fn plan_capacity(
+        &self,
+        name: &StreamName,
+        change: CapacityChange,
+        now: Timestamp,
+    ) -> Result<(Stream, Capacity), ChangeCapacityError> {
+        let unknown = || ChangeCapacityError::Unknown { name: name.clone() };
+        let stream = self.streams.get(name).ok_or_else(unknown)?;
+        let capacity = self.capacity(stream.id).changed(change, self.terms(now))?;
+        Ok((stream.clone(), capacity))
+    }
+
+    /// Checks the capacity of a stream that is to be created.
+    pub(super) fn check_capacity(&self, capacity: Capacity, now: Timestamp) -> Result<(), CreateStreamError> {
+        if capacity.mode == Mode::OnDemand {
+            let warm = CapacityChange::Warm(capacity.warm_mib_per_second);
+            capacity.changed(warm, self.terms(now))?;
+        }
+        Ok(())
+    }
+
+    fn terms(&self, now: Timestamp) -> Terms {
+        let is_committed = self.commitment.status(now) != CommitmentStatus::Disabled;
+        Terms { now, is_committed, shards_max: self.limits.shards_per_stream }
+    }
+
+    /// A catalog with the account's commitment that was stored.
+    pub(in super::super) fn with_commitment(mut self, commitment: Commitment) -> Self {
+        self.commitment = commitment;
+        self
+    }
+
+    /// The account's commitment.
+    pub fn commitment(&self) -> Commitment {
+        self.commitment
+    }
+
+    /// Open shards that one stream may have.
+    pub fn shards_per_stream(&self) -> u32 {
+        self.limits.shards_per_stream
     }
 
     pub(super) fn set_capacity(&mut self, stream: StreamId, capacity: Capacity) {

@@ -90,8 +90,8 @@ fn streams_that_cannot_be_are_refused() {
     check(again, "ResourceInUseException", "Stream logs under account 123456789012 already exists.");
     check(json!({ "StreamName": "big", "ShardCount": 65 }), "LimitExceededException", "1 to 64");
     check(json!({ "StreamName": "none" }), "InvalidArgumentException", "ShardCount");
-    let on_demand = json!({ "StreamName": "od", "StreamModeDetails": { "StreamMode": "ON_DEMAND" } });
-    check(on_demand, "UnsupportedOperationException", "ON_DEMAND");
+    let automatic = json!({ "StreamName": "od", "ShardCount": 1, "RecordDistributionStrategy": "AUTO" });
+    check(automatic, "ValidationException", "provisioned");
     let large = json!({ "StreamName": "l", "ShardCount": 1, "MaxRecordSizeInKiB": 10_241 });
     check(large, "ValidationException", "less than or equal to 10240");
 }

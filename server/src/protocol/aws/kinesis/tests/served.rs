@@ -166,6 +166,7 @@ impl Served {
                 post: post.clone(),
                 catalog: at_core,
                 waiting_fetches_max: 1_000,
+                shards_per_stream: 64,
                 metrics: std::rc::Rc::new(CoreMetrics::default()),
             });
             let identity = Identity {
