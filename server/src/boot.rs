@@ -142,6 +142,7 @@ fn start_threads(
             index,
             placement,
             lanes: plan.lane_configs(directory, placement.lanes_of(index)),
+            cold_bytes_per_second_min: plan.config.storage.cold_read_bytes_per_second_min,
             known: known.clone(),
             post: post.clone(),
             mailbox,

@@ -1,7 +1,7 @@
 //! What a replay of data that is on the disk only does to the appends of the same core.
 //!
 //! `cargo run --release -p tidemill-storage --example cold_replay -- DIRECTORY [GIGABYTES] [SECONDS] [READERS]` fills a lane, drops it from the page
-//! cache, and then has phases of so many seconds in turns: durable appends alone, and the same beside readers that replay as fast as they can, all on
+//! cache, waits for the spare segment, and then has phases of so many seconds in turns: durable appends alone, and the same beside readers that replay as fast as they can, all on
 //! one core. Prints a row per phase and the ratio of the append latencies. Appends come in at a fixed rate and are timed from when they were due.
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 #![allow(clippy::disallowed_methods, reason = "it measures real time")]
@@ -29,29 +29,35 @@ const FILL_ENTRY_BYTES: usize = 256 << 10;
 const APPEND_BYTES: usize = 4 << 10;
 const APPENDS_PER_SECOND: u32 = 1000;
 const FETCH_BYTES: usize = 1 << 20;
+/// A segment takes the appends of all phases: a roll makes the next spare, which would fall upon one phase or another.
+const SEGMENT_BYTES: u64 = 512 << 20;
 /// Turns of a phase without and a phase with a replay.
-const TURNS: usize = 4;
+const TURNS: usize = 8;
 
 fn main() -> io::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let directory = PathBuf::from(arguments.next().unwrap_or_else(|| ".".to_owned())).join("cold_replay");
     let mut number = |default: u64| arguments.next().and_then(|text| text.parse().ok()).unwrap_or(default);
-    let (gigabytes, seconds, readers) = (number(4), number(5), number(2));
+    let (gigabytes, seconds, readers) = (number(4), number(3), number(2));
     let mut cpus = CpuSet::new();
     cpus.set(0);
     sched_setaffinity(None, &cpus)?;
     let env = LocalEnv::new()?;
-    let config = LaneConfig::production(directory.clone(), LaneId(0));
+    let config =
+        LaneConfig { segment_bytes: SEGMENT_BYTES, ..LaneConfig::production(directory.clone(), LaneId(0)) };
     env.block_on(fill(&env, &config, gigabytes << 30));
     evict(&directory)?;
     let bench = env.block_on(Bench::open(&env, config));
     println!("| phase | appends | p50 ms | p99 ms | max ms | replayed MB/s | bytes from disk per byte |");
     println!("|---|---|---|---|---|---|---|");
-    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    let (mut alone, mut beside, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..TURNS {
-        alone.extend(bench.phase("appends alone", Duration::from_secs(seconds), 0)?);
+        let mut without = bench.phase("appends alone", Duration::from_secs(seconds), 0)?;
         evict(&directory)?;
-        beside.extend(bench.phase("beside a cold replay", Duration::from_secs(seconds), readers)?);
+        let mut with = bench.phase("beside a cold replay", Duration::from_secs(seconds), readers)?;
+        ratios.push(percentile(&mut with, 0.99) / percentile(&mut without, 0.99));
+        alone.append(&mut without);
+        beside.append(&mut with);
     }
     for (name, part) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
         let (alone, beside) = (percentile(&mut alone, part), percentile(&mut beside, part));
@@ -60,6 +66,8 @@ fn main() -> io::Result<()> {
             beside / alone
         );
     }
+    ratios.sort_unstable_by(f64::total_cmp);
+    println!("ratio of the p99 within a turn: {ratios:.2?}");
     env.block_on(bench.lane.close());
     drop(bench);
     env.stop();
@@ -86,14 +94,23 @@ async fn fill(env: &LocalEnv, config: &LaneConfig, bytes: u64) {
     for append in waiting {
         append.await.expect("appended");
     }
+    // What is measured begins at the beginning of a segment.
+    let begun = lane.stats().segments_unsealed + lane.stats().segments_sealed;
+    while lane.stats().segments_unsealed + lane.stats().segments_sealed == begun {
+        lane.append(REPLAYED, payload.clone(), 1, Ack::Written).await.expect("appended");
+    }
     lane.close().await;
 }
 
-/// Drops what is on the disk and not mapped from the page cache.
+/// Drops the full segments from the page cache. The last one and the spare stay, as they do where they are written: an append into a page that is on the
+/// disk only would have to read it.
 fn evict(directory: &Path) -> io::Result<()> {
-    for entry in std::fs::read_dir(directory)? {
-        let file = File::open(entry?.path())?;
-        fadvise(&file, 0, None, Advice::DontNeed)?;
+    let entries = std::fs::read_dir(directory)?.map(|entry| Ok(entry?.path()));
+    let mut paths: Vec<PathBuf> = entries.collect::<io::Result<_>>()?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "segment"));
+    paths.sort_unstable();
+    for path in paths.iter().rev().skip(2) {
+        fadvise(&File::open(path)?, 0, None, Advice::DontNeed)?;
     }
     Ok(())
 }
@@ -111,6 +128,9 @@ impl Bench {
         let (lane, _) = Lane::open(env.clone(), config).await.expect("opened");
         lane.adopt(REPLAYED, Retention::FOREVER);
         lane.adopt(APPENDED, Retention::FOREVER);
+        while lane.stats().segments_spare == 0 {
+            env.sleep(Duration::from_millis(10)).await;
+        }
         let end = lane.bounds(REPLAYED).expect("adopted").next.0;
         Self { env: env.clone(), lane, next: Rc::new(Cell::new(0)), end }
     }

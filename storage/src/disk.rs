@@ -30,11 +30,14 @@ use crate::{
 
 mod block;
 mod cold;
+mod gate;
+mod pace;
 mod turns;
 
 pub(crate) use block::Block;
 
 use cold::{Cold, ColdFile};
+use gate::Gate;
 
 const PAGE_BYTES: u64 = 4096;
 /// Pages whose residency is asked for at a time.
@@ -44,14 +47,16 @@ const PAGES_ASKED_MAX: usize = 256;
 #[derive(Clone)]
 pub struct RingDisk {
     ring: Ring,
+    gate: Gate,
     cold: Rc<Cold>,
 }
 
 impl RingDisk {
-    /// The file system through `ring`, which somebody has to drive.
+    /// The file system through `ring`, which somebody has to drive. While something is being made durable, reads of what is not in memory get `cold_bytes_per_second_min` at least.
     #[must_use]
-    pub fn new(ring: Ring) -> Self {
-        Self { cold: Cold::new(ring.clone()), ring }
+    pub fn new(ring: Ring, cold_bytes_per_second_min: u64) -> Self {
+        let gate = Gate::new(ring.clone(), cold_bytes_per_second_min);
+        Self { cold: Cold::new(ring.clone(), gate.clone()), gate, ring }
     }
 
     /// The ring underneath.
@@ -79,7 +84,8 @@ impl RingDisk {
         let map = map(&descriptor, bytes).map_err(|e| fail(Operation::Map, e))?;
         let path = std::cell::RefCell::new(path.clone());
         let cold = (Rc::clone(&self.cold), ColdFile::new(Rc::clone(&descriptor)));
-        Ok(RingFile(Rc::new(Inner { ring: self.ring.clone(), descriptor, cold, map, bytes, path })))
+        let (ring, gate) = (self.ring.clone(), self.gate.clone());
+        Ok(RingFile(Rc::new(Inner { ring, gate, descriptor, cold, map, bytes, path })))
     }
 }
 
@@ -189,6 +195,7 @@ pub struct RingFile(Rc<Inner>);
 
 struct Inner {
     ring: Ring,
+    gate: Gate,
     descriptor: Rc<OwnedFd>,
     cold: (Rc<Cold>, ColdFile),
     map: Arc<Map>,
@@ -243,6 +250,7 @@ impl File for RingFile {
         if passage.ends_amid() {
             buffers = first_half(buffers, &mut wanted);
         }
+        let _durable = durable.then(|| self.0.gate.durable());
         let mut moved = 0;
         while moved < wanted {
             let at = position + moved;
@@ -266,6 +274,7 @@ impl File for RingFile {
 
     async fn flush(&self) -> Result<(), DiskError> {
         let passage = enter(Step::Flush, &self.0.path.borrow());
+        let _durable = self.0.gate.durable();
         let result = self.0.ring.flush(&self.0.descriptor, true).await;
         result.map_err(|e| self.failure(Operation::Flush, 0, &e))?;
         passage.leave();
@@ -287,7 +296,8 @@ impl File for RingFile {
             Some(read) => absent.into_iter().zip(read).for_each(|(index, bytes)| found[index] = bytes),
             // Peers that take their bytes late hold all the memory there is for them: others' have to stay in the page cache.
             None => {
-                let _turn = shared.turn().await;
+                let bytes = wanted.iter().map(|window| window.end.saturating_sub(window.start)).sum::<u64>();
+                let _passage = shared.pass(usize::try_from(bytes).unwrap_or(usize::MAX)).await;
                 for window in wanted {
                     self.populate(window).await?;
                 }

@@ -48,7 +48,17 @@ pub const IDLE_BLOCKS_MAX: usize = 4;
 pub const COLD_TURN_BYTES: usize = 256 << 10;
 /// See [`COLD_TURN_BYTES`].
 pub const COLD_TURN_WINDOWS: usize = 16;
-/// Turns at a time: what a flush meets in the disk's queue is twice a turn's bytes, half a millisecond of a disk that reads 1 GB/s, and the disk is kept busy.
+/// While something is being made durable there is one turn at a time, and it is as large as the disk bears, from this
+pub const COLD_TURN_BYTES_MIN: usize = 32 << 10;
+/// in steps of this
+pub const COLD_TURN_BYTES_STEP: usize = 32 << 10;
+/// to this.
+pub const COLD_TURN_BYTES_MAX: usize = READ_STEP_BYTES as usize;
+/// A turn that waits for the durable write in flight waits for so many more to begin at most.
+pub const COLD_WRITES_PASSED_MAX: u64 = 2;
+/// What cold reads of a core get at least, in bytes per second, unless somebody says otherwise.
+pub const COLD_BYTES_PER_SECOND_MIN: u64 = 16 << 20;
+/// Turns at a time while nothing is made durable: the disk is kept busy, and the first flush that comes meets twice a turn's bytes in its queue.
 pub const COLD_TURNS: usize = 2;
 /// Owners or spans that are looked at before others get their turn: some hundred nanoseconds each.
 pub const UPKEEP_BATCH: usize = 256;
@@ -98,6 +108,10 @@ const _: () = assert!(SEGMENT_BYTES_MAX / 8 <= 1 << 32);
 const _: () = assert!(SEGMENT_BYTES_MIN.is_multiple_of(4096) && CHUNK_BYTES.is_multiple_of(4096));
 const _: () = assert!(WRITE_BUFFERS_MAX >= 8);
 const _: () = assert!(COLD_BLOCK_BYTES as u64 >= READ_STEP_BYTES && COLD_BYTES_MAX > 2 * COLD_BLOCK_BYTES);
+const _: () = assert!(COLD_TURN_BYTES_MIN >= COLD_TURN_BYTES_STEP && COLD_TURN_BYTES_MAX >= COLD_TURN_BYTES);
+const _: () = assert!(
+    COLD_TURN_BYTES_STEP.is_multiple_of(4096) && COLD_TURN_BYTES.is_multiple_of(COLD_TURN_BYTES_STEP)
+);
 const _: () = assert!(COLD_TURNS * COLD_TURN_WINDOWS < RING_ENTRIES as usize);
 const _: () = assert!(
     GARBAGE_PARTS_WAITING * GARBAGE_PARTS > GARBAGE_PARTS_PRESSING

@@ -20,6 +20,7 @@ use tidemill_wire::Timestamp;
 use crate::{
     disk::RingDisk,
     env::Env,
+    limits::COLD_BYTES_PER_SECOND_MIN,
     ring::{Ring, Submission},
     tasks::Tasks,
 };
@@ -43,7 +44,7 @@ impl LocalEnv {
         let mut seed = [0; 32];
         rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
         Ok(Self(Rc::new(Inner {
-            disk: RingDisk::new(ring),
+            disk: RingDisk::new(ring, COLD_BYTES_PER_SECOND_MIN),
             tasks: Tasks::default(),
             start: Instant::now(),
             random: RefCell::new(ChaCha8Rng::from_seed(seed)),

@@ -72,6 +72,7 @@ enum Held {
     Path { _path: CString },
     Paths { _from: CString, _to: CString },
     Map { _map: Bytes },
+    Time { _time: Box<types::Timespec> },
 }
 
 impl Ring {
@@ -232,6 +233,14 @@ impl Ring {
         let length = libc::off_t::try_from(bytes.len()).map_err(io::Error::other)?;
         let entry = opcode::Madvise::new(bytes.as_ptr().cast(), length, libc::MADV_POPULATE_READ).build();
         self.done(entry, Held::Map { _map: map.clone() }).await
+    }
+
+    /// Resolves after `duration`, for those who have a ring and no other timer.
+    pub(crate) async fn pause(&self, duration: Duration) {
+        let time = Box::new(types::Timespec::from(duration));
+        let entry = opcode::Timeout::new(&raw const *time).build();
+        // The kernel reports a timeout that is over as an error, and there is nothing else to be told.
+        self.operate(entry, Held::Time { _time: time }).await;
     }
 
     pub(crate) async fn open(&self, path: CString, flags: i32, mode: u32) -> io::Result<OwnedFd> {

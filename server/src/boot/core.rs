@@ -33,6 +33,8 @@ pub(super) struct CorePlan {
     pub(super) index: u32,
     pub(super) placement: Placement,
     pub(super) lanes: Vec<LaneConfig>,
+    /// What reads of data that is on the disk only get of the disk at least.
+    pub(super) cold_bytes_per_second_min: u64,
     pub(super) known: Known,
     pub(super) post: Post,
     pub(super) mailbox: Mailbox,
@@ -60,7 +62,7 @@ impl CorePlan {
     pub(super) async fn run(self, executor: Executor) {
         let progress = self.progress.clone();
         let index = self.index;
-        let env = match CoreEnv::start(self.clock, executor.clone()) {
+        let env = match CoreEnv::start(self.clock, executor.clone(), self.cold_bytes_per_second_min) {
             Ok(env) => env,
             Err(source) => return tell(&progress, Err(StartError::Ring { core: index, source })),
         };

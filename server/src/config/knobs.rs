@@ -177,6 +177,8 @@ knobs! {
         upkeep_interval: Duration = "10s", time(Unit::Millisecond, Duration::from_millis(100), Duration::from_secs(3_600));
         /// Bytes per second and lane that compaction may write to rewrite segments of which a part is dead; 0 leaves them until they are wholly dead.
         compaction_bytes_per_second: u64 = "64MiB", bytes(0, TIB);
+        /// Bytes per second and core that reads of data that is on the disk only get at least while appends are made durable, whatever that does to these; when none are, they take what the disk gives.
+        cold_read_bytes_per_second_min: u64 = "16MiB", bytes(MIB, TIB);
         /// Longest time that a record stays in a full segment of a stream that is compacted by key when a later one of its key has come, whatever it costs to remove it; where that is cheap it goes sooner.
         key_compaction_lag: Duration = "24h", time(Unit::Second, Duration::from_secs(1), Duration::from_secs(365 * 86_400));
         /// Memory per lane for the keys that key compaction looks through at a time; a shard with more keys is read several times.

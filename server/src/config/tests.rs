@@ -112,6 +112,7 @@ fn storage_defaults_are_those_of_the_engine() {
     assert_eq!(knobs.upkeep_interval, lane.upkeep_interval);
     assert_eq!(knobs.spare_segments as usize, lane.recycled_segments_max);
     assert_eq!(knobs.compaction_bytes_per_second, lane.compaction_bytes_per_second);
+    assert_eq!(knobs.cold_read_bytes_per_second_min, tidemill_storage::limits::COLD_BYTES_PER_SECOND_MIN);
     assert_eq!(
         knobs.batch_bytes_max() + tidemill_wire::entry::ENTRY_HEADER_BYTES as u64,
         lane.entry_bytes_max

@@ -29,15 +29,16 @@ pub struct CoreEnv {
 }
 
 impl CoreEnv {
-    /// Makes the core's storage ring and begins to carry its completions.
-    pub fn start(clock: Clock, executor: Executor) -> io::Result<Self> {
+    /// Makes the core's storage ring and begins to carry its completions. Reads of data that is on the disk only get so many bytes a second at least.
+    pub fn start(clock: Clock, executor: Executor, cold_bytes_per_second_min: u64) -> io::Result<Self> {
         let mut seed = [0; 8];
         rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
         let ring = Ring::new(Submission::Immediate)?;
         let (stop, stopped) = (Rc::<Event>::default(), Rc::<Event>::default());
         executor.spawn(pump::pump(ring.clone(), Rc::clone(&stop), Rc::clone(&stopped)));
         let random = Rc::new(Cell::new(u64::from_ne_bytes(seed)));
-        Ok(Self { disk: RingDisk::new(ring), clock, executor, random, stop, stopped })
+        let disk = RingDisk::new(ring, cold_bytes_per_second_min);
+        Ok(Self { disk, clock, executor, random, stop, stopped })
     }
 
     /// Ends the pump when nothing is in flight any more.

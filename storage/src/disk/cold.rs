@@ -18,10 +18,10 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::{
     block::{ALIGNMENT, Block, Blocks},
-    turns::{Turn, Turns},
+    gate::{Gate, Passage},
 };
 use crate::{
-    limits::{COLD_TURN_BYTES, COLD_TURN_WINDOWS, COLD_TURNS},
+    limits::{COLD_TURN_WINDOWS, COLD_TURNS},
     ring::Ring,
 };
 
@@ -29,7 +29,7 @@ use crate::{
 pub(super) struct Cold {
     ring: Ring,
     blocks: Blocks,
-    turns: Turns,
+    gate: Gate,
     /// The file system has not refused to go past the page cache.
     direct: Cell<bool>,
 }
@@ -57,14 +57,13 @@ impl ColdFile {
 }
 
 impl Cold {
-    pub(super) fn new(ring: Ring) -> Rc<Self> {
-        let (blocks, turns) = (Blocks::new(), Turns::new(COLD_TURNS));
-        Rc::new(Self { ring, blocks, turns, direct: Cell::new(true) })
+    pub(super) fn new(ring: Ring, gate: Gate) -> Rc<Self> {
+        Rc::new(Self { ring, blocks: Blocks::new(), gate, direct: Cell::new(true) })
     }
 
-    /// Waits until few enough others wait for the disk.
-    pub(super) async fn turn(&self) -> Turn {
-        self.turns.next().await
+    /// Waits until so many bytes may be read past this home.
+    pub(super) async fn pass(&self, bytes: usize) -> Passage {
+        self.gate.pass(bytes).await
     }
 
     /// Reads windows of a file. `None` while too much of what was read before is still held.
@@ -73,7 +72,7 @@ impl Cold {
         file: &ColdFile,
         windows: &[Range<u64>],
     ) -> io::Result<Option<Vec<Bytes>>> {
-        let (shares, places, bytes) = divide(windows)?;
+        let (shares, places, bytes) = divide(windows, self.gate.turn_bytes())?;
         let Some(block) = self.blocks.take(bytes) else { return Ok(None) };
         let block = Rc::new(block);
         let reads = stream::iter(&shares).map(|share| self.read_share(file, &block, share));
@@ -87,7 +86,7 @@ impl Cold {
 
     /// Reads what may be read in one turn.
     async fn read_share(&self, file: &ColdFile, block: &Rc<Block>, share: &[Part]) -> io::Result<()> {
-        let _turn = self.turns.next().await;
+        let _passage = self.gate.pass(share.iter().map(|part| part.bytes).sum()).await;
         let reads = stream::iter(share).map(|part| self.read_part(file, block, part));
         reads.buffer_unordered(COLD_TURN_WINDOWS).try_collect::<()>().await
     }
@@ -150,8 +149,8 @@ impl Cold {
     }
 }
 
-/// Cuts windows into shares of one turn each. Returns these, where in a block each window begins, and the bytes of the block.
-fn divide(windows: &[Range<u64>]) -> io::Result<(Vec<Vec<Part>>, Vec<usize>, usize)> {
+/// Cuts windows into shares of one turn of `turn_bytes` each. Returns these, where in a block each window begins, and the bytes of the block.
+fn divide(windows: &[Range<u64>], turn_bytes: usize) -> io::Result<(Vec<Vec<Part>>, Vec<usize>, usize)> {
     let mut shares: Vec<Vec<Part>> = Vec::new();
     let mut places = Vec::with_capacity(windows.len());
     let (mut at, mut room) = (0, 0);
@@ -163,7 +162,7 @@ fn divide(windows: &[Range<u64>]) -> io::Result<(Vec<Vec<Part>>, Vec<usize>, usi
         while left > 0 {
             if room == 0 || shares.last().is_none_or(|share| share.len() == COLD_TURN_WINDOWS) {
                 shares.push(Vec::new());
-                room = COLD_TURN_BYTES;
+                room = turn_bytes;
             }
             let bytes = left.min(room);
             if let Some(share) = shares.last_mut() {

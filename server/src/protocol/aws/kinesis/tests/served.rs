@@ -151,7 +151,7 @@ impl Served {
         let (at_core, cpu) = (catalog.clone(), online_cpus().expect("processors")[0]);
         let runtime = Runtime { preempt: Duration::from_micros(500), spin: Duration::ZERO };
         let core = Executor::start(0, cpu, runtime, move |executor| async move {
-            let env = CoreEnv::start(clock, executor.clone()).expect("a ring");
+            let env = CoreEnv::start(clock, executor.clone(), 1 << 20).expect("a ring");
             let known = Known { streams: Vec::new(), queues: Vec::new(), next_owner: OwnerId(1) };
             let lanes = open_lanes(&env, vec![config], &known).await.expect("a new lane").lanes;
             let placement = Placement { cores: 1, lanes: 1 };
