@@ -1,4 +1,6 @@
-//! Streams: create, describe, list, change, split, merge, scale, delete.
+//! Streams: create, describe, list, change, split, merge, scale, delete. Queues are beside.
+
+mod queues;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +15,13 @@ use tidemill_wire::routing::HashKey;
 use tidemill_wire::{ShardIndex, StreamName};
 use tokio::time::Instant;
 
+pub use self::queues::QueuePage;
 use crate::ClientError;
 use crate::connection::{Answer, Connection};
 use crate::pool::Pool;
 use crate::retry::{Retry, may_be_carried_out};
 
-/// Manages streams. Made by [`Client::admin`](crate::Client::admin); cheap to clone.
+/// Manages streams and queues. Made by [`Client::admin`](crate::Client::admin); cheap to clone.
 ///
 /// Requests that can be repeated without harm are tried again as the client's
 /// [`RetryPolicy`](crate::RetryPolicy) says. Creating and deleting are repeated only while the server surely has not

@@ -60,7 +60,7 @@ mod producer;
 mod retry;
 mod route;
 
-pub use admin::{Admin, StreamPage};
+pub use admin::{Admin, QueuePage, StreamPage};
 pub use client::Client;
 pub use consumer::{ConsumedBatch, ConsumedRecord, Consumer, Event, Gap};
 pub use error::{ClientError, DamageError, ProtocolError, SendError};
@@ -70,13 +70,16 @@ pub use options::{
 };
 pub use producer::{Delivery, Producer, Receipt, Record};
 pub use tidemill_wire::batch::Compression;
-pub use tidemill_wire::ids::StreamNameError;
+pub use tidemill_wire::ids::{QueueNameError, StreamNameError};
 pub use tidemill_wire::message::{
-    Ack, ErrorCode, Failure, KeyCompaction, Quota, Settings, ShardDescription, ShardState, StreamDescription,
-    StreamSummary, Welcome,
+    Ack, Allow, ErrorCode, Failure, Fifo, KeyCompaction, QueueChange, QueueDescription, QueueSettings,
+    QueueSummary, Quota, Redrive, Scope, Settings, ShardDescription, ShardState, StreamDescription,
+    StreamSummary, ThroughputLimit, Welcome,
 };
 pub use tidemill_wire::routing::{HashKey, HashKeyRange};
-pub use tidemill_wire::{LaneId, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
+pub use tidemill_wire::{
+    LaneId, QueueId, QueueName, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp,
+};
 
 /// The program in the README is compiled with the tests, so that it cannot fall behind.
 #[cfg(doctest)]

@@ -228,6 +228,8 @@ fn name(body: &ResponseBody) -> &'static str {
         ResponseBody::RoutedAppend(_) => "routed append",
         ResponseBody::Fetched(_) => "fetched",
         ResponseBody::SubscriptionEnded(_) => "subscription ended",
+        ResponseBody::QueueDescription(_) => "queue description",
+        ResponseBody::QueueList { .. } => "queue list",
         ResponseBody::Failed(_) => "failure",
     }
 }

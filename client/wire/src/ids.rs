@@ -1,8 +1,9 @@
 //! Identifiers, counts and times as types that cannot be mixed up.
 
+use std::borrow::Borrow;
 use std::fmt;
 
-use crate::limits::STREAM_NAME_BYTES_MAX;
+use crate::limits::{QUEUE_NAME_BYTES_MAX, STREAM_NAME_BYTES_MAX};
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident, $inner:ty) => {
@@ -39,6 +40,10 @@ number! {
 number! {
     /// A shard of a stream, counted from 0 and never reused within the stream.
     ShardIndex, u32
+}
+number! {
+    /// A queue, unique within a node and never reused; from the same numbers as streams.
+    QueueId, u64
 }
 number! {
     /// Whoever owns entries in a lane's log: a shard or a queue partition. Never reused.
@@ -129,6 +134,69 @@ impl fmt::Display for StreamName {
 
 impl std::str::FromStr for StreamName {
     type Err = StreamNameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::new(text)
+    }
+}
+
+/// What the name of a FIFO queue ends with, and no other name.
+const FIFO_SUFFIX: &str = ".fifo";
+
+/// A queue's name: 1–80 characters of `[a-zA-Z0-9_-]`; `.fifo` follows, and counts, where it is a FIFO queue. As in
+/// [CreateQueue](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueueName(String);
+
+/// What is no name of a queue.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{text:?} is no name of a queue: expected 1 to {QUEUE_NAME_BYTES_MAX} of a-z, A-Z, 0-9, '_' and '-', with .fifo behind them for a FIFO queue"
+)]
+pub struct QueueNameError {
+    /// The text.
+    pub text: String,
+}
+
+impl QueueName {
+    /// Checks a text.
+    pub fn new(text: &str) -> Result<Self, QueueNameError> {
+        let stem = text.strip_suffix(FIFO_SUFFIX).unwrap_or(text);
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        if stem.is_empty() || text.len() > QUEUE_NAME_BYTES_MAX || !stem.bytes().all(fits) {
+            return Err(QueueNameError { text: text.to_owned() });
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is the name of a FIFO queue.
+    #[must_use]
+    pub fn is_fifo(&self) -> bool {
+        self.0.ends_with(FIFO_SUFFIX)
+    }
+}
+
+/// By its text, in the same order.
+impl Borrow<str> for QueueName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for QueueName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::str::FromStr for QueueName {
+    type Err = QueueNameError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::new(text)

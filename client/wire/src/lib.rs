@@ -17,4 +17,7 @@ pub mod routing;
 #[cfg(test)]
 mod samples;
 
-pub use ids::{LaneId, OwnerId, RequestId, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
+pub use ids::{
+    LaneId, OwnerId, QueueId, QueueName, RequestId, SequenceNumber, ShardIndex, StreamId, StreamName,
+    Timestamp,
+};

@@ -18,6 +18,8 @@ pub const MESSAGE_TABLES_MAX: usize = 16_384;
 
 /// Bytes of a stream's name.
 pub const STREAM_NAME_BYTES_MAX: usize = 128;
+/// Bytes of a queue's name.
+pub const QUEUE_NAME_BYTES_MAX: usize = 80;
 /// Bytes of a partition key: 256 characters as in Kinesis, four bytes each at most.
 pub const KEY_BYTES_MAX: usize = 1_024;
 /// Records in one batch.
@@ -31,6 +33,8 @@ pub const BATCH_DATA_RAW_BYTES_MAX: u32 = 64 << 20;
 
 /// Streams in one page of a list.
 pub const LIST_STREAMS_MAX: u32 = 1_000;
+/// Queues in one page of a list.
+pub const LIST_QUEUES_MAX: u32 = 1_000;
 /// Milliseconds that one fetch may wait.
 pub const FETCH_WAIT_MS_MAX: u32 = 60_000;
 /// Bytes of the name that a client or server gives itself in the handshake.
@@ -57,6 +61,7 @@ const _: () = assert!(STREAM_SHARDS_MAX * 32 + BATCH_RECORDS_MAX * 2 + 4_096 <= 
 const _: () =
     assert!(LIST_STREAMS_MAX as usize * (STREAM_NAME_BYTES_MAX + 128) <= MESSAGE_BYTES_MAX as usize);
 const _: () = assert!(LIST_STREAMS_MAX as usize + 2 <= MESSAGE_TABLES_MAX);
+const _: () = assert!(QUEUE_NAME_BYTES_MAX <= STREAM_NAME_BYTES_MAX && LIST_QUEUES_MAX <= LIST_STREAMS_MAX);
 
 #[cfg(test)]
 mod tests;

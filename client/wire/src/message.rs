@@ -4,6 +4,7 @@
 //! read, and names are parsed into types here, so what comes out of this module cannot be malformed.
 
 mod failure;
+mod queue;
 mod request;
 mod response;
 mod settings;
@@ -12,6 +13,10 @@ mod shape;
 use flatbuffers::{FlatBufferBuilder, Follow, Verifiable, VerifierOptions};
 
 pub use failure::{ErrorCode, Failure};
+pub use queue::{
+    Allow, CreateQueue, Fifo, ListQueues, QueueChange, QueueDescription, QueueSettings, QueueSummary,
+    Redrive, Scope, ThroughputLimit, UpdateQueue,
+};
 pub use request::{
     Append, CreateStream, Fetch, Hello, ListStreams, MergeShards, Request, RequestBody, ScaleStream,
     SplitShard, Subscribe, UpdateStream,
@@ -22,7 +27,7 @@ pub use response::{
 };
 pub use settings::{Ack, KeyCompaction, Position, Quota, Settings, ShardState};
 
-use crate::ids::{RequestId, StreamNameError};
+use crate::ids::{QueueNameError, RequestId, StreamNameError};
 use crate::limits::{MESSAGE_BYTES_MAX, MESSAGE_DEPTH_MAX, MESSAGE_TABLES_MAX};
 
 /// Why a message was not understood.
@@ -55,7 +60,10 @@ pub enum DecodeReason {
     /// A stream's name is malformed.
     #[error(transparent)]
     StreamName(#[from] StreamNameError),
-    /// Parts of an answer contradict each other.
+    /// A queue's name is malformed.
+    #[error(transparent)]
+    QueueName(#[from] QueueNameError),
+    /// Parts of a message contradict each other.
     #[error("{0}")]
     Inconsistent(&'static str),
 }

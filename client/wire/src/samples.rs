@@ -70,6 +70,7 @@ pub(crate) fn requests() -> Vec<Request> {
         }),
         RequestBody::ScaleStream(ScaleStream { name: name("f"), shards: u32::MAX }),
     ];
+    bodies.extend(queue_requests());
     for position in [
         Position::Oldest,
         Position::Newest,
@@ -134,11 +135,93 @@ pub(crate) fn responses() -> Vec<Response> {
             next_sequence: SequenceNumber(9),
         }),
     ];
+    bodies.extend(queue_responses());
     bodies.extend(ErrorCode::ALL.iter().map(|code| {
         let wait = std::time::Duration::from_millis(u64::from(*code as u16));
         ResponseBody::Failed(Failure::new(*code, "why: ü").with_limit(u64::MAX, 1).with_retry_after(wait))
     }));
     numbered(bodies).map(|(id, body)| Response { id, body }).collect()
+}
+
+pub(crate) fn queue_name(text: &str) -> QueueName {
+    QueueName::new(text).expect("a valid name")
+}
+
+/// A change of everything, and one of as much as can be taken back.
+pub(crate) fn queue_changes() -> [QueueChange; 2] {
+    let all = QueueChange {
+        delay_s: Some(0),
+        message_bytes_max: Some(u32::MAX),
+        retention_s: Some(60),
+        wait_s: Some(1),
+        visibility_s: Some(43_200),
+        redrive: Some(Some(Redrive { target: queue_name("dead.fifo"), receives_max: u32::MAX })),
+        redrive_allow: Some(Allow::By(vec![queue_name("a"), queue_name(&"b".repeat(80))])),
+        content_deduplication: Some(true),
+        scope: Some(Scope::Group),
+        limit: Some(ThroughputLimit::Group),
+        policy: Some(Some("{}".to_owned())),
+    };
+    let back = QueueChange {
+        redrive: Some(None),
+        redrive_allow: Some(Allow::None),
+        content_deduplication: Some(false),
+        scope: Some(Scope::Queue),
+        limit: Some(ThroughputLimit::Queue),
+        policy: Some(None),
+        ..QueueChange::default()
+    };
+    [all, back]
+}
+
+fn queue_requests() -> Vec<RequestBody> {
+    let [all, back] = queue_changes();
+    let (shortest, longest) = (queue_name("q"), queue_name(&format!("{}.fifo", "x".repeat(75))));
+    let everyone = QueueChange { redrive_allow: Some(Allow::All), ..QueueChange::default() };
+    vec![
+        RequestBody::CreateQueue(CreateQueue { name: shortest.clone(), settings: QueueChange::default() }),
+        RequestBody::CreateQueue(CreateQueue { name: longest.clone(), settings: all }),
+        RequestBody::DescribeQueue(longest.clone()),
+        RequestBody::ListQueues(ListQueues { prefix: String::new(), after: None, limit: 0 }),
+        RequestBody::ListQueues(ListQueues {
+            prefix: "x".repeat(80),
+            after: Some(longest.clone()),
+            limit: u32::MAX,
+        }),
+        RequestBody::UpdateQueue(UpdateQueue { name: longest, settings: back }),
+        RequestBody::UpdateQueue(UpdateQueue { name: shortest.clone(), settings: everyone }),
+        RequestBody::DeleteQueue(shortest),
+    ]
+}
+
+fn queue_responses() -> Vec<ResponseBody> {
+    let plain = QueueDescription {
+        id: QueueId(3),
+        name: queue_name("work"),
+        created: Timestamp(1_700_000_000_000),
+        modified: Timestamp(u64::MAX),
+        settings: QueueSettings::default(),
+        lanes: vec![LaneId(0), LaneId(u32::MAX)],
+    };
+    let name = queue_name("work.fifo");
+    let mut settings = QueueSettings::default_of(&name);
+    let fifo = QueueDescription { name: name.clone(), settings: settings.clone(), ..plain.clone() };
+    let [all, _] = queue_changes();
+    all.apply(&mut settings);
+    let full = QueueDescription { name, settings, lanes: vec![], ..plain.clone() };
+    let summary = |text| QueueSummary {
+        id: QueueId(u64::MAX),
+        name: queue_name(text),
+        created: Timestamp(5),
+        partitions: 2,
+    };
+    vec![
+        ResponseBody::QueueDescription(plain),
+        ResponseBody::QueueDescription(fifo),
+        ResponseBody::QueueDescription(full),
+        ResponseBody::QueueList { queues: vec![], more: false },
+        ResponseBody::QueueList { queues: vec![summary("a"), summary("b.fifo")], more: true },
+    ]
 }
 
 /// A stream whose open shards divide the keys evenly, and one closed shard.

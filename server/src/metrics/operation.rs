@@ -53,6 +53,16 @@ labels! {
         MergeShards = "merge_shards",
         /// Another number of shards.
         ScaleStream = "scale_stream",
+        /// A new queue.
+        CreateQueue = "create_queue",
+        /// A queue's description.
+        DescribeQueue = "describe_queue",
+        /// A page of queues.
+        ListQueues = "list_queues",
+        /// Other settings of a queue.
+        UpdateQueue = "update_queue",
+        /// The end of a queue.
+        DeleteQueue = "delete_queue",
     }
 }
 
@@ -67,7 +77,7 @@ labels! {
         Fetch = "fetch",
         /// Fetches that waited for records, their wait included.
         FetchWaited = "fetch_waited",
-        /// Requests about streams as such.
+        /// Requests about streams and queues as such.
         Catalog = "catalog",
         /// Everything else.
         Session = "session",
@@ -93,6 +103,11 @@ impl Operation {
             RequestBody::SplitShard(_) => Self::SplitShard,
             RequestBody::MergeShards(_) => Self::MergeShards,
             RequestBody::ScaleStream(_) => Self::ScaleStream,
+            RequestBody::CreateQueue(_) => Self::CreateQueue,
+            RequestBody::DescribeQueue(_) => Self::DescribeQueue,
+            RequestBody::ListQueues(_) => Self::ListQueues,
+            RequestBody::UpdateQueue(_) => Self::UpdateQueue,
+            RequestBody::DeleteQueue(_) => Self::DeleteQueue,
         }
     }
 }
@@ -113,7 +128,12 @@ impl LatencyClass {
             | RequestBody::DeleteStream(_)
             | RequestBody::SplitShard(_)
             | RequestBody::MergeShards(_)
-            | RequestBody::ScaleStream(_) => Self::Catalog,
+            | RequestBody::ScaleStream(_)
+            | RequestBody::CreateQueue(_)
+            | RequestBody::DescribeQueue(_)
+            | RequestBody::ListQueues(_)
+            | RequestBody::UpdateQueue(_)
+            | RequestBody::DeleteQueue(_) => Self::Catalog,
             RequestBody::Hello(_)
             | RequestBody::Ping
             | RequestBody::Subscribe(_)

@@ -11,6 +11,7 @@ mod fixture;
 mod http;
 mod http2;
 mod lifecycle;
+mod queues;
 mod quota;
 mod reconcile;
 mod reshard;

@@ -3,7 +3,7 @@
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::command::{
-    bench, compaction, completions, config, demo, doctor, ingest, log, replay, serve, stream, tail,
+    bench, compaction, completions, config, demo, doctor, ingest, log, queue, replay, serve, stream, tail,
 };
 use crate::connection::{SERVER_DEFAULT, parse_server};
 use crate::failure::EXIT_CODES;
@@ -42,6 +42,7 @@ pub(crate) enum Command {
     Serve(serve::Serve),
     Demo(demo::Demo),
     Stream(stream::Stream),
+    Queue(queue::Queue),
     Ingest(ingest::Ingest),
     Tail(tail::Tail),
     Replay(replay::Replay),

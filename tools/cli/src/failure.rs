@@ -19,7 +19,7 @@ pub(crate) enum Exit {
     Failure = 1,
     /// The command line or the configuration is wrong; clap uses the same number.
     Usage = 2,
-    /// No such stream, shard, file or data directory.
+    /// No such stream, shard, queue, file or data directory.
     NotFound = 3,
     /// The server understood and declined: throttled, full, busy, a limit, a name that is taken.
     Refused = 4,
@@ -37,7 +37,7 @@ Exit codes:
   0    done; also when the reader of the output goes away
   1    failed, for a reason that has no code of its own
   2    the command line or the configuration is wrong
-  3    no such stream, shard, file or data directory
+  3    no such stream, shard, queue, file or data directory
   4    the server declined: throttled, full, busy, a limit, a name that is taken
   5    stored bytes are damaged, or records are missing or out of order
   6    no server answers
@@ -110,7 +110,10 @@ impl fmt::Display for CommandError {
 /// The exit for a refusal by the server.
 pub(crate) fn exit_of(code: ErrorCode) -> Exit {
     match code {
-        ErrorCode::UnknownStream | ErrorCode::UnknownShard | ErrorCode::BeyondEnd => Exit::NotFound,
+        ErrorCode::UnknownStream
+        | ErrorCode::UnknownShard
+        | ErrorCode::BeyondEnd
+        | ErrorCode::UnknownQueue => Exit::NotFound,
         ErrorCode::StreamExists
         | ErrorCode::LimitExceeded
         | ErrorCode::BatchTooLarge
@@ -123,7 +126,9 @@ pub(crate) fn exit_of(code: ErrorCode) -> Exit {
         | ErrorCode::ShuttingDown
         | ErrorCode::ShardClosed
         | ErrorCode::ShardMoving
-        | ErrorCode::RoutingRefused => Exit::Refused,
+        | ErrorCode::RoutingRefused
+        | ErrorCode::QueueExists
+        | ErrorCode::QueueDeletedRecently => Exit::Refused,
         ErrorCode::Damaged => Exit::Damaged,
         // A value that the server does not allow came from the command line.
         ErrorCode::InvalidRequest => Exit::Usage,

@@ -211,7 +211,13 @@ impl Session {
                 model.split(split.name.as_str(), split.shard.get());
                 plain(model.describe(&split.name).map(ResponseBody::StreamDescription))
             }
-            RequestBody::MergeShards(_) | RequestBody::ScaleStream(_) => {
+            RequestBody::MergeShards(_)
+            | RequestBody::ScaleStream(_)
+            | RequestBody::CreateQueue(_)
+            | RequestBody::DescribeQueue(_)
+            | RequestBody::ListQueues(_)
+            | RequestBody::UpdateQueue(_)
+            | RequestBody::DeleteQueue(_) => {
                 plain(Err(Failure::new(ErrorCode::UnknownRequest, "an old server")))
             }
             RequestBody::Fetch(_) | RequestBody::Subscribe(_) => None,

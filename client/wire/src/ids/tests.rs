@@ -38,3 +38,19 @@ fn sequence_numbers_end() {
     assert_eq!(SequenceNumber(5).since(SequenceNumber(2)), 3);
     assert_eq!(SequenceNumber(2).since(SequenceNumber(5)), 0);
 }
+
+#[test]
+fn names_of_queues_end_in_fifo_or_have_no_dot() {
+    let longest = format!("{}.fifo", "x".repeat(75));
+    for (text, is_fifo) in
+        [("a", false), ("A_b-9", false), ("a.fifo", true), ("fifo", false), (&longest, true)]
+    {
+        let name = QueueName::new(text).expect(text);
+        assert_eq!((name.as_str(), name.is_fifo()), (text, is_fifo));
+        assert_eq!(text.parse(), Ok(name));
+    }
+    let too_long = format!("{}.fifo", "x".repeat(76));
+    for text in ["", ".fifo", "a.b", "a.fifo.fifo", "a b", "ä", "a.FIFO", &"x".repeat(81), &too_long] {
+        assert_eq!(QueueName::new(text), Err(QueueNameError { text: text.to_owned() }));
+    }
+}

@@ -63,7 +63,7 @@ codes! {
     StreamExists = 12 "stream_exists",
     /// The shard takes no more appends; its children do. Describe the stream again.
     ShardClosed = 13 "shard_closed",
-    /// A bound on streams or shards is reached.
+    /// A bound on streams, shards or queues is reached.
     LimitExceeded = 14 "limit_exceeded",
     /// The shard is being split or merged; try again after the given time.
     ShardMoving = 15 "shard_moving",
@@ -95,6 +95,12 @@ codes! {
     UnknownSubscription = 51 "unknown_subscription",
     /// The subscription was ended by its client.
     Unsubscribed = 52 "unsubscribed",
+    /// There is no such queue.
+    UnknownQueue = 60 "unknown_queue",
+    /// A queue of that name exists, and is not as this one was to be.
+    QueueExists = 61 "queue_exists",
+    /// A queue of that name was deleted a moment ago; the name is free after the given time.
+    QueueDeletedRecently = 62 "queue_deleted_recently",
     /// Never sent: what a receiver reads a number as that is not in its version of this table.
     Unrecognized = 65535 "unrecognized",
 }
@@ -120,6 +126,7 @@ impl ErrorCode {
                 | Self::Overloaded
                 | Self::TooManyInFlight
                 | Self::DiskFull
+                | Self::QueueDeletedRecently
         )
     }
 }

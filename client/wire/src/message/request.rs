@@ -3,8 +3,8 @@
 mod decode;
 mod encode;
 
-use super::{Ack, Position, Settings};
-use crate::ids::{RequestId, ShardIndex, StreamId, StreamName};
+use super::{Ack, CreateQueue, ListQueues, Position, Settings, UpdateQueue};
+use crate::ids::{QueueName, RequestId, ShardIndex, StreamId, StreamName};
 use crate::routing::HashKey;
 
 /// On the wire: no shard named.
@@ -60,6 +60,16 @@ pub enum RequestBody {
     MergeShards(MergeShards),
     /// Answered with the stream's new description.
     ScaleStream(ScaleStream),
+    /// Answered with the queue's description, also when it is there and is as it is wanted.
+    CreateQueue(CreateQueue),
+    /// Answered with the queue's description.
+    DescribeQueue(QueueName),
+    /// Answered with a page of queues in order of their names.
+    ListQueues(ListQueues),
+    /// Answered with the queue's new description.
+    UpdateQueue(UpdateQueue),
+    /// Answered with `Done`.
+    DeleteQueue(QueueName),
 }
 
 /// Opens a connection.

@@ -3,7 +3,7 @@
 mod decode;
 mod encode;
 
-use super::{ErrorCode, Failure, KeyCompaction, Quota, ShardState};
+use super::{ErrorCode, Failure, KeyCompaction, QueueDescription, QueueSummary, Quota, ShardState};
 use crate::ids::{LaneId, RequestId, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
 use crate::routing::HashKeyRange;
 
@@ -45,6 +45,15 @@ pub enum ResponseBody {
     SubscriptionEnded(SubscriptionEnded),
     /// A refusal.
     Failed(Failure),
+    /// A queue as it is now.
+    QueueDescription(QueueDescription),
+    /// A page of queues.
+    QueueList {
+        /// In order of their names.
+        queues: Vec<QueueSummary>,
+        /// Whether there are more after the last one.
+        more: bool,
+    },
 }
 
 /// To a hello.

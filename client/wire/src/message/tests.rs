@@ -22,7 +22,7 @@ fn check_response(response: &Response) {
 }
 
 /// A request as another version or an attacker would build it.
-fn check_forged_request(
+pub(super) fn check_forged_request(
     body: impl FnOnce(&mut Builder) -> (fb::RequestBody, flatbuffers::WIPOffset<flatbuffers::UnionWIPOffset>),
     expected: DecodeReason,
 ) {
@@ -385,6 +385,7 @@ fn any_request() -> impl Strategy<Value = RequestBody> {
         (id.clone(), any::<u64>())
             .prop_map(|(subscription, bytes)| RequestBody::Credit { subscription, bytes }),
         id.prop_map(|subscription| RequestBody::Unsubscribe { subscription }),
+        crate::message::queue::tests::any_request(),
     ]
 }
 
@@ -413,6 +414,7 @@ fn any_response() -> impl Strategy<Value = ResponseBody> {
                 ResponseBody::Failed(Failure { code, message, retry_after_ms, value, limit })
             }
         ),
+        crate::message::queue::tests::any_response(),
         (1_u32..40).prop_map(|open| ResponseBody::StreamDescription(samples::description(open))),
         prop::collection::vec(any::<(u32, u16)>(), 0..70).prop_map(|lanes| {
             ResponseBody::Welcome(Welcome {

@@ -9,8 +9,8 @@ use super::append::Pending;
 use super::connection::{Arrival, Connection, Violation};
 use super::error::decode_failure;
 use super::{
-    append, create_stream, delete_stream, describe_stream, fetch, hello, list_streams, ping, reshard,
-    subscribe, update_stream,
+    append, create_queue, create_stream, delete_queue, delete_stream, describe_queue, describe_stream, fetch,
+    hello, list_queues, list_streams, ping, reshard, subscribe, update_queue, update_stream,
 };
 use crate::metrics::{LatencyClass, Operation};
 use crate::shard::Courier;
@@ -58,6 +58,11 @@ impl Connection {
             RequestBody::SplitShard(asked) => reshard::split(ticket, asked),
             RequestBody::MergeShards(asked) => reshard::merge(ticket, asked),
             RequestBody::ScaleStream(asked) => reshard::scale(ticket, asked),
+            RequestBody::CreateQueue(asked) => create_queue::begin(ticket, asked),
+            RequestBody::DescribeQueue(name) => describe_queue::answer(ticket, &name),
+            RequestBody::ListQueues(asked) => list_queues::answer(ticket, &asked),
+            RequestBody::UpdateQueue(asked) => update_queue::begin(ticket, asked),
+            RequestBody::DeleteQueue(name) => delete_queue::begin(ticket, name),
         }
         Ok(())
     }

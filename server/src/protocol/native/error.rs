@@ -165,7 +165,7 @@ pub(super) fn delete_failure(error: &CatalogError<DeleteStreamError>) -> Failure
     })
 }
 
-fn catalog_failure<E: std::error::Error>(
+pub(super) fn catalog_failure<E: std::error::Error>(
     error: &CatalogError<E>,
     refused: impl Fn(&E) -> Failure,
 ) -> Failure {
@@ -187,9 +187,10 @@ pub(super) fn decode_failure(reason: &DecodeReason) -> Failure {
     match reason {
         DecodeReason::UnknownBody(kind) => failure(ErrorCode::UnknownRequest).with_limit(u64::from(*kind), 0),
         DecodeReason::UnknownValue { value, .. } => failure(ErrorCode::InvalidRequest).with_limit(*value, 0),
-        DecodeReason::Corrupt(_) | DecodeReason::StreamName(_) | DecodeReason::Inconsistent(_) => {
-            failure(ErrorCode::InvalidRequest)
-        }
+        DecodeReason::Corrupt(_)
+        | DecodeReason::StreamName(_)
+        | DecodeReason::QueueName(_)
+        | DecodeReason::Inconsistent(_) => failure(ErrorCode::InvalidRequest),
     }
 }
 

@@ -23,6 +23,7 @@ mod state;
 
 use std::sync::Arc;
 
+pub use tidemill_wire::message::QueueChange;
 use tidemill_wire::message::Settings;
 use tidemill_wire::{OwnerId, StreamId, StreamName, Timestamp};
 
@@ -39,7 +40,7 @@ pub use memory::MemoryCatalog;
 pub use queue_error::{
     CreateQueueError, DeleteQueueError, QueueAttribute, QueueSettingsError, TagQueueError, UpdateQueueError,
 };
-pub use queue_rules::{ALLOWED_MAX, QUEUE_POLICY_BYTES_MAX, QueueChange};
+pub use queue_rules::{ALLOWED_MAX, QUEUE_POLICY_BYTES_MAX};
 pub use reshard::{Ends, Reshard, ShardChange};
 pub use rules::{
     Limits, RATE_MAX, RETENTION_AGE_MAX, RETENTION_AGE_MIN, RETENTION_BYTES_MIN, StreamDefaults,

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use tidemill_wire::message::QueueChange;
 use tidemill_wire::{LaneId, OwnerId};
 
 use super::queue_error::{QueueAttribute, QueueSettingsError};
 use super::rules::Limits;
 use crate::service::queue_definition::{
-    Allow, Definition, Fifo, Partition, QueueName, QueueSettings, Redrive, Scope, ThroughputLimit,
+    Allow, Definition, Partition, QueueName, QueueSettings, Redrive, Scope, ThroughputLimit,
 };
 
 /// Queues that may be named as those that send their dead letters to one: as many as AWS allows.
@@ -24,108 +25,59 @@ const WAIT_S: RangeInclusive<u32> = 0..=20;
 const VISIBILITY_S: RangeInclusive<u32> = 0..=43_200;
 const RECEIVES_MAX: RangeInclusive<u32> = 1..=1_000;
 
-/// What of a queue's settings is said; what is not said stays as it is, and is the default for a new queue.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct QueueChange {
-    /// How long a message is hidden after it was sent.
-    pub delay_s: Option<u32>,
-    /// Bytes of a message.
-    pub message_bytes_max: Option<u32>,
-    /// How long a message is kept.
-    pub retention_s: Option<u32>,
-    /// How long a receive waits.
-    pub wait_s: Option<u32>,
-    /// How long a message is hidden after it was received.
-    pub visibility_s: Option<u32>,
-    /// Where messages go that were received too often; `Some(None)` leaves them where they are.
-    pub redrive: Option<Option<Redrive>>,
-    /// Which queues may send such messages here.
-    pub redrive_allow: Option<Allow>,
-    /// Of a FIFO queue: a message without a deduplication id gets the hash of its body.
-    pub content_deduplication: Option<bool>,
-    /// Of a FIFO queue: among which messages a deduplication id tells the same.
-    pub scope: Option<Scope>,
-    /// Of a FIFO queue: what the rate is counted for. The partitions stay as they were made.
-    pub limit: Option<ThroughputLimit>,
-    /// Who may do what; `Some(None)` takes the policy there is.
-    pub policy: Option<Option<String>>,
-}
-
-impl QueueChange {
-    /// The settings of a queue that has these, with what is said changed.
-    pub(super) fn apply(
-        self,
-        name: &QueueName,
-        mut settings: QueueSettings,
-    ) -> Result<QueueSettings, QueueSettingsError> {
-        set(&mut settings.delay_s, self.delay_s);
-        set(&mut settings.message_bytes_max, self.message_bytes_max);
-        set(&mut settings.retention_s, self.retention_s);
-        set(&mut settings.wait_s, self.wait_s);
-        set(&mut settings.visibility_s, self.visibility_s);
-        set(&mut settings.redrive, self.redrive);
-        set(&mut settings.redrive_allow, self.redrive_allow);
-        set(&mut settings.policy, self.policy);
-        if let Some(fifo) = &mut settings.fifo {
-            set(&mut fifo.content_deduplication, self.content_deduplication);
-            set(&mut fifo.scope, self.scope);
-            set(&mut fifo.limit, self.limit);
-            return Ok(settings);
-        }
-        let refuse = |attribute| Err(QueueSettingsError::NotFifo { attribute, name: name.clone() });
-        match self {
-            Self { content_deduplication: Some(_), .. } => refuse(QueueAttribute::ContentDeduplication),
-            Self { scope: Some(_), .. } => refuse(QueueAttribute::Scope),
-            Self { limit: Some(_), .. } => refuse(QueueAttribute::Limit),
-            _ => Ok(settings),
-        }
-    }
-
-    /// The first thing that is said of a queue and is not so. What is not said may be anything, but tags have to be the same.
-    pub(super) fn difference(
-        &self,
-        tags: &BTreeMap<String, String>,
-        present: &Definition,
-    ) -> Option<QueueAttribute> {
-        let settings = &present.settings;
-        let fifo = settings.fifo;
-        let differs = [
-            (QueueAttribute::Delay, is_other(&self.delay_s, Some(&settings.delay_s))),
-            (
-                QueueAttribute::MessageBytesMax,
-                is_other(&self.message_bytes_max, Some(&settings.message_bytes_max)),
-            ),
-            (QueueAttribute::Retention, is_other(&self.retention_s, Some(&settings.retention_s))),
-            (QueueAttribute::Wait, is_other(&self.wait_s, Some(&settings.wait_s))),
-            (QueueAttribute::Visibility, is_other(&self.visibility_s, Some(&settings.visibility_s))),
-            (QueueAttribute::Redrive, is_other(&self.redrive, Some(&settings.redrive))),
-            (QueueAttribute::RedriveAllow, is_other(&self.redrive_allow, Some(&settings.redrive_allow))),
-            (
-                QueueAttribute::ContentDeduplication,
-                is_other(&self.content_deduplication, fifo.map(|fifo| fifo.content_deduplication).as_ref()),
-            ),
-            (QueueAttribute::Scope, is_other(&self.scope, fifo.map(|fifo| fifo.scope).as_ref())),
-            (QueueAttribute::Limit, is_other(&self.limit, fifo.map(|fifo| fifo.limit).as_ref())),
-            (QueueAttribute::Policy, is_other(&self.policy, Some(&settings.policy))),
-            (QueueAttribute::Tags, *tags != present.tags),
+/// The settings of a queue that has these, with what is said changed.
+pub(super) fn settle(
+    name: &QueueName,
+    mut settings: QueueSettings,
+    change: QueueChange,
+) -> Result<QueueSettings, QueueSettingsError> {
+    if settings.fifo.is_none() {
+        let said = [
+            (QueueAttribute::ContentDeduplication, change.content_deduplication.is_some()),
+            (QueueAttribute::Scope, change.scope.is_some()),
+            (QueueAttribute::Limit, change.limit.is_some()),
         ];
-        differs.into_iter().find(|(_, differs)| *differs).map(|(attribute, _)| attribute)
+        if let Some((attribute, _)) = said.into_iter().find(|(_, is_said)| *is_said) {
+            return Err(QueueSettingsError::NotFifo { attribute, name: name.clone() });
+        }
     }
+    change.apply(&mut settings);
+    Ok(settings)
 }
 
-fn set<T>(setting: &mut T, said: Option<T>) {
-    if let Some(said) = said {
-        *setting = said;
-    }
+/// The first thing that is said of a queue and is not so. What is not said may be anything, but tags have to be the same.
+pub(super) fn difference(
+    change: &QueueChange,
+    tags: &BTreeMap<String, String>,
+    present: &Definition,
+) -> Option<QueueAttribute> {
+    let settings = &present.settings;
+    let fifo = settings.fifo;
+    let differs = [
+        (QueueAttribute::Delay, is_other(&change.delay_s, Some(&settings.delay_s))),
+        (
+            QueueAttribute::MessageBytesMax,
+            is_other(&change.message_bytes_max, Some(&settings.message_bytes_max)),
+        ),
+        (QueueAttribute::Retention, is_other(&change.retention_s, Some(&settings.retention_s))),
+        (QueueAttribute::Wait, is_other(&change.wait_s, Some(&settings.wait_s))),
+        (QueueAttribute::Visibility, is_other(&change.visibility_s, Some(&settings.visibility_s))),
+        (QueueAttribute::Redrive, is_other(&change.redrive, Some(&settings.redrive))),
+        (QueueAttribute::RedriveAllow, is_other(&change.redrive_allow, Some(&settings.redrive_allow))),
+        (
+            QueueAttribute::ContentDeduplication,
+            is_other(&change.content_deduplication, fifo.map(|fifo| fifo.content_deduplication).as_ref()),
+        ),
+        (QueueAttribute::Scope, is_other(&change.scope, fifo.map(|fifo| fifo.scope).as_ref())),
+        (QueueAttribute::Limit, is_other(&change.limit, fifo.map(|fifo| fifo.limit).as_ref())),
+        (QueueAttribute::Policy, is_other(&change.policy, Some(&settings.policy))),
+        (QueueAttribute::Tags, *tags != present.tags),
+    ];
+    differs.into_iter().find(|(_, differs)| *differs).map(|(attribute, _)| attribute)
 }
 
 fn is_other<T: PartialEq>(said: &Option<T>, present: Option<&T>) -> bool {
     said.is_some() && said.as_ref() != present
-}
-
-/// What a queue has of which nothing was said.
-pub(super) fn defaults(name: &QueueName) -> QueueSettings {
-    QueueSettings { fifo: name.is_fifo().then(Fifo::default), ..QueueSettings::default() }
 }
 
 /// Refuses settings that a queue of this name cannot have, whatever other queues there are.

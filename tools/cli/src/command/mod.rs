@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod ingest;
 pub(crate) mod log;
+pub(crate) mod queue;
 pub(crate) mod replay;
 pub(crate) mod serve;
 pub(crate) mod stream;
@@ -32,6 +33,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Serve(serve) => serve.run(output, global.verbose),
         Command::Demo(demo) => demo.run(output),
         Command::Stream(stream) => stream.run(&global.server, output),
+        Command::Queue(queue) => queue.run(&global.server, output),
         Command::Ingest(ingest) => ingest.run(&global.server, output),
         Command::Tail(tail) => tail.run(&global.server, output),
         Command::Replay(replay) => replay.run(&global.server, output),

@@ -21,6 +21,7 @@ mod mistakes;
 mod offline;
 mod process;
 mod queue_crash;
+mod queues;
 mod quota;
 mod repair;
 mod reshard;

@@ -1,12 +1,15 @@
 //! From received messages to requests.
 
-use super::super::{Ack, DecodeError, DecodeReason, Position, Settings, bounded, shape, verified};
+use super::super::{
+    Ack, CreateQueue, DecodeError, DecodeReason, ListQueues, Position, Settings, UpdateQueue, bounded, shape,
+    verified,
+};
 use super::{
     Append, CreateStream, Fetch, Hello, ListStreams, MergeShards, ROUTE, Request, RequestBody, ScaleStream,
     SplitShard, Subscribe, UpdateStream,
 };
 use crate::generated::tidemill::native as fb;
-use crate::ids::{RequestId, ShardIndex, StreamId, StreamName};
+use crate::ids::{QueueName, RequestId, ShardIndex, StreamId, StreamName};
 use crate::limits::PEER_NAME_BYTES_MAX;
 use crate::routing::HashKey;
 
@@ -83,6 +86,32 @@ impl RequestBody {
                 let scale = request.body_as_scale_stream().ok_or_else(unknown)?;
                 let name = StreamName::new(scale.name())?;
                 Self::ScaleStream(ScaleStream { name, shards: scale.shards() })
+            }
+            _ => return Self::decode_of_queue(request),
+        })
+    }
+
+    fn decode_of_queue(request: &fb::Request<'_>) -> Result<Self, DecodeReason> {
+        let unknown = || DecodeReason::UnknownBody(request.body_type().0);
+        Ok(match request.body_type() {
+            fb::RequestBody::CreateQueue => {
+                let create = request.body_as_create_queue().ok_or_else(unknown)?;
+                Self::CreateQueue(CreateQueue::decode(&create)?)
+            }
+            fb::RequestBody::DescribeQueue => {
+                let describe = request.body_as_describe_queue().ok_or_else(unknown)?;
+                Self::DescribeQueue(QueueName::new(describe.name())?)
+            }
+            fb::RequestBody::ListQueues => {
+                Self::ListQueues(ListQueues::decode(&request.body_as_list_queues().ok_or_else(unknown)?)?)
+            }
+            fb::RequestBody::UpdateQueue => {
+                let update = request.body_as_update_queue().ok_or_else(unknown)?;
+                Self::UpdateQueue(UpdateQueue::decode(&update)?)
+            }
+            fb::RequestBody::DeleteQueue => {
+                let delete = request.body_as_delete_queue().ok_or_else(unknown)?;
+                Self::DeleteQueue(QueueName::new(delete.name())?)
             }
             _ => return Err(unknown()),
         })

@@ -3,6 +3,7 @@
 use bytes::BytesMut;
 use flatbuffers::{UnionWIPOffset, WIPOffset};
 
+use super::super::queue::{encode_delete as encode_delete_queue, encode_describe as encode_describe_queue};
 use super::super::{Builder, Encoder, bounded};
 use super::{
     Append, CreateStream, Fetch, Hello, ListStreams, MergeShards, ROUTE, Request, RequestBody, ScaleStream,
@@ -58,6 +59,11 @@ impl RequestBody {
             Self::SplitShard(split) => (fb::RequestBody::SplitShard, split.encode(b)),
             Self::MergeShards(merge) => (fb::RequestBody::MergeShards, merge.encode(b)),
             Self::ScaleStream(scale) => (fb::RequestBody::ScaleStream, scale.encode(b)),
+            Self::CreateQueue(create) => (fb::RequestBody::CreateQueue, create.encode(b)),
+            Self::DescribeQueue(name) => (fb::RequestBody::DescribeQueue, encode_describe_queue(b, name)),
+            Self::ListQueues(list) => (fb::RequestBody::ListQueues, list.encode(b)),
+            Self::UpdateQueue(update) => (fb::RequestBody::UpdateQueue, update.encode(b)),
+            Self::DeleteQueue(name) => (fb::RequestBody::DeleteQueue, encode_delete_queue(b, name)),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! From received messages to answers.
 
 use super::super::{
-    DecodeError, DecodeReason, ErrorCode, Failure, KeyCompaction, Quota, ShardState, bounded, verified,
+    DecodeError, DecodeReason, ErrorCode, Failure, KeyCompaction, QueueDescription, QueueSummary, Quota,
+    ShardState, bounded, verified,
 };
 use super::{
     Appended, Fetched, NO_PARENT, Placement, Response, ResponseBody, RoutedAppend, ShardDescription,
@@ -47,6 +48,15 @@ impl ResponseBody {
             fb::ResponseBody::SubscriptionEnded => {
                 let ended = response.body_as_subscription_ended().ok_or_else(unknown)?;
                 Self::SubscriptionEnded(SubscriptionEnded::decode(&ended))
+            }
+            fb::ResponseBody::QueueDescription => {
+                let queue = response.body_as_queue_description().ok_or_else(unknown)?;
+                Self::QueueDescription(QueueDescription::decode(&queue)?)
+            }
+            fb::ResponseBody::QueueList => {
+                let list = response.body_as_queue_list().ok_or_else(unknown)?;
+                let queues = list.queues().iter().map(|queue| QueueSummary::decode(&queue));
+                Self::QueueList { queues: queues.collect::<Result<_, _>>()?, more: list.more() }
             }
             fb::ResponseBody::Failed => {
                 Self::Failed(decode_failure(&response.body_as_failed().ok_or_else(unknown)?))

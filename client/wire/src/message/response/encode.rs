@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use flatbuffers::{UnionWIPOffset, WIPOffset};
 
-use super::super::{Builder, Encoder, Failure, KeyCompaction, bounded, shape};
+use super::super::{Builder, Encoder, Failure, KeyCompaction, bounded, queue, shape};
 use super::{
     Appended, Fetched, NO_PARENT, Placement, Response, ResponseBody, RoutedAppend, ShardDescription,
     StreamDescription, StreamSummary, SubscriptionEnded, Welcome,
@@ -55,6 +55,10 @@ impl ResponseBody {
             Self::RoutedAppend(routed) => (fb::ResponseBody::Appended, routed.encode(b)),
             Self::Fetched(fetched) => (fb::ResponseBody::Fetched, fetched.encode(b)),
             Self::SubscriptionEnded(ended) => (fb::ResponseBody::SubscriptionEnded, ended.encode(b)),
+            Self::QueueDescription(queue) => (fb::ResponseBody::QueueDescription, queue.encode(b)),
+            Self::QueueList { queues, more } => {
+                (fb::ResponseBody::QueueList, queue::encode_list(b, queues, *more))
+            }
             Self::Failed(failure) => (fb::ResponseBody::Failed, encode_failure(b, failure)),
         }
     }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use tidemill_wire::message::QueueChange;
 use tidemill_wire::{OwnerId, StreamId, Timestamp};
 
 use super::super::entity::Counters;
@@ -12,10 +13,10 @@ use super::super::error::Inconsistency;
 use super::super::queue_error::{
     CreateQueueError, DeleteQueueError, QueueSettingsError, TagQueueError, UpdateQueueError,
 };
-use super::super::queue_rules::{QueueChange, check_settings, check_target, deal_partitions, defaults};
+use super::super::queue_rules::{check_settings, check_target, deal_partitions, difference, settle};
 use super::super::rules::check_tags;
 use super::{State, TagChange};
-use crate::service::queue_definition::{Definition, Partition, QueueId, QueueName, Scope};
+use crate::service::queue_definition::{Definition, Partition, QueueId, QueueName, QueueSettings, Scope};
 
 /// A queue that is to be created. Its name says whether it is a FIFO queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,7 +136,7 @@ impl State {
     ) -> Result<CreatedQueue, CreateQueueError> {
         let NewQueue { name, settings, tags } = new;
         if let Some(present) = self.queue(&name) {
-            return match settings.difference(&tags, present) {
+            return match difference(&settings, &tags, present) {
                 Some(differs) => Err(CreateQueueError::Exists { name, differs }),
                 None => Ok(CreatedQueue::Present(Arc::clone(present))),
             };
@@ -145,7 +146,7 @@ impl State {
             return Err(CreateQueueError::TooManyQueues { limit });
         }
         check_tags(&tags)?;
-        let settings = settings.apply(&name, defaults(&name))?;
+        let settings = settle(&name, QueueSettings::default_of(&name), settings)?;
         check_settings(&name, &settings)?;
         if let Some(redrive) = &settings.redrive {
             check_target(&name, redrive, self.queue(&redrive.target).map(Arc::as_ref))?;
@@ -166,7 +167,7 @@ impl State {
     ) -> Result<Arc<Definition>, UpdateQueueError> {
         let present = self.queue_of(id).ok_or(UpdateQueueError::Unknown { queue: id })?;
         let is_redrive_said = change.redrive.is_some();
-        let settings = change.apply(&present.name, present.settings.clone())?;
+        let settings = settle(&present.name, present.settings.clone(), change)?;
         check_settings(&present.name, &settings)?;
         let partitions = present.partitions.len();
         if partitions > 1 && settings.fifo.is_some_and(|fifo| fifo.scope == Scope::Queue) {
