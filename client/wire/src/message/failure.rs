@@ -126,7 +126,6 @@ impl ErrorCode {
                 | Self::Overloaded
                 | Self::TooManyInFlight
                 | Self::DiskFull
-                | Self::QueueDeletedRecently
         )
     }
 }

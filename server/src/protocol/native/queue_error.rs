@@ -54,6 +54,7 @@ fn settings_failure(error: &QueueSettingsError) -> Failure {
         QueueSettingsError::NoTarget { .. } => failure(ErrorCode::UnknownQueue),
         QueueSettingsError::NotFifo { .. }
         | QueueSettingsError::LimitBeyondScope
+        | QueueSettingsError::ScopeOfPartitions { .. }
         | QueueSettingsError::TooManyAllowed { .. }
         | QueueSettingsError::PolicyTooLong { .. }
         | QueueSettingsError::OwnTarget { .. }

@@ -13,7 +13,8 @@ fn json(server: &Server, arguments: &[&str]) -> Value {
 fn queues_are_made_changed_listed_and_deleted_from_the_command_line() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let data = folder.path().join("data");
-    let flags = &["--set", "data.lanes=2", "--set", "storage.segment_size=8MiB", "--set", "storage.group_bytes=1MiB"];
+    let flags =
+        &["--set", "data.lanes=2", "--set", "storage.segment_size=8MiB", "--set", "storage.group_bytes=1MiB"];
     let server = Server::start(&data, flags);
     let created = json(&server, &["queue", "create", "failed", "--retention", "14d"]);
     assert_eq!((&created["retention_s"], &created["allow"]), (&1_209_600.into(), &"all".into()));
