@@ -171,11 +171,8 @@ fn start_threads(
         // Lanes first, then ports: a server that cannot recover one of its lanes is never seen to listen.
         let strangers = await_recovery(&reached, threads.cores.len())?;
         reconcile(&plan.config, &mut catalog, &strangers)?;
-        threads.catalog_thread = Some(
-            catalog_thread
-                .start(catalog, clock, post, plan.config.queues.name_hold)
-                .map_err(StartError::Thread)?,
-        );
+        let catalog = catalog_thread.start(catalog, clock, post, plan.config.queues.name_hold);
+        threads.catalog_thread = Some(catalog.map_err(StartError::Thread)?);
         for start in starts.drain(..) {
             // A core that has gone meanwhile is missed by the wait that follows.
             let _ = start.send_blocking(());

@@ -208,7 +208,7 @@ fn queue_responses() -> Vec<ResponseBody> {
     let fifo = QueueDescription { name: name.clone(), settings: settings.clone(), ..plain.clone() };
     let [all, _] = queue_changes();
     all.apply(&mut settings);
-    let full = QueueDescription { name, settings, lanes: vec![], ..plain.clone() };
+    let full = QueueDescription { name, settings, lanes: vec![], ..plain };
     let summary = |text| QueueSummary {
         id: QueueId(u64::MAX),
         name: queue_name(text),

@@ -21,7 +21,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use super::{Kind, Shared, Step};
 
 enum Out {
-    Answer(Response, Bytes),
+    Answer(Box<Response>, Bytes),
     Garbage,
     Cut,
 }
@@ -287,7 +287,7 @@ impl Session {
     }
 
     fn answer(&self, id: RequestId, body: ResponseBody, payload: Bytes) {
-        self.send(Out::Answer(Response { id, body }, payload));
+        self.send(Out::Answer(Box::new(Response { id, body }), payload));
     }
 
     fn send(&self, out: Out) {

@@ -10,9 +10,9 @@ use super::describe_queue::find;
 use super::queue_error::delete_failure;
 
 /// Has the catalog delete it.
-pub(super) fn begin(ticket: Ticket, name: QueueName) {
+pub(super) fn begin(ticket: Ticket, name: &QueueName) {
     let core = Rc::clone(ticket.connection.core());
-    let queue = match find(&core, &name) {
+    let queue = match find(&core, name) {
         Ok(queue) => queue.id,
         Err(unknown) => return ticket.settle(Err(unknown)),
     };

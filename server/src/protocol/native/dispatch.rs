@@ -62,7 +62,7 @@ impl Connection {
             RequestBody::DescribeQueue(name) => describe_queue::answer(ticket, &name),
             RequestBody::ListQueues(asked) => list_queues::answer(ticket, &asked),
             RequestBody::UpdateQueue(asked) => update_queue::begin(ticket, asked),
-            RequestBody::DeleteQueue(name) => delete_queue::begin(ticket, name),
+            RequestBody::DeleteQueue(name) => delete_queue::begin(ticket, &name),
         }
         Ok(())
     }
