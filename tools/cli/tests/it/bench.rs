@@ -209,7 +209,15 @@ fn a_server_of_somebody_else_that_ends_during_a_run_is_named() {
     let mut command = server.command(&["bench", "produce", "--ack", "written", "--duration", "10m"]);
     let mut running = Running::start(command.stdout(Stdio::null()).stderr(Stdio::piped()));
     let deadline = Instant::now() + Duration::from_secs(60);
-    while !server.log().contains("stream created") {
+    // Before that the run has not begun, and what it meets has another name.
+    let received = || {
+        let metrics = server.admin_text("/metrics");
+        let count = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("tidemill_received_records_total{core=\"0\"} "));
+        count.is_some_and(|count| count != "0")
+    };
+    while !received() {
         assert!(Instant::now() < deadline, "the run does not begin: {}", server.log());
         std::thread::sleep(Duration::from_millis(10));
     }

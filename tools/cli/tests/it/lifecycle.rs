@@ -1,7 +1,5 @@
 //! Starting, stopping, and being in each other's way.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::process::Stdio;
 
 use rustix::process::Signal;
@@ -65,17 +63,9 @@ fn a_server_that_is_not_there_has_its_own_exit_code() {
 fn the_admin_port_tells_health_and_metrics() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let server = Server::start(&folder.path().join("data"), &[]);
-    let get = |path: &str| {
-        let mut stream = TcpStream::connect(&server.admin).expect("the admin port listens");
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-            .expect("it takes a request");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("it answers");
-        answer
-    };
-    assert!(get("/healthz").starts_with("HTTP/1.1 200"));
-    assert!(get("/readyz").starts_with("HTTP/1.1 200"));
-    assert!(get("/metrics").contains("tidemill_"));
+    assert!(server.admin_text("/healthz").starts_with("HTTP/1.1 200"));
+    assert!(server.admin_text("/readyz").starts_with("HTTP/1.1 200"));
+    assert!(server.admin_text("/metrics").contains("tidemill_"));
     server.stop();
 }
 

@@ -1,7 +1,8 @@
 //! Processes of the binary, bounded in time and ended when their guard goes.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -124,6 +125,16 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// What the admin port answers.
+    pub(crate) fn admin_text(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.admin).expect("the admin port listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            .expect("it takes a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        answer
+    }
+
     /// Starts on a data directory, with further flags, and waits until it listens.
     #[track_caller]
     pub(crate) fn start(data: &Path, flags: &[&str]) -> Self {
