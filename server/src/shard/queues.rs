@@ -128,14 +128,13 @@ impl Core {
 
     /// The partition that takes what is sent on this core: one of its own, in turn, if it has any.
     fn own_partition(&self, definition: &Definition) -> u16 {
-        let places = definition.partitions.iter().zip(0_u16..);
-        let own: Vec<u16> =
-            places.filter(|(place, _)| self.queues.holds(place.lane)).map(|(_, index)| index).collect();
+        let own = || {
+            let places = definition.partitions.iter().zip(0_u16..);
+            places.filter(|(place, _)| self.queues.holds(place.lane)).map(|(_, index)| index)
+        };
         let turn = self.queues.turn();
-        match own.len() {
-            0 => u16::try_from(turn % definition.partitions.len().max(1)).unwrap_or(0),
-            count => own[turn % count],
-        }
+        let nth = turn.checked_rem(own().count()).and_then(|nth| own().nth(nth));
+        nth.unwrap_or_else(|| u16::try_from(turn % definition.partitions.len().max(1)).unwrap_or(0))
     }
 
     /// Receives messages, which are hidden from others then.

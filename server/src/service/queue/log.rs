@@ -1,9 +1,9 @@
 //! A partition's two owners in the lane's log: messages and events go in, and come out again.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use tidemill_storage::{Env, FetchError, Lane};
 use tidemill_wire::batch::{BatchBuilder, BatchView, Compression};
-use tidemill_wire::entry::EntryRun;
+use tidemill_wire::entry::{ENTRY_HEADER_BYTES, EntryHeader};
 use tidemill_wire::{OwnerId, SequenceNumber};
 
 use super::format::{encode_event, encode_message};
@@ -48,9 +48,19 @@ pub(super) async fn read<E: Env>(
     };
     let mut records = Vec::new();
     for run in fetched.entries {
-        for entry in EntryRun::new(run) {
-            let (header, payload) = entry.map_err(|error| foreign(owner, fetched.from.get(), &error))?;
+        let mut rest = run;
+        while !rest.is_empty() {
+            // The lane has checked its checksum, its owner and its number.
+            let header = EntryHeader::decode(&rest);
+            let header = header.map_err(|error| foreign(owner, fetched.from.get(), &error))?;
             let first = header.base_sequence.get();
+            let (length, stride) = (header.length as usize, header.stride());
+            if length > rest.len() {
+                let reason = format!("it has {length} bytes, and {} are there", rest.len());
+                return Err(foreign(owner, first, &reason));
+            }
+            let payload = rest.slice(ENTRY_HEADER_BYTES..length);
+            rest.advance(stride.min(rest.len()));
             let batch = BatchView::parse(payload).map_err(|error| foreign(owner, first, &error))?;
             let entries = batch.into_records().map_err(|error| foreign(owner, first, &error))?;
             for (sequence, record) in (first..).zip(entries) {

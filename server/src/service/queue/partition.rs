@@ -72,7 +72,7 @@ pub struct Partition<E: Env> {
     failure: RefCell<Option<AppendError>>,
     /// The memory is to be dropped as soon as it is not in use.
     is_distrusted: Cell<bool>,
-    /// It was asked for something since it rested last.
+    /// Messages were wanted since it rested last.
     is_used: Cell<bool>,
     waiters: Waiters,
     tally: Tally,
@@ -206,7 +206,6 @@ impl<E: Env> Partition<E> {
 
     /// Makes the memory of the journal, if there is none.
     async fn load(&self) -> Result<(), Unreadable> {
-        self.is_used.set(true);
         if self.is_distrusted.take() {
             drop(self.memory.take());
         }
@@ -340,19 +339,14 @@ impl<E: Env> Partition<E> {
         self.failure.replace(Some(error.clone()));
     }
 
-    /// Lets go of what was read ahead if nobody has asked since the last time: it keeps segments and blocks of the lane, and memory, from others.
+    /// Forgets what time is over for, and lets go of what was read ahead if nobody has wanted messages since the last time: it keeps segments and blocks of the lane,
+    /// and memory, from others.
     pub fn rest(&self) {
-        if self.is_used.replace(false) {
-            return;
-        }
-        let mut memory = self.memory.borrow_mut();
-        if let Some(known) = &mut *memory {
-            known.tail = Tail::new(known.state.cursor());
-            known.known.forget(self.lane.now());
-            let is_idle = self.under_way.get() == 0 && known.state.oldest() == known.state.cursor();
-            if is_idle && known.known.oldest().is_none() {
-                // The journal gives it back.
-                drop(memory.take());
+        let is_used = self.is_used.replace(false);
+        if let Some(memory) = &mut *self.memory.borrow_mut() {
+            memory.known.forget(self.lane.now());
+            if !is_used {
+                memory.tail = Tail::new(memory.state.cursor());
             }
         }
     }

@@ -43,17 +43,22 @@ struct Queue<E: Env> {
     partitions: Box<[OnceCell<Rc<Partition<E>>>]>,
 }
 
-/// A queue that this core was asked of: how much, what was done, and its partitions.
-type Asked<E> = (u64, QueueSnapshot, Vec<Rc<Partition<E>>>);
+/// What was done with a queue that this core was asked of, and its partitions, which know more.
+type Asked<E> = (QueueSnapshot, Vec<Rc<Partition<E>>>);
 
 impl<E: Env> Queue<E> {
-    /// How much this core was asked of it, what was done, and the partitions that know more; nothing if it never was.
-    fn tell(&self, core: u32) -> Option<Asked<E>> {
-        let asked: Vec<Rc<Partition<E>>> =
-            self.partitions.iter().filter_map(OnceCell::get).map(Rc::clone).collect();
-        if asked.is_empty() {
-            return None;
-        }
+    fn asked(&self) -> impl Iterator<Item = &Rc<Partition<E>>> {
+        self.partitions.iter().filter_map(OnceCell::get)
+    }
+
+    /// How much this core was asked of it; nothing if it never was.
+    fn work(&self) -> Option<u64> {
+        let of = |tally: &Tally| tally.sent.get() + tally.received.get() + tally.empty_receives.get();
+        self.asked().map(|partition| of(partition.tally())).reduce(u64::saturating_add)
+    }
+
+    fn tell(&self, core: u32) -> Asked<E> {
+        let asked: Vec<Rc<Partition<E>>> = self.asked().map(Rc::clone).collect();
         let sum =
             |of: fn(&Tally) -> &Counter| asked.iter().map(|partition| of(partition.tally()).get()).sum();
         let snapshot = QueueSnapshot {
@@ -65,8 +70,7 @@ impl<E: Env> Queue<E> {
             empty_receives: sum(|tally| &tally.empty_receives),
             ..QueueSnapshot::default()
         };
-        let work = snapshot.sent + snapshot.received + snapshot.empty_receives;
-        Some((work, snapshot, asked))
+        (snapshot, asked)
     }
 }
 
@@ -134,14 +138,16 @@ impl<E: Env> Queues<E> {
 
     /// What is known of the queues of which this core has been asked most since the start, up to `max`. A queue that cannot be read tells what was done with it alone.
     pub async fn busiest(&self, max: usize, core: u32) -> Vec<QueueSnapshot> {
-        let mut asked: Vec<Asked<E>> = {
+        let asked: Vec<Asked<E>> = {
             let by_id = self.by_id.borrow();
-            by_id.values().filter_map(|queue| queue.tell(core)).collect()
+            let work = by_id.iter().filter_map(|(id, queue)| Some((queue.work()?, *id)));
+            let mut work: Vec<(u64, QueueId)> = work.collect();
+            work.sort_unstable_by_key(|(work, id)| (std::cmp::Reverse(*work), *id));
+            work.truncate(max);
+            work.iter().filter_map(|(_, id)| Some(by_id.get(id)?.tell(core))).collect()
         };
-        asked.sort_unstable_by_key(|(work, ..)| std::cmp::Reverse(*work));
-        asked.truncate(max);
         let mut told = Vec::with_capacity(asked.len());
-        for (_, mut snapshot, partitions) in asked {
+        for (mut snapshot, partitions) in asked {
             for partition in partitions {
                 let Ok(counts) = partition.count().await else { continue };
                 snapshot.visible += counts.visible;

@@ -6,10 +6,9 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tidemill_wire::Timestamp;
-
-use super::limits::{MOVE_TASKS_MAX, MOVE_TASKS_RUNNING_MAX, PURGE_PERIOD_MS};
+use super::limits::{MOVE_TASKS_MAX, MOVE_TASKS_RUNNING_MAX, PURGE_PERIOD};
 use super::move_task::Task;
 use crate::service::queue::QueueId;
 
@@ -19,7 +18,7 @@ pub struct Chores(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    purges: BTreeMap<QueueId, Timestamp>,
+    purges: BTreeMap<QueueId, Duration>,
     /// Of each queue the last ones, the newest last.
     tasks: BTreeMap<QueueId, Vec<Task>>,
     next_number: u64,
@@ -41,9 +40,9 @@ impl Chores {
     }
 
     /// Notes that a queue is purged now, unless it was a short time ago.
-    pub(super) fn begin_purge(&self, queue: QueueId, now: Timestamp) -> bool {
+    pub(super) fn begin_purge(&self, queue: QueueId, now: Duration) -> bool {
         let mut inner = self.lock();
-        inner.purges.retain(|_, at| now.get().saturating_sub(at.get()) < PURGE_PERIOD_MS);
+        inner.purges.retain(|_, at| now.saturating_sub(*at) < PURGE_PERIOD);
         match inner.purges.entry(queue) {
             Entry::Occupied(_) => false,
             Entry::Vacant(place) => {
@@ -110,18 +109,18 @@ mod tests {
     use super::*;
 
     fn task() -> Task {
-        Task::new(Target::Sources, None, 10, Timestamp(1))
+        Task::new(Target::Sources, None, 10, tidemill_wire::Timestamp(1))
     }
 
     #[test]
     fn a_queue_is_purged_once_a_minute() {
         let (chores, queue) = (Chores::default(), QueueId(1));
-        assert!(chores.begin_purge(queue, Timestamp(1_000)));
-        assert!(!chores.begin_purge(queue, Timestamp(60_999)));
-        assert!(chores.begin_purge(QueueId(2), Timestamp(60_999)));
-        assert!(chores.begin_purge(queue, Timestamp(61_000)));
+        assert!(chores.begin_purge(queue, Duration::from_secs(1)));
+        assert!(!chores.begin_purge(queue, Duration::from_millis(60_999)));
+        assert!(chores.begin_purge(QueueId(2), Duration::from_millis(60_999)));
+        assert!(chores.begin_purge(queue, Duration::from_secs(61)));
         chores.forget_purge(queue);
-        assert!(chores.begin_purge(queue, Timestamp(61_001)));
+        assert!(chores.begin_purge(queue, Duration::from_millis(61_001)));
         assert_eq!(chores.lock().purges.len(), 2);
     }
 

@@ -30,7 +30,7 @@ pub(super) const LIST_QUEUES_DEFAULT: usize = 1_000;
 /// How long page tokens are good for.
 pub(super) const TOKEN_AGE_MS_MAX: u64 = 86_400_000;
 /// Least time between two purges of a queue.
-pub(super) const PURGE_PERIOD_MS: u64 = 60_000;
+pub(super) const PURGE_PERIOD: Duration = Duration::from_secs(60);
 /// Actions, and statements, of a policy that AddPermission makes.
 pub(super) const POLICY_ACTIONS_MAX: usize = 7;
 /// See there.

@@ -4,16 +4,16 @@ use super::super::Fault;
 use super::super::value::Value;
 use super::call::Call;
 use super::error::receipt_fault;
-use super::limits::PURGE_PERIOD_MS;
+use super::limits::PURGE_PERIOD;
 
 /// Deletes every message that was sent before.
 pub(super) async fn answer(call: Call<'_>, input: Value) -> Result<Option<Value>, Fault> {
     let queue = call.queue(&input)?;
-    if !call.chores().begin_purge(queue.id, call.now()) {
+    if !call.chores().begin_purge(queue.id, call.core().monotonic()) {
         let message = format!(
             "Only one PurgeQueue operation on {} is allowed every {} seconds.",
             queue.name,
-            PURGE_PERIOD_MS / 1_000
+            PURGE_PERIOD.as_secs()
         );
         return Err(Fault::of_caller("PurgeQueueInProgress", message));
     }

@@ -108,6 +108,7 @@ impl<E: Env> Partition<E> {
 
     /// Brings in messages behind the cursor, if few are at hand.
     pub(super) async fn fill(&self) -> Result<(), Unreadable> {
+        self.is_used.set(true);
         let wanted = || {
             let memory = self.memory.borrow();
             let tail = &memory.as_ref()?.tail;

@@ -1,6 +1,8 @@
 //! Partitions over a lane of the simulator.
 
+mod fifo;
 mod seeds;
+mod waiting;
 
 use std::time::Duration;
 
@@ -273,7 +275,7 @@ fn a_moved_message_that_is_too_old_goes_once_and_for_all() {
 }
 
 #[test]
-fn a_partition_that_rests_holds_nothing_and_knows_all() {
+fn a_partition_that_rests_lets_go_of_what_it_has_read_ahead() {
     let sim = Sim::new(15);
     let env = sim.env();
     sim.run(async {
@@ -281,13 +283,14 @@ fn a_partition_that_rests_holds_nothing_and_knows_all() {
         opened.send(0..40).await;
         opened.delete(&opened.receive(10, 60).await).await;
         let rest = || (0..2).for_each(|_| opened.partition.rest());
-        rest();
-        assert!(opened.partition.memory.borrow().is_none(), "nothing is out, so the journal has it all");
+        let at_hand = || opened.partition.memory.borrow().as_ref().map(|memory| memory.tail.heads().len());
+        opened.partition.rest();
+        assert_eq!(at_hand(), Some(30), "it was just asked");
         assert_eq!(numbers(&opened.receive(10, 60).await), (10..20).collect::<Vec<_>>());
         rest();
-        let heads = opened.partition.memory.borrow().as_ref().map(|memory| memory.tail.heads().len());
-        assert_eq!(heads, Some(0), "what is out is kept in mind, and nothing was read ahead");
-        assert_eq!(opened.counts().await, (20, 10, 0));
+        assert_eq!(opened.counts().await, (20, 10, 0), "to be counted is not to be used");
+        assert_eq!(at_hand(), Some(0));
+        assert_eq!(numbers(&opened.receive(10, 60).await), (20..30).collect::<Vec<_>>());
         opened.lane.close().await;
     })
     .expect("not stopped");
@@ -308,114 +311,6 @@ fn a_purge_takes_what_was_there_and_nothing_that_comes_later() {
         opened.lane.close().await;
         let opened = open(&env, QueueSettings::default()).await;
         assert_eq!(numbers(&opened.receive(10, 30).await), [20, 21]);
-        opened.lane.close().await;
-    })
-    .expect("not stopped");
-}
-
-#[test]
-fn sent_twice_is_sent_once_also_after_a_restart_and_a_deletion() {
-    let sim = Sim::new(6);
-    let env = sim.env();
-    sim.run(async {
-        let opened = open(&env, fifo()).await;
-        let first = opened.send_grouped(0, "a", "x").await.expect("sent");
-        let (second, third) =
-            futures_util::future::join(opened.send_grouped(1, "a", "y"), opened.send_grouped(2, "a", "y"))
-                .await;
-        assert_eq!(second, third, "two at once are one");
-        assert_eq!(opened.send_grouped(3, "b", "x").await, Ok(first), "groups do not matter");
-        let received = opened.receive(10, 30).await;
-        assert_eq!(numbers(&received), [0, 1]);
-        opened.delete(&received).await;
-        opened.lane.close().await;
-        let opened = open(&env, fifo()).await;
-        assert_eq!(opened.send_grouped(4, "a", "x").await, Ok(first));
-        assert_eq!(opened.receive(10, 30).await, []);
-        env.sleep(Duration::from_secs(301)).await;
-        assert_ne!(opened.send_grouped(5, "a", "x").await, Ok(first), "five minutes are over");
-        assert_eq!(numbers(&opened.receive(10, 30).await), [5]);
-        let none = Message { sent: opened.lane.now(), ..message(6) };
-        assert_eq!(opened.partition.send(vec![none]).await, [Err(SendError::NoDeduplication)]);
-        opened.lane.close().await;
-    })
-    .expect("not stopped");
-}
-
-#[test]
-fn the_same_attempt_gets_the_same_messages() {
-    let sim = Sim::new(7);
-    let env = sim.env();
-    sim.run(async {
-        let opened = open(&env, fifo()).await;
-        for number in 0..4 {
-            opened.send_grouped(number, "a", &number.to_string()).await.expect("sent");
-        }
-        let attempt = Want { attempt: Some("one".to_owned()), ..want(2, 30) };
-        let receive = || async { opened.partition.receive(&attempt).await.expect("received").received };
-        let first = receive().await;
-        assert_eq!(numbers(&first), [0, 1]);
-        assert_eq!(receive().await, first);
-        assert_eq!(opened.receive(10, 30).await, [], "its group is locked");
-        opened.delete(&first[..1]).await;
-        assert_eq!(
-            receive().await,
-            [],
-            "one of them is gone, so it is another attempt, and the group is locked"
-        );
-        opened.lane.close().await;
-    })
-    .expect("not stopped");
-}
-
-#[test]
-fn those_who_wait_are_told_in_their_order_and_by_time() {
-    let sim = Sim::new(8);
-    let env = sim.env();
-    sim.run(async {
-        let opened = open(&env, QueueSettings::default()).await;
-        let at = Duration::from_millis;
-        let (mut late, mut early) = (opened.partition.wait(at(2)), opened.partition.wait(at(1)));
-        env.sleep(Duration::from_secs(1)).await;
-        assert_eq!((early.try_recv(), late.try_recv()), (Ok(None), Ok(None)));
-        opened.send(0..1).await;
-        env.sleep(at(2)).await;
-        assert_eq!((early.try_recv(), late.try_recv()), (Ok(Some(())), Ok(None)));
-        assert_eq!(numbers(&opened.receive(1, 10).await), [0]);
-        env.sleep(Duration::from_secs(9)).await;
-        assert_eq!(late.try_recv(), Ok(None));
-        env.sleep(Duration::from_secs(2)).await;
-        assert_eq!(late.try_recv(), Ok(Some(())), "the message is back");
-        let gone = opened.partition.wait(at(3));
-        opened.partition.close();
-        assert!(gone.await.is_err(), "the queue was deleted");
-        opened.lane.close().await;
-    })
-    .expect("not stopped");
-}
-
-#[test]
-fn those_who_have_gone_are_passed_over_and_one_who_got_nothing_keeps_the_place() {
-    let sim = Sim::new(12);
-    let env = sim.env();
-    sim.run(async {
-        let opened = open(&env, QueueSettings::default()).await;
-        let mut waiting: Vec<_> =
-            (0..100).map(|ms| opened.partition.wait(Duration::from_millis(ms))).collect();
-        drop(waiting.drain(..90));
-        opened.send(0..2).await;
-        env.sleep(Duration::from_millis(3)).await;
-        let told = |waiting: &mut Vec<futures_channel::oneshot::Receiver<()>>| {
-            waiting.iter_mut().map(|one| u32::from(one.try_recv() == Ok(Some(())))).collect::<Vec<_>>()
-        };
-        assert_eq!(told(&mut waiting), [1, 1, 0, 0, 0, 0, 0, 0, 0, 0], "two messages, so two are told");
-        assert_eq!(numbers(&opened.receive(10, 30).await), [0, 1], "somebody else was faster");
-        let mut again = opened.partition.wait(Duration::from_millis(90));
-        opened.send(2..3).await;
-        env.sleep(Duration::from_millis(3)).await;
-        assert_eq!(again.try_recv(), Ok(Some(())), "it came before the others");
-        let mut others = waiting.split_off(2);
-        assert_eq!(told(&mut others), [0; 8]);
         opened.lane.close().await;
     })
     .expect("not stopped");
