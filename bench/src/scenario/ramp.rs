@@ -56,9 +56,8 @@ pub(super) fn run(
     }
     let mut outcome = outcome(scenario, options, target, found);
     if is_ramp {
-        let last = kept.iter().take_while(|kept| **kept).count().checked_sub(1);
         outcome.report.knee = Some(Knee {
-            part: last.map(|last| outcome.report.parts[last].name.clone()),
+            part: knee(&kept).map(|last| outcome.report.parts[last].name.clone()),
             rule: format!(
                 "the last step up to which each was answered to {:.0} % within its time, with a p99 of at most {P99_FACTOR_MAX} times the first \
                  step's or {:.0} ms",
@@ -78,3 +77,11 @@ fn is_kept_up(first: &PartReport, step: &PartReport) -> bool {
     let p99 = |part: &PartReport| part.main_latency().map_or(0.0, |latency| latency.p99);
     is_answered && step.unfinished == 0 && p99(step) <= (p99(first) * P99_FACTOR_MAX).max(P99_US_FLOOR)
 }
+
+/// The last step before the first that the server did not keep up with.
+fn knee(kept: &[bool]) -> Option<usize> {
+    kept.iter().take_while(|kept| **kept).count().checked_sub(1)
+}
+
+#[cfg(test)]
+mod tests;

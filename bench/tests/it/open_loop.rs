@@ -86,7 +86,8 @@ fn records_that_linger_leave_together_and_late_by_their_wait() {
 
 #[test]
 fn a_ramp_ends_beyond_the_knee_and_names_it() {
-    // Each append takes the server 5 ms, one after the other: it carries 200 a second and no more.
+    // Each append takes the server 5 ms, one after the other: it carries 200 a second on the best of machines, and half of that on a bad one. So
+    // 400 are beyond it wherever this runs, and two steps further the ramp ends.
     let server = Server::start(Fault::Slow(Duration::from_millis(5)));
     let options = Options {
         rate: Some(Rate::Ramp { from: 25, to: 3_200, steps: 8 }),
@@ -94,9 +95,12 @@ fn a_ramp_ends_beyond_the_knee_and_names_it() {
     };
     let report = report(Scenario::Produce, &options).unwrap();
     let knee = report.knee.as_ref().unwrap();
-    let step = knee.part.as_ref().expect("the first step is slow enough");
-    let rate: u64 = step.rsplit_once(": ").unwrap().1.trim_end_matches("/s").parse().unwrap();
-    assert!((25..200).contains(&rate), "{report}");
-    assert!(report.parts.len() < 8, "it does not go on for ever: {report}");
+    let named = knee.part.as_ref().map(|step| {
+        let rate: u64 = step.rsplit_once(": ").unwrap().1.trim_end_matches("/s").parse().unwrap();
+        rate
+    });
+    // No step at all is what a machine that stalls in the first one gets, and right.
+    assert!(named.is_none_or(|rate| (25..400).contains(&rate)), "{report}");
+    assert!(report.parts.len() <= 6, "it does not go on for ever: {report}");
     assert!(knee.rule.contains("99 %"), "{}", knee.rule);
 }
