@@ -148,8 +148,12 @@ impl Control {
                     Err(BenchError::Answer { request, found: format!("an answer to request {}", answer.id) })
                 };
             }
-            if self.inbox.fill(&mut self.stream).map_err(broke)? == 0 {
-                return Err(BenchError::Closed { address, unanswered: 1 });
+            match self.inbox.fill(&mut self.stream) {
+                Ok(0) => return Err(BenchError::Closed { address, unanswered: 1 }),
+                // What a socket with a timeout says when the process was stopped and goes on.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(_) => {}
+                Err(error) => return Err(broke(error)),
             }
         }
     }

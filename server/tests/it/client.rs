@@ -94,6 +94,8 @@ impl Client {
             match self.socket.read(&mut buffer) {
                 Ok(0) => return None,
                 Ok(bytes) => self.received.extend_from_slice(&buffer[..bytes]),
+                // A socket with a time limit is interrupted when the process is stopped and goes on.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
                 Err(error) => panic!("no answer: {error}"),
             }

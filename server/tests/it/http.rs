@@ -70,6 +70,8 @@ impl Peer {
             match self.0.read(&mut byte) {
                 Ok(1) => head.push(byte[0]),
                 Ok(_) => return None,
+                // A socket with a time limit is interrupted when the process is stopped and goes on.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
                 Err(error) => panic!("the server neither answers nor closes: {error}"),
             }

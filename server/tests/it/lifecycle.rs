@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use tidemill_server::boot::{Server, StartError};
@@ -89,7 +90,7 @@ fn a_deleted_stream_stays_deleted_over_a_restart_and_its_successor_is_another() 
 }
 
 /// Appends without pause until the server goes away, and returns how many were acknowledged.
-fn produce_until_the_end(address: SocketAddr, stream: StreamId, shard: u32) -> u64 {
+fn produce_until_the_end(address: SocketAddr, stream: StreamId, shard: u32, has_begun: &Sender<()>) -> u64 {
     let mut client = Client::connect(address);
     let mut acknowledged = 0;
     for number in 0_u64.. {
@@ -102,6 +103,9 @@ fn produce_until_the_end(address: SocketAddr, stream: StreamId, shard: u32) -> u
             Some(ResponseBody::Appended(appended)) => {
                 assert_eq!(appended.base_sequence.0, number);
                 acknowledged += 1;
+                if acknowledged == 1 {
+                    has_begun.send(()).expect("the test waits for it");
+                }
             }
             Some(ResponseBody::Failed(failure)) => {
                 assert_eq!(failure.code, ErrorCode::ShuttingDown);
@@ -119,9 +123,14 @@ fn an_orderly_end_loses_nothing_that_was_acknowledged() {
     let mut server = Fixture::start();
     let stream = server.client().create("busy", 4, Settings::default()).id;
     let address = server.addresses().native;
+    let (has_begun, begun) = channel();
     let producers: Vec<_> = (0..4)
-        .map(|shard| std::thread::spawn(move || produce_until_the_end(address, stream, shard)))
+        .map(|shard| {
+            let has_begun = has_begun.clone();
+            std::thread::spawn(move || produce_until_the_end(address, stream, shard, &has_begun))
+        })
         .collect();
+    (0..4).for_each(|_| begun.recv_timeout(Duration::from_secs(60)).expect("every producer is served"));
     std::thread::sleep(Duration::from_millis(300));
     server.stop();
     let acknowledged: Vec<u64> =
