@@ -35,8 +35,49 @@ pub(crate) fn programs() -> &'static Path {
     })
 }
 
+/// The folder of the programs in JavaScript, with what they need beside them, made by the first test that asks.
+pub(crate) fn javascript() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let installed = install_javascript();
+        installed.unwrap_or_else(|reason| panic!("the AWS SDK for JavaScript: {reason}"))
+    })
+}
+
+/// Copies the programs to where npm may put its packages beside them.
+fn install_javascript() -> Result<PathBuf, String> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("aws-javascript");
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    for name in ["package.json", "package-lock.json", "jobs.js", "tour.js"] {
+        let copied = std::fs::copy(source("javascript").join(name), folder.join(name));
+        copied.map_err(|error| format!("{name}: {error}"))?;
+    }
+    let wanted =
+        std::fs::read_to_string(folder.join("package-lock.json")).map_err(|error| error.to_string())?;
+    // Written last, so that what was interrupted is done again.
+    let done = folder.join("installed.json");
+    if std::fs::read_to_string(&done).is_ok_and(|found| found == wanted) {
+        return Ok(folder);
+    }
+    let node = Command::new("node").arg("--version").output();
+    node.map_err(|error| format!("node (Debian: nodejs, npm) is needed and cannot be run: {error}"))?;
+    let mut npm = Command::new("npm");
+    step("installing from npm", npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder))?;
+    std::fs::write(&done, wanted).map_err(|error| error.to_string())?;
+    Ok(folder)
+}
+
+/// One step of an installation.
+fn step(what: &str, command: &mut Command) -> Result<(), String> {
+    let finished = finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    match finished.code {
+        Some(0) => Ok(()),
+        _ => Err(format!("{what} failed: {}{}", finished.stdout, finished.stderr)),
+    }
+}
+
 /// Installs programs into a virtual environment of their own.
-fn install(folder: &str, requirements: &str) -> Result<PathBuf, String> {
+pub(crate) fn install(folder: &str, requirements: &str) -> Result<PathBuf, String> {
     let requirements = source(requirements);
     let wanted = std::fs::read_to_string(&requirements).map_err(|error| error.to_string())?;
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
@@ -45,13 +86,6 @@ fn install(folder: &str, requirements: &str) -> Result<PathBuf, String> {
     if std::fs::read_to_string(&done).is_ok_and(|found| found == wanted) {
         return Ok(programs);
     }
-    let step = |what: &str, command: &mut Command| {
-        let finished = finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
-        match finished.code {
-            Some(0) => Ok(()),
-            _ => Err(format!("{what} failed: {}{}", finished.stdout, finished.stderr)),
-        }
-    };
     let python = Command::new("python3").arg("--version").output();
     python.map_err(|error| format!("python3 is needed and cannot be run: {error}"))?;
     let mut venv = Command::new("python3");
@@ -91,6 +125,7 @@ pub(crate) fn client(program: &Path, server: &Server) -> Command {
         .env("AWS_ACCESS_KEY_ID", "AKIDTOUR")
         .env("AWS_SECRET_ACCESS_KEY", "tour/secret")
         .env("AWS_DEFAULT_REGION", "us-east-1")
+        .env("AWS_REGION", "us-east-1")
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("AWS_CONFIG_FILE", "/nonexistent")
         .env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")

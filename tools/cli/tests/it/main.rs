@@ -14,6 +14,7 @@ mod flow;
 mod following;
 #[path = "../../../../storage/tests/it/image.rs"]
 mod image;
+mod jobs;
 mod kept;
 mod keys;
 mod lifecycle;

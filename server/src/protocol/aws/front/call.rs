@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use futures_lite::StreamExt;
-use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, EXPECT, HOST, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
+use hyper::{StatusCode, Version};
 
 use super::super::message::JSON_1_0;
 use super::super::{
@@ -17,7 +17,7 @@ use super::admission::Admitted;
 use super::cors::Grant;
 use super::form::{Form, is_of_page, of_page, origin as origin_of};
 use super::limits::{DISCARD_BYTES_MAX, DISCARD_TIME_MAX, SMALL_ANSWER_BYTES, TOO_SLOW};
-use super::signature::{Checked, Claim, Expected, Head, Presigned, SignatureError};
+use super::signature::{AUTHORITY, Checked, Claim, Expected, Head, Presigned, SignatureError};
 use crate::net::{Body, Part, discard_body};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -198,14 +198,18 @@ fn unknown_form() -> Fault {
     }
 }
 
-/// The headers as signatures see them. HTTP/2 sends the host apart from the others.
+/// The headers as signatures see them. HTTP/2 sends the host apart from the others, and it is signed by either name.
 fn header_list(head: &Parts) -> Vec<(&str, &[u8])> {
     let mut list: Vec<_> =
         head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-    if !head.headers.contains_key(HOST)
-        && let Some(authority) = head.uri.authority()
-    {
-        list.push(("host", authority.as_str().as_bytes()));
+    if let Some(authority) = head.uri.authority() {
+        let authority = authority.as_str().as_bytes();
+        if head.version == Version::HTTP_2 {
+            list.push((AUTHORITY, authority));
+        }
+        if !head.headers.contains_key(HOST) {
+            list.push(("host", authority));
+        }
     }
     list
 }

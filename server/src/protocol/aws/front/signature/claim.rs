@@ -2,7 +2,7 @@
 
 use super::canonical::decode;
 use super::time::{Moment, format};
-use super::{ALGORITHM, Expected, Head, Sha256Digest, SignatureError, TERMINATOR, parse_hex};
+use super::{ALGORITHM, AUTHORITY, Expected, Head, Sha256Digest, SignatureError, TERMINATOR, parse_hex};
 
 /// The query's parameter that is no part of what is signed.
 pub(super) const SIGNATURE_PARAMETER: &str = "X-Amz-Signature";
@@ -211,7 +211,9 @@ impl<'a> Claim<'a> {
             // Some SDKs leave out the one that says nothing.
             name.starts_with("x-amz-") && *name != "x-amz-user-agent"
         });
-        match ours.chain(["host"]).find(|name| !is_signed(name)) {
+        let is_host_signed = is_signed(AUTHORITY) && head.values(AUTHORITY).next().is_some();
+        let host = (!is_host_signed).then_some("host");
+        match ours.chain(host).find(|name| !is_signed(name)) {
             Some(name) => Err(SignatureError::Unsigned(name.to_owned())),
             None => Ok(()),
         }

@@ -30,6 +30,8 @@ use crate::gate::identity::{AccessKey, AccessKeys};
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// What every scope ends with.
 const TERMINATOR: &str = "aws4_request";
+/// What HTTP/2 calls the host, and some SDKs sign it by.
+pub(super) const AUTHORITY: &str = ":authority";
 /// Bytes of a SHA-256 digest.
 const DIGEST_BYTES: usize = 32;
 
@@ -44,7 +46,7 @@ pub(super) struct Head<'a> {
     pub(super) path: &'a str,
     /// Before any decoding, without the question mark.
     pub(super) query: &'a str,
-    /// Names in lower case; several of one name in the order in which they came. HTTP/2 has its authority among them, as `host`.
+    /// Names in lower case; several of one name in the order in which they came. HTTP/2 has its authority among them, as [`AUTHORITY`] and as `host`.
     pub(super) headers: &'a [(&'a str, &'a [u8])],
 }
 

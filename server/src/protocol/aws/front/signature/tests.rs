@@ -301,6 +301,31 @@ fn what_says_what_is_asked_has_to_be_signed() {
 }
 
 #[test]
+fn the_authority_of_http_2_stands_for_the_host_where_there_is_one() {
+    // Made with the AWS SDK for JavaScript, which signs the authority by its own name.
+    let headers = [
+        (":authority", "kinesis.us-east-1.amazonaws.com"),
+        ("host", "kinesis.us-east-1.amazonaws.com"),
+        DATE,
+        ("content-type", "application/x-amz-json-1.1"),
+        ("x-amz-target", "Kinesis_20131202.ListStreams"),
+    ];
+    let signed = ":authority;content-type;x-amz-date;x-amz-target";
+    let signature = "e66a5c7a7ad178913996d1772764412b92e1d62e3aafdebc1f75b2a74b661624";
+    let case = |headers: &[(&str, &str)]| {
+        let mut case = Case::new("POST", "/", headers).signed("kinesis", signed, signature);
+        case.body = br#"{"Limit":5}"#.to_vec();
+        case
+    };
+    assert_eq!(case(&headers).judge(), Ok(()));
+    let mut other = headers;
+    other[0].1 = "kinesis.eu-west-1.amazonaws.com";
+    case(&other).refused("InvalidSignatureException", "does not match");
+    // HTTP/1.1 has none, so nothing of the host would be signed.
+    case(&headers[1..]).refused("InvalidSignatureException", "'host' must be a 'SignedHeader'");
+}
+
+#[test]
 fn chunked_bodies_are_refused_and_unsigned_ones_are_signed_as_such() {
     let with = |form: &str| {
         let mut case = vanilla();
