@@ -158,22 +158,6 @@ fn boto3_subscribes_to_shards() {
 }
 
 #[test]
-#[ignore = "needs a Java runtime, and takes two minutes: cargo test -p tidemill-cli --test it -- --ignored --nocapture client_library"]
-fn the_kinesis_client_library_follows_a_stream_that_changes() {
-    let folder = tempfile::tempdir().expect("a temporary directory");
-    let server = start(folder.path(), &[]);
-    let installed = install("aws-kcl", "requirements-kcl.txt");
-    let python = installed.unwrap_or_else(|reason| panic!("the client library: {reason}")).join("python");
-    for mode in ["POLLING", "FANOUT"] {
-        let mut tour = client(&python, &server);
-        tour.arg(source("kcl.py")).arg(mode).stdout(Stdio::inherit()).stderr(Stdio::inherit());
-        let status = tour.status().expect("python runs");
-        assert!(status.success(), "{mode}: {}", server.log());
-    }
-    server.stop();
-}
-
-#[test]
 fn the_aws_cli_works_unmodified() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let server = start(folder.path(), &[]);
