@@ -199,6 +199,13 @@ impl Permit {
     pub fn amount(&self) -> u64 {
         self.amount
     }
+
+    /// Gives back what is over this amount.
+    pub fn shrink_to(&mut self, amount: u64) {
+        let surplus = self.amount.saturating_sub(amount);
+        self.amount -= surplus;
+        self.budget.shared.give_back(surplus);
+    }
 }
 
 impl Drop for Permit {

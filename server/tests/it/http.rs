@@ -206,6 +206,41 @@ fn a_chunked_body_is_read_whole() {
 }
 
 #[test]
+fn calls_that_wait_hold_no_more_room_than_their_bodies_need() {
+    // Room for four bodies of a MiB. How long these are is not known until they end.
+    let server = start(|config| {
+        config.server.cores = Some(1);
+        config.http.room_time = Duration::from_millis(200);
+    });
+    let ask = |operation: &str, body: &str| {
+        let request =
+            call(&format!("AmazonSQS.{operation}"), body).replace(JSON, "application/x-amz-json-1.0");
+        let (head, body) = request.split_once("\r\n\r\n").expect("a head and a body");
+        let length = format!("content-length: {}", body.len());
+        assert!(head.contains(&length), "{head}");
+        let head = head.replace(&length, "transfer-encoding: chunked");
+        format!("{head}\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
+    };
+    let mut peer = Peer::connect(&server);
+    peer.send(ask("CreateQueue", r#"{"QueueName":"orders"}"#));
+    let json = |answer: &Answer| -> serde_json::Value { serde_json::from_slice(&answer.body).expect("JSON") };
+    let url = json(&peer.answered())["QueueUrl"].as_str().expect("a URL").to_owned();
+    let wait = format!(r#"{{"QueueUrl":"{url}","WaitTimeSeconds":20}}"#);
+    let mut waiters: Vec<Peer> = (0..40).map(|_| Peer::connect(&server)).collect();
+    for waiter in &mut waiters {
+        waiter.send(ask("ReceiveMessage", &wait));
+    }
+    for number in 0..waiters.len() {
+        peer.send(ask("SendMessage", &format!(r#"{{"QueueUrl":"{url}","MessageBody":"{number}"}}"#)));
+        assert_eq!(peer.answered().status, 200);
+    }
+    for waiter in &mut waiters {
+        let answer = waiter.answered();
+        assert!(answer.status == 200 && json(&answer)["Messages"][0].is_object(), "{answer:?}");
+    }
+}
+
+#[test]
 fn slow_peers_are_dropped_and_others_do_not_notice() {
     let server = start(|_| {});
     // Heads that never end, bodies that never end, and silence.

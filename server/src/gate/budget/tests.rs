@@ -112,6 +112,7 @@ enum Step {
     Poll(usize),
     Leave(usize),
     Give(usize),
+    Shrink(usize, u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -121,6 +122,7 @@ fn step() -> impl Strategy<Value = Step> {
         any::<usize>().prop_map(Step::Poll),
         any::<usize>().prop_map(Step::Leave),
         any::<usize>().prop_map(Step::Give),
+        (any::<usize>(), 0..12_u64).prop_map(|(at, amount)| Step::Shrink(at, amount)),
     ]
 }
 
@@ -142,7 +144,13 @@ proptest! {
                 }
                 Step::Leave(at) if !line.is_empty() => drop(line.remove(at % line.len())),
                 Step::Give(at) if !permits.is_empty() => drop(permits.swap_remove(at % permits.len())),
-                Step::Poll(_) | Step::Leave(_) | Step::Give(_) => {}
+                Step::Shrink(at, amount) if !permits.is_empty() => {
+                    let at = at % permits.len();
+                    let before = permits[at].amount();
+                    permits[at].shrink_to(amount);
+                    prop_assert_eq!(permits[at].amount(), before.min(amount));
+                }
+                Step::Poll(_) | Step::Leave(_) | Step::Give(_) | Step::Shrink(..) => {}
             }
             let held: u64 = permits.iter().map(Permit::amount).sum();
             prop_assert!(held <= budget.used() && budget.used() <= 10);

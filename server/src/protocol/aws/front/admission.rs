@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::Fault;
 use super::Front;
-use super::limits::{BODY_COPIES, REQUEST_BYTES, ROOM_STEP_BYTES, TOO_SLOW};
+use super::limits::{BODY_COPIES, REQUEST_BYTES, TOO_SLOW};
 use super::signature::Sha256Digest;
 use crate::gate::budget::{Budget, Permit, Refused};
 use crate::net::{ReadBodyError, read_body};
@@ -64,6 +64,8 @@ impl Front {
             ReadBodyError::Broken(_) => Fault::serialization(error.to_string()),
         })?;
         self.core.metrics().received_bytes.add(body.len() as u64);
+        // A call may wait long with its body, so it keeps no more than it needs.
+        room.shrink_to(BODY_COPIES * body.len() as u64 + REQUEST_BYTES);
         let digest = hasher.map(|hasher| hasher.finalize().into());
         Ok(Admitted { body, digest, room })
     }
@@ -94,14 +96,28 @@ impl Front {
 }
 
 impl Room {
-    /// Takes more for a body whose length was not told.
+    /// Takes more for a body whose length was not told: as much again as there is, so that it is not asked for often.
     fn grow_to(&mut self, bytes: u64) -> Result<(), Refused> {
         if bytes > self.bytes {
-            let more = (bytes - self.bytes).max(ROOM_STEP_BYTES);
+            let more = (bytes - self.bytes).max(self.bytes);
             self.permits.push(self.budget.try_take(more)?);
             self.bytes += more;
         }
         Ok(())
+    }
+
+    /// Gives back what is over this amount.
+    fn shrink_to(&mut self, bytes: u64) {
+        while self.bytes > bytes
+            && let Some(mut last) = self.permits.pop()
+        {
+            let rest = self.bytes - last.amount();
+            self.bytes = rest.max(bytes);
+            last.shrink_to(self.bytes - rest);
+            if last.amount() > 0 {
+                self.permits.push(last);
+            }
+        }
     }
 }
 
