@@ -3,6 +3,7 @@
 mod append;
 mod bad_input;
 mod bounds;
+mod capacity;
 mod catalog;
 mod client;
 mod fan_out;

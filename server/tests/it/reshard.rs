@@ -41,7 +41,7 @@ fn server() -> Fixture {
     Fixture::start_with(|config| config.aws.authentication = Authentication::Off)
 }
 
-fn ask(server: &Fixture, operation: &str, input: &Value) -> (u16, Value) {
+pub(crate) fn ask(server: &Fixture, operation: &str, input: &Value) -> (u16, Value) {
     let mut peer = Peer::connect(server);
     peer.send(call(&format!("Kinesis_20131202.{operation}"), &input.to_string()));
     let answer = peer.answered();
@@ -49,7 +49,7 @@ fn ask(server: &Fixture, operation: &str, input: &Value) -> (u16, Value) {
 }
 
 #[track_caller]
-fn done(server: &Fixture, operation: &str, input: &Value) -> Value {
+pub(crate) fn done(server: &Fixture, operation: &str, input: &Value) -> Value {
     let (status, answer) = ask(server, operation, input);
     assert_eq!(status, 200, "{operation} {input}: {answer}");
     answer
