@@ -1,7 +1,7 @@
 //! An environment on the calling thread: for offline tools, tests and benches.
 //!
-//! Owns a ring, its tasks and the real clocks. `block_on` runs everything until one future is done. Leaves out fairness and priorities: the server
-//! brings its own executor.
+//! Owns a ring, its tasks and the real clocks. `block_on` runs everything until one future is done. Promises that the disk works while tasks run, and that those that
+//! can wait do so as long as others are ready. Leaves out shares of the time: the server brings its own executor.
 
 use std::{
     cell::RefCell,
@@ -21,8 +21,8 @@ use crate::{
     disk::RingDisk,
     env::Env,
     limits::COLD_BYTES_PER_SECOND_MIN,
-    ring::{Ring, Submission},
-    tasks::Tasks,
+    ring::Ring,
+    tasks::{Tasks, is_background},
 };
 
 /// The calling thread as an environment. Clones are the same one.
@@ -40,7 +40,7 @@ struct Inner {
 impl LocalEnv {
     /// Makes a ring of its own.
     pub fn new() -> io::Result<Self> {
-        let ring = Ring::new(Submission::ByDriver)?;
+        let ring = Ring::new()?;
         let mut seed = [0; 32];
         rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
         Ok(Self(Rc::new(Inner {
@@ -65,9 +65,16 @@ impl LocalEnv {
             self.0.tasks.fire(self.monotonic());
             true
         };
+        // The kernel begins what a round of tasks has asked for, and tells what is done, while others are ready still.
+        let round = || {
+            ring.reap();
+            self.0.tasks.fire(self.monotonic());
+        };
+        let first =
+            |ready: &[u64]| Some(ready.iter().position(|number| !is_background(*number)).unwrap_or(0));
         self.0
             .tasks
-            .drive(main, |_| Some(0), idle)
+            .drive(main, first, round, idle)
             .expect("an idle loop that always goes on ends with its future")
     }
 
@@ -105,6 +112,10 @@ impl Env for LocalEnv {
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         self.0.tasks.spawn(task);
+    }
+
+    fn spawn_background(&self, task: impl Future<Output = ()> + 'static) {
+        self.0.tasks.spawn_background(task);
     }
 
     async fn sleep(&self, duration: Duration) {

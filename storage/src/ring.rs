@@ -31,16 +31,7 @@ use crate::{
     limits::{RING_COMPLETION_FACTOR, RING_ENTRIES, WRITE_BUFFERS_MAX},
 };
 
-/// When operations are handed to the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Submission {
-    /// At once, one system call each.
-    Immediate,
-    /// By the driver, who promises to call [`Ring::submit`] before it sleeps: one system call for all of a turn.
-    ByDriver,
-}
-
-/// A ring. Clones share it; it stays on its thread.
+/// A ring. Operations are handed to the kernel at once. Clones share it; it stays on its thread.
 #[derive(Clone)]
 pub struct Ring {
     inner: Rc<RefCell<Inner>>,
@@ -53,7 +44,6 @@ struct Inner {
     free: Vec<usize>,
     backlog: VecDeque<squeue::Entry>,
     in_kernel: usize,
-    submission: Submission,
 }
 
 enum Slot {
@@ -77,19 +67,13 @@ enum Held {
 
 impl Ring {
     /// Makes a ring with its eventfd.
-    pub fn new(submission: Submission) -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         let ring =
             IoUring::builder().setup_cqsize(RING_ENTRIES * RING_COMPLETION_FACTOR).build(RING_ENTRIES)?;
         let eventfd = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
         ring.submitter().register_eventfd(eventfd.as_raw_fd())?;
-        let inner = Inner {
-            ring,
-            slots: Vec::new(),
-            free: Vec::new(),
-            backlog: VecDeque::new(),
-            in_kernel: 0,
-            submission,
-        };
+        let inner =
+            Inner { ring, slots: Vec::new(), free: Vec::new(), backlog: VecDeque::new(), in_kernel: 0 };
         Ok(Self { inner: Rc::new(RefCell::new(inner)), eventfd: Rc::new(eventfd) })
     }
 
@@ -97,11 +81,6 @@ impl Ring {
     #[must_use]
     pub fn eventfd(&self) -> BorrowedFd<'_> {
         self.eventfd.as_fd()
-    }
-
-    /// Hands waiting operations to the kernel.
-    pub fn submit(&self) {
-        self.inner.borrow_mut().submit();
     }
 
     /// Takes in all completions, wakes who waits for them and hands over what waited for room. Returns how many there were.
@@ -291,9 +270,7 @@ impl Inner {
             }
         };
         self.backlog.push_back(entry.user_data(slot as u64));
-        if self.submission == Submission::Immediate {
-            self.submit();
-        }
+        self.submit();
         slot
     }
 

@@ -1,7 +1,7 @@
 //! A set of tasks and timers on one thread.
 //!
 //! Owns what the local environment and the simulator have in common: who is ready, who sleeps until when. Leaves out which ready task runs next
-//! and what the time is: its users decide.
+//! and what the time is: its users decide, and may tell tasks that can wait by their numbers.
 
 use std::{
     cell::{Cell, RefCell},
@@ -9,12 +9,20 @@ use std::{
     future::Future,
     pin::Pin,
     rc::Rc,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Set in the numbers of tasks that can wait.
+const BACKGROUND: u64 = 1 << 63;
+
+/// Whether the task with a number can wait.
+pub(crate) fn is_background(number: u64) -> bool {
+    number & BACKGROUND != 0
+}
 
 /// Wakes a task by its number.
 struct TaskWaker {
@@ -53,28 +61,47 @@ impl Tasks {
         Waker::from(Arc::new(TaskWaker { number, ready: Arc::clone(&self.0.ready) }))
     }
 
+    fn ready(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.0.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        let number = self.number();
+        self.begin(self.number(), task);
+    }
+
+    /// Spawns a task that can wait.
+    pub(crate) fn spawn_background(&self, task: impl Future<Output = ()> + 'static) {
+        self.begin(self.number() | BACKGROUND, task);
+    }
+
+    fn begin(&self, number: u64, task: impl Future<Output = ()> + 'static) {
         self.0.tasks.borrow_mut().insert(number, Box::pin(task));
         self.waker(number).wake();
     }
 
-    /// Runs tasks until `main` is done. `pick` chooses among that many ready tasks; `idle` is called when none is. Either may say stop.
+    /// Runs tasks until `main` is done. `pick` chooses among the ready tasks, whose numbers it is told; `idle` is called when none is. Either may say stop.
+    /// `round` is called when those have had their turn that were ready when it was called last.
     pub(crate) fn drive<T>(
         &self,
         main: impl Future<Output = T>,
-        mut pick: impl FnMut(usize) -> Option<usize>,
+        mut pick: impl FnMut(&[u64]) -> Option<usize>,
+        mut round: impl FnMut(),
         mut idle: impl FnMut() -> bool,
     ) -> Option<T> {
         let mut main = std::pin::pin!(main);
         let main_number = self.number();
         let main_waker = self.waker(main_number);
         main_waker.wake_by_ref();
+        let mut left = 0_usize;
         loop {
+            if left == 0 {
+                round();
+                left = self.ready().len();
+            }
+            left = left.saturating_sub(1);
             let number = {
-                let mut ready = self.0.ready.lock().unwrap_or_else(PoisonError::into_inner);
-                let count = ready.len();
-                match (count > 0).then(|| pick(count)) {
+                let mut ready = self.ready();
+                match (!ready.is_empty()).then(|| pick(&ready)) {
                     Some(Some(index)) => Some(ready.remove(index)),
                     Some(None) => return None,
                     None => None,
@@ -108,7 +135,7 @@ impl Tasks {
         let tasks = std::mem::take(&mut *self.0.tasks.borrow_mut());
         drop(tasks);
         self.0.timers.borrow_mut().clear();
-        self.0.ready.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.ready().clear();
     }
 
     /// When the next sleeper wakes.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tidemill_storage::Env;
 use tidemill_storage::disk::RingDisk;
-use tidemill_storage::ring::{Ring, Submission};
+use tidemill_storage::ring::Ring;
 use tidemill_wire::Timestamp;
 
 use super::clock::Clock;
@@ -33,7 +33,7 @@ impl CoreEnv {
     pub fn start(clock: Clock, executor: Executor, cold_bytes_per_second_min: u64) -> io::Result<Self> {
         let mut seed = [0; 8];
         rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
-        let ring = Ring::new(Submission::Immediate)?;
+        let ring = Ring::new()?;
         let (stop, stopped) = (Rc::<Event>::default(), Rc::<Event>::default());
         executor.spawn(pump::pump(ring.clone(), Rc::clone(&stop), Rc::clone(&stopped)));
         let random = Rc::new(Cell::new(u64::from_ne_bytes(seed)));

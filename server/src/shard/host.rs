@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::sched_getaffinity;
-use tidemill_storage::ring::{Ring, Submission};
+use tidemill_storage::ring::Ring;
 
 use super::limits::MEMLOCK_BYTES_MIN;
 
@@ -89,7 +89,7 @@ pub fn check_host() -> Result<(), HostError> {
         return Err(HostError::Memlock { limit });
     }
     // On a thread of its own: the kernel ends a ring some time later with an interruption of the thread that made it.
-    let trial = std::thread::Builder::new().spawn(|| Ring::new(Submission::Immediate).map(drop));
+    let trial = std::thread::Builder::new().spawn(|| Ring::new().map(drop));
     let made =
         trial.map(|thread| thread.join().unwrap_or_else(|_| Err(io::Error::other("the trial panicked"))));
     made.and_then(|made| made).map_err(explain)

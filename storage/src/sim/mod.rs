@@ -108,10 +108,10 @@ impl Sim {
     /// If nothing can go on any more: some task waits for something that never comes.
     pub fn run<T>(&self, main: impl Future<Output = T>) -> Option<T> {
         let world = &self.0;
-        let pick = |count: usize| {
+        let pick = |ready: &[u64]| {
             world.steps.set(world.steps.get() + 1);
             let stop = world.steps.get() >= world.crash_at.get();
-            (!stop).then(|| usize::try_from(world.draw(count as u64)).expect("below a usize"))
+            (!stop).then(|| usize::try_from(world.draw(ready.len() as u64)).expect("below a usize"))
         };
         let idle = || {
             let next = world.tasks.next_deadline().expect("a task waits for something that never comes");
@@ -123,7 +123,7 @@ impl Sim {
             world.tasks.fire(next);
             true
         };
-        let result = world.tasks.drive(main, pick, idle);
+        let result = world.tasks.drive(main, pick, || (), idle);
         world.crash_at.set(u64::MAX);
         result
     }

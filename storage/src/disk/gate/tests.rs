@@ -3,7 +3,7 @@
 use std::{cell::Cell, future::Future, pin::pin, task::Poll};
 
 use super::*;
-use crate::{env::Env, limits::COLD_BYTES_PER_SECOND_MIN, local::LocalEnv, ring::Submission};
+use crate::{env::Env, limits::COLD_BYTES_PER_SECOND_MIN, local::LocalEnv};
 
 fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
@@ -11,8 +11,7 @@ fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
 
 /// A gate whose clock is set by hand, and whose floor is not due for a while.
 fn gate() -> (Gate, Rc<Cell<Duration>>) {
-    let (time, ring) =
-        (Rc::new(Cell::new(Duration::ZERO)), Ring::new(Submission::Immediate).expect("a ring"));
+    let (time, ring) = (Rc::new(Cell::new(Duration::ZERO)), Ring::new().expect("a ring"));
     let clock = Rc::clone(&time);
     let gate = Gate::with_clock(ring, COLD_BYTES_PER_SECOND_MIN, Box::new(move || clock.get()));
     assert!(poll(pin!(gate.pass(1 << 30))).is_ready());
