@@ -12,7 +12,7 @@ use tidemill_wire::{
 };
 
 use crate::{
-    lane::{decode_checkpoint_body, is_whole_checkpoint},
+    lane::{Traces, decode_checkpoint_body, find_traces, is_whole_checkpoint},
     limits::SEGMENT_HEADER_BYTES,
     segment::{
         bytes::Fields,
@@ -39,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     ("footer_points", footer_points),
     ("footer_contents", footer_contents),
     ("checkpoint", checkpoint),
+    ("repair_traces", repair_traces),
     ("lane_directory", directory::open_mutated),
 ];
 
@@ -122,6 +123,32 @@ fn footer_points(bytes: &[u8]) {
     }
 }
 
+/// The bytes stand for the part of segment 1 in which entries are lost: what broken ones tell of it lies within, each thing in one place, and differs by one bit from what is there.
+fn repair_traces(bytes: &[u8]) {
+    let Traces { entries, record_counts, watermarks, unknown } = find_traces(bytes, 1);
+    assert_eq!(entries.len(), record_counts.len());
+    assert!(watermarks.len() * watermarks::WATERMARK_BYTES <= bytes.len());
+    for (found, records) in entries.iter().zip(&record_counts) {
+        let header = &found.header;
+        assert!(header.segment_epoch == 1 && *records <= header.record_count);
+        assert!(matches!(header.kind, EntryKind::Batch | EntryKind::Sparse));
+        let start = usize::try_from(found.position).expect("within the bytes");
+        let there = bytes.get(start..start + header.length as usize).expect("an entry lies within");
+        // All of the header but its checksum, which the payload decides with it.
+        let mended = header.encode(&there[ENTRY_HEADER_BYTES..]);
+        let wrong_bits = mended[4..].iter().zip(&there[4..ENTRY_HEADER_BYTES]);
+        assert!(wrong_bits.map(|(one, other)| (one ^ other).count_ones()).sum::<u32>() <= 1);
+    }
+    let mut parts: Vec<_> = entries
+        .iter()
+        .map(|found| found.position..found.position + found.header.stride() as u64)
+        .chain(unknown)
+        .collect();
+    parts.sort_by_key(|part| part.start);
+    assert!(parts.is_sorted_by(|one, next| one.end <= next.start));
+    assert!(parts.last().is_none_or(|part| part.end <= (bytes.len() as u64).next_multiple_of(8)));
+}
+
 /// The bytes say what entries there are, each of them valid: of them a footer is made, which must be one, and lead to them.
 fn footer_contents(bytes: &[u8]) {
     let segment = Bytes::from(valid_entries(bytes));
@@ -134,7 +161,7 @@ fn footer_contents(bytes: &[u8]) {
         RowFormat::Checked(1).encode_into(&row, &mut table);
         let bytes: u64 = part.points.iter().map(Point::bytes).sum();
         assert!(bytes >= row.payload_bytes && row.first <= row.next);
-        for point in &part.points {
+        for point in part.points.iter() {
             let entry = segment.get(point.position() as usize..).unwrap_or_default();
             let header = EntryHeader::verify(entry).expect("a point leads to an entry");
             assert_eq!((header.owner, header.segment_epoch), (owner, 1));

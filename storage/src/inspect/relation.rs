@@ -78,7 +78,29 @@ fn check_end(examined: &mut [Examined]) {
             ends.push(index);
         }
     }
+    open_before_compacted(examined, &ends);
     unsealed_before_sealed(examined);
+}
+
+/// Records that compaction or a repair has written anew have their place only when all before it is closed for good. A repair puts numbers alone anywhere.
+fn open_before_compacted(examined: &mut [Examined], ends: &[usize]) {
+    let compacted = examined.iter().filter(|one| one.report.covers.is_some());
+    let has_records = |one: &Examined| one.report.owners.iter().any(|owner| !owner.watermark_only);
+    let compacted: Vec<(u64, Place, bool)> =
+        compacted.filter_map(|one| Some((one.report.id?, one.place?, has_records(one)))).collect();
+    for &index in ends {
+        let one = &mut examined[index];
+        let (Some(place), Some(tail)) = (one.place, one.tail.filter(|tail| !tail.is_damaged)) else {
+            continue;
+        };
+        let is_taken = compacted.iter().any(|(_, other, _)| other.contains(&place));
+        let behind =
+            compacted.iter().find(|(_, other, has_records)| *has_records && other.first > place.last);
+        if let Some((id, ..)) = behind.filter(|_| !is_taken) {
+            let expected = format!("an entry, since segment {id:016x} lies behind it");
+            one.report.findings.push(damage(tail.end, expected, tail.why.to_string()));
+        }
+    }
 }
 
 /// Segments are sealed in their order: one without a trailer before one with it has lost it, and gets it again.

@@ -48,6 +48,7 @@ mod writer;
 
 pub use answer::{Appended, Bounds, Fetched, KeyCompaction, RecoveryReport, Retention, TornTail};
 pub(crate) use checkpoint::{decode_body as decode_checkpoint_body, is_whole as is_whole_checkpoint};
+pub(crate) use repair::{Traces, find_traces};
 pub use reply::{AppendSink, Settled};
 pub(crate) use signal::give_way;
 pub use signal::{Signal, Until, until};

@@ -152,7 +152,7 @@ async fn survey<E: Env>(
     }
     report.segments_compacted = compacted.len() as u64;
     superseded::read_footers(env, config, damaged, &compacted, &mut pieces).await?;
-    let (end, torn_tail) = judge(&pieces)?;
+    let (end, torn_tail) = judge(&pieces, &compacted)?;
     mended::tell(config, &pieces);
     Ok(Survey { pieces, compacted, end, torn_tail, leftovers, report })
 }
@@ -232,7 +232,10 @@ fn rows_of(scanned: &Scanned) -> Vec<OwnerRow> {
 }
 
 /// Finds where the log ends, and whether what lies behind may be dropped.
-fn judge<F: File>(pieces: &[Piece<F>]) -> Result<(Option<usize>, Option<TornTail>), OpenError> {
+fn judge<F: File>(
+    pieces: &[Piece<F>],
+    compacted: &[Piece<F>],
+) -> Result<(Option<usize>, Option<TornTail>), OpenError> {
     let closed =
         |piece: &Piece<F>| piece.scanned.as_ref().is_none_or(|scanned| scanned.why == WalkEnd::Closed);
     let Some(end) = pieces.iter().position(|piece| !closed(piece)) else { return Ok((None, None)) };
@@ -249,6 +252,14 @@ fn judge<F: File>(pieces: &[Piece<F>]) -> Result<(Option<usize>, Option<TornTail
     };
     if let Some((position, _)) = scanned.stray.witness {
         return damaged("an entry", position);
+    }
+    // Records that compaction or a repair has written anew have their place only when all before it is closed for good. A repair puts numbers alone anywhere.
+    let place = piece.segment.place();
+    let has_records = |other: &Piece<F>| other.segment.trailer.get().is_some_and(|it| it.point_count > 0);
+    let is_behind = |other: &&Piece<F>| other.segment.place().first > place.last && has_records(other);
+    let takes = |other: &Piece<F>| other.segment.place().contains(&place);
+    if let Some(behind) = compacted.iter().find(is_behind).filter(|_| !compacted.iter().any(takes)) {
+        return damaged(&format!("segment {:016x}", behind.segment.id), SEGMENT_HEADER_BYTES);
     }
     let mut tail = TornTail {
         path: path.clone(),

@@ -18,7 +18,7 @@ use crate::{
     config::LaneConfig,
     env::{Access, Disk, Env},
     error::{Cause, DiskError},
-    inspect::{Finding, LaneReport, SegmentReport, Severity, verify},
+    inspect::{Finding, LaneReport, SegmentReport, SegmentState, Severity, verify},
     segment::{CHECKPOINT_NAME, Place, SegmentId, segment_path},
 };
 
@@ -34,6 +34,12 @@ mod traces;
 use numbers::{Composed, compose};
 use places::Places;
 use salvage::{Kind, Salvaged, salvage};
+pub(crate) use traces::Traces;
+
+/// What broken entries tell in bytes of a segment in which there should be entries.
+pub(crate) fn find_traces(bytes: &[u8], id: SegmentId) -> Traces {
+    traces::find(bytes, std::slice::from_ref(&(0..bytes.len() as u64)), id)
+}
 
 /// What a repair may do.
 #[derive(Clone, Debug)]
@@ -151,8 +157,9 @@ struct Case {
 
 /// Repairs a lane, or tells what that would do. A lane without damage is left as it is.
 pub async fn repair<E: Env>(env: &E, options: &RepairOptions) -> Result<RepairReport, RepairError> {
-    let report = verify(env, &options.directory).await?;
+    let mut report = verify(env, &options.directory).await?;
     refuse_disorder(&report)?;
+    tell_cuts(env, options, &mut report).await?;
     let highest = env.disk().list(&options.directory)?.iter().filter_map(|name| number_of(name)).max();
     let mut next_id = highest.unwrap_or(0) + 1;
     let (cases, places) = cases(env, options, &report).await?;
@@ -172,6 +179,34 @@ pub async fn repair<E: Env>(env: &E, options: &RepairOptions) -> Result<RepairRe
         done.segments.push(mend(env, options, &composed, id).await?);
     }
     Ok(done)
+}
+
+/// Counts among the damaged ones each segment in which a start would see the end of the log, though a damaged one behind it still has entries. Left as it is, it would be cut, and the numbers
+/// that go on behind would hide all that their owners have before.
+async fn tell_cuts<E: Env>(
+    env: &E,
+    options: &RepairOptions,
+    report: &mut LaneReport,
+) -> Result<(), RepairError> {
+    let mut behind = None;
+    for segment in report.segments.iter_mut().rev().filter(|segment| segment.covers.is_none()) {
+        let Some(id) = segment.id else { continue };
+        let damaged = is_damaged(segment);
+        if damaged == behind.is_some() || !(damaged || segment.state == SegmentState::Open) {
+            continue;
+        }
+        let file = env.disk().open(segment.path.clone(), Access::Read).await?;
+        let Salvaged { entries, lost, tail, kind, .. } = salvage(&file, id, options.lane).await?;
+        if damaged {
+            behind = (kind != Kind::Compacted && !entries.is_empty()).then_some(id);
+        } else if let (Some(cut), Some(behind)) = (lost.first().or(tail.as_ref()), behind) {
+            let expected = format!("an entry, since segment {behind:016x} lies behind it");
+            let found = "none that is whole".to_owned();
+            let severity = Severity::Damage;
+            segment.findings.push(Finding { severity, offset: cut.start, expected, found });
+        }
+    }
+    Ok(())
 }
 
 fn refuse_disorder(report: &LaneReport) -> Result<(), RepairError> {

@@ -21,15 +21,15 @@ const EPOCH: Range<usize> = 40..48;
 
 /// What broken entries tell.
 #[derive(Default)]
-pub(super) struct Traces {
+pub(crate) struct Traces {
     /// With numbers of owners, in the order of their positions.
-    pub(super) entries: Vec<Found>,
+    pub(crate) entries: Vec<Found>,
     /// How many records each of them had, which of a sparse one are fewer than its numbers.
-    pub(super) record_counts: Vec<u32>,
+    pub(crate) record_counts: Vec<u32>,
     /// Rows of those that tell numbers only.
-    pub(super) watermarks: Vec<(OwnerId, SequenceNumber)>,
+    pub(crate) watermarks: Vec<(OwnerId, SequenceNumber)>,
     /// Where entries may be lost of which nothing tells.
-    pub(super) unknown: Vec<Range<u64>>,
+    pub(crate) unknown: Vec<Range<u64>>,
 }
 
 /// Looks for broken entries in the parts of a segment in which there should be entries.
