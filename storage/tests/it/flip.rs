@@ -16,10 +16,10 @@ use crate::{
 
 /// Owners that keep everything, and one that keeps little, so that compaction has work.
 pub(crate) const KEPT: [OwnerId; 2] = [OwnerId(1), OwnerId(2)];
-const PASSING: OwnerId = OwnerId(9);
+pub(crate) const PASSING: OwnerId = OwnerId(9);
 
-/// A lane in the folder `lane` with segments of both versions, closed in order, and none that was replaced.
-pub(crate) async fn fill(env: &LocalEnv, directory: &Path) {
+/// A lane in the folder `lane` with segments of both versions, closed in order, and none that was replaced. Returns the oldest number that is left of `PASSING`.
+pub(crate) async fn fill(env: &LocalEnv, directory: &Path) -> SequenceNumber {
     let compacting = LaneConfig { upkeep_interval: Duration::from_millis(5), ..config(directory) };
     let (lane, _) = Lane::open(env.clone(), compacting).await.expect("opened");
     for owner in KEPT {
@@ -37,6 +37,7 @@ pub(crate) async fn fill(env: &LocalEnv, directory: &Path) {
         tidemill_storage::Env::sleep(env, Duration::from_millis(10)).await;
     }
     assert!(lane.stats().compactions > 0);
+    let oldest = lane.bounds(PASSING).expect("adopted").oldest;
     lane.close().await;
     // Segments that were replaced are here or not as time would have it.
     for segment in inspect(env, &directory.join("lane")).await.expect("inspected").segments {
@@ -44,6 +45,7 @@ pub(crate) async fn fill(env: &LocalEnv, directory: &Path) {
             fs::remove_file(segment.path).expect("removed");
         }
     }
+    oldest
 }
 
 /// Everything of the owners that keep it, or why not.
