@@ -117,8 +117,14 @@ async fn rates(env: &LocalEnv, plan: &Plan) -> Result<(), Failure> {
         let (rate, cpu) = (median(&mut side.rates), median(&mut side.cpu_us));
         let stats = side.lane.stats();
         println!(
-            "append       {} owners: {rate:.0} appends/s, {cpu:.1} µs of processor each; {} groups, {} segments retired",
-            side.owners, stats.groups, stats.retired_segments
+            "append       {} owners: {rate:.0} appends/s, {cpu:.1} µs of processor each; {} groups, segments: {} retired, {} recycled, {} made, {} compactions of {}",
+            side.owners,
+            stats.groups,
+            stats.retired_segments,
+            stats.recycled_segments,
+            stats.created_segments,
+            stats.compactions,
+            stats.compacted_segments
         );
     }
     let ratio = median(&mut many.rates) / median(&mut one.rates);

@@ -19,17 +19,26 @@ pub(crate) struct OwnerMap<V> {
     /// Empty until the first entry comes.
     parts: Vec<Part<V>>,
     count: usize,
+    /// Entries for which a part has room from its first one on.
+    expected: usize,
 }
 
 impl<V> Default for OwnerMap<V> {
     fn default() -> Self {
-        Self { parts: Vec::new(), count: 0 }
+        Self { parts: Vec::new(), count: 0, expected: 0 }
     }
 }
 
 impl<V> OwnerMap<V> {
     pub(crate) fn len(&self) -> usize {
         self.count
+    }
+
+    /// Says how many entries will come in all, so that parts need not grow bit by bit. A part without entries takes no memory all the same.
+    pub(crate) fn expect(&mut self, entries: usize) {
+        let even = entries / OWNER_MAP_PARTS;
+        // Some have more than others.
+        self.expected = even + even / 8;
     }
 
     pub(crate) fn get(&self, owner: &OwnerId) -> Option<&V> {
@@ -46,7 +55,11 @@ impl<V> OwnerMap<V> {
             self.parts.resize_with(OWNER_MAP_PARTS, Part::default);
         }
         let count = &mut self.count;
-        self.parts[part_of(owner)].entry(owner).or_insert_with(|| {
+        let part = &mut self.parts[part_of(owner)];
+        if part.is_empty() {
+            part.reserve(self.expected);
+        }
+        part.entry(owner).or_insert_with(|| {
             *count += 1;
             make()
         })

@@ -6,11 +6,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hint::black_box,
     time::Duration,
 };
 
 use bytes::Bytes;
-use tidemill_wire::Timestamp;
+use tidemill_wire::{OwnerId, Timestamp};
 
 use super::{
     core::{Core, State},
@@ -21,7 +22,7 @@ use crate::{
     env::{Access, Disk, Env, File, WriteMode},
     error::DiskError,
     failpoint::{Work, between},
-    limits::{CHECKPOINT_PARTS, CHECKPOINT_RETRY_MAX, CHUNK_BYTES},
+    limits::{CHECKPOINT_PARTS, CHECKPOINT_RETRY_MAX, CHUNK_BYTES, UPKEEP_BATCH},
     owner_map::OWNER_MAP_PARTS,
     segment::{CHECKPOINT_NAME, CHECKPOINT_PREPARING_NAME, SegmentId},
 };
@@ -151,14 +152,17 @@ async fn write<E: Env>(core: &Core<E>, rows: u64) -> Result<(), DiskError> {
     let listed = listed(&core.state.borrow());
     let mut encoder = Encoder::new(core.config.lane, &listed);
     for part in 0..OWNER_MAP_PARTS {
-        {
-            let state = core.state.borrow();
-            for (id, owner) in state.owners.part(part) {
-                encoder.add(id, owner, &listed);
+        let owners: Vec<OwnerId> = core.state.borrow().owners.part(part).map(|(id, _)| id).collect();
+        for batch in owners.chunks(UPKEEP_BATCH) {
+            {
+                let state = core.state.borrow();
+                let known = || batch.iter().filter_map(|id| Some((*id, state.owners.get(id)?)));
+                black_box(known().map(|(_, owner)| owner.spans.touch()).fold(0, u64::wrapping_add));
+                known().for_each(|(id, owner)| encoder.add(id, owner, &listed));
             }
+            encoder.close_part();
+            between(Work::Checkpoint).await;
         }
-        encoder.close_part();
-        between(Work::Checkpoint).await;
     }
     let chunks = encoder.finish();
     drop(index);

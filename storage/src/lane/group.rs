@@ -3,7 +3,7 @@
 //! Owns which waiting requests go together, their numbers and times, and the buffers of the write. Promises that a group fits its
 //! segment with the footer it will need. Leaves out the write itself.
 
-use std::rc::Rc;
+use std::{hint::black_box, rc::Rc};
 
 use bytes::{Bytes, BytesMut};
 use tidemill_wire::{
@@ -14,6 +14,7 @@ use tidemill_wire::{
 
 use super::{
     core::{Request, SegmentOf, State, entry_bytes},
+    owner::Owner,
     reply::Reply,
 };
 use crate::{
@@ -68,6 +69,7 @@ pub(super) fn plan<E: Env>(
     let durable_before = state.durable_before(&segment);
     let mut group = Group { segment, position, end: position, durable: false, entries: Vec::new() };
     let mut buffers = 0;
+    warm(state, &group.segment, config.group_entries_max);
     while let Some(request) = state.queue.front() {
         let bytes = entry_bytes(request.payload.len());
         let started = !group.entries.is_empty();
@@ -121,12 +123,25 @@ pub(super) fn plan<E: Env>(
     Plan::Group(group)
 }
 
+/// Looks up what a plan needs of the owners whose requests wait. Each look-up by itself would wait for memory; in a loop without anything else the processor
+/// goes on with the next ones meanwhile.
+fn warm<E: Env>(state: &State<E>, segment: &SegmentOf<E>, entries_max: usize) {
+    let owners = || state.queue.iter().take(entries_max).map(|request| request.owner);
+    let contents = segment.contents.borrow();
+    let known = owners().filter_map(|owner| state.owners.get(&owner)).map(Owner::touch);
+    black_box(known.fold(0, u64::wrapping_add));
+    if let Some(contents) = contents.as_ref() {
+        black_box(owners().map(|owner| contents.touch(owner)).fold(0, u64::wrapping_add));
+    }
+}
+
 /// The number of the request's first record.
 fn number<E: Env>(state: &State<E>, request: &Request) -> Result<SequenceNumber, AppendError> {
     if request.kind == EntryKind::Watermarks {
         return Ok(SequenceNumber(0));
     }
-    let owner = state.owners.get(&request.owner).filter(|owner| !owner.is_forgotten);
+    let takes = |owner: &&Owner| owner.takes_appends();
+    let owner = state.owners.get(&request.owner).filter(takes);
     let owner = owner.ok_or(UnknownOwner { owner: request.owner })?;
     let record_count = request.record_count;
     let last = owner.planned.checked_add(u64::from(record_count));
@@ -190,6 +205,16 @@ impl Room {
 }
 
 impl<E: Env> Group<E> {
+    /// Looks up what showing the group needs of its owners, as [`warm`] does: there is time for it while the disk writes.
+    pub(super) fn warm(&self, state: &State<E>) {
+        let owners = || self.entries.iter().map(|entry| entry.header.owner);
+        let known = owners().filter_map(|owner| state.owners.get(&owner));
+        black_box(known.map(|owner| owner.spans.touch()).fold(0, u64::wrapping_add));
+        if let Some(contents) = self.segment.contents.borrow().as_ref() {
+            black_box(owners().map(|owner| contents.touch_points(owner)).fold(0, u64::wrapping_add));
+        }
+    }
+
     /// The buffers of the write: headers, padding and small payloads lie in one arena, large payloads are passed on as they are. `arena` is memory that is
     /// used again when the write before has let go of it.
     pub(super) fn buffers(&self, arena: &mut BytesMut) -> Vec<Bytes> {

@@ -238,7 +238,11 @@ impl<E: Env> Lane<E> {
 
     /// Whether an entry with a payload of so many bytes would be queued now. For owners who change their own state with what they write: until the next await, it is.
     pub fn admits(&self, owner: OwnerId, payload_bytes: usize) -> Result<(), AppendError> {
-        self.admit(owner, payload_bytes, 1)
+        let is_known = self.core.state.borrow().owners.get(&owner).is_some_and(Owner::takes_appends);
+        if !is_known {
+            return Err(UnknownOwner { owner }.into());
+        }
+        self.admit(payload_bytes, 1)
     }
 
     /// The time by which records are taken and retention counts: it never falls.
@@ -255,12 +259,13 @@ impl<E: Env> Lane<E> {
         ack: Ack,
         reply: Reply,
     ) -> Result<(), AppendError> {
-        self.admit(owner, payload.len(), record_count)?;
+        self.admit(payload.len(), record_count)?;
         self.core.enqueue(EntryKind::Batch, owner, payload, record_count, ack, reply);
         Ok(())
     }
 
-    fn admit(&self, owner: OwnerId, payload_bytes: usize, record_count: u32) -> Result<(), AppendError> {
+    /// Whether the owner is known is found out with the plan of a group, for all of its entries together: where owners are many, each look-up waits for memory.
+    fn admit(&self, payload_bytes: usize, record_count: u32) -> Result<(), AppendError> {
         let state = self.core.state.borrow();
         let config = &self.core.config;
         match &state.stop {
@@ -268,9 +273,6 @@ impl<E: Env> Lane<E> {
             Some(Stop::Closed) => return Err(AppendError::Closed),
             None if state.closing => return Err(AppendError::Closed),
             None => {}
-        }
-        if state.owners.get(&owner).is_none_or(|known| known.retention.is_none()) {
-            return Err(UnknownOwner { owner }.into());
         }
         let (bytes, limit) = ((ENTRY_HEADER_BYTES + payload_bytes) as u64, config.entry_bytes_max);
         if bytes > limit {

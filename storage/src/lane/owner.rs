@@ -77,6 +77,17 @@ impl Owner {
         Self { next, planned: next, spans, payload_bytes, mention, is_cut, ..Self::default() }
     }
 
+    /// Whether it was adopted, and not forgotten since.
+    pub(super) fn takes_appends(&self) -> bool {
+        self.retention.is_some() && !self.is_forgotten
+    }
+
+    /// Reads a little of all that an append looks at, to have it in the caches.
+    pub(super) fn touch(&self) -> u64 {
+        let flags = u64::from(self.takes_appends()) ^ u64::from(self.watchers.is_some());
+        self.next.0 ^ self.planned.0 ^ self.payload_bytes ^ self.mention ^ self.due.0 ^ flags
+    }
+
     /// Enters the owner into the schedule where it belongs now.
     pub(super) fn reschedule(&mut self, id: OwnerId, schedule: &mut Schedule) {
         let due = self.next_due();

@@ -3,13 +3,14 @@
 //! Invariant: the trailer is written after the entries and the footer are stable, so a valid trailer vouches for both. Segments are sealed in
 //! the order of their ids, so those without a footer are always the last.
 
-use std::{cmp::Reverse, collections::BinaryHeap, rc::Rc};
+use std::{cmp::Reverse, collections::BinaryHeap, hint::black_box, rc::Rc};
 
 use bytes::Bytes;
 use tidemill_wire::OwnerId;
 
 use super::{
     core::{Core, SegmentOf, State},
+    owner::Owner,
     signal::{give_way, until},
 };
 use crate::{
@@ -25,10 +26,12 @@ use crate::{
     },
 };
 
-/// Points that are encoded in one step, into a buffer of their own.
+/// Points of one owner that are encoded in one step.
 const ENCODED_POINTS: usize = 4096;
+/// Encoded rows or points that are a buffer of their own.
+const ENCODED_BYTES: usize = ENCODED_POINTS * POINT_BYTES as usize;
 /// Owners that are sorted, or taken from sorted runs, in one step.
-const SORTED_OWNERS: usize = 2048;
+const SORTED_OWNERS: usize = 512;
 /// What the sealer relies on.
 const KEPT: &str = "a full segment keeps its contents until it is sealed";
 
@@ -91,6 +94,9 @@ async fn encode_footer<F: File>(segment: &Segment<F>) -> Footer {
     let format = format_of(segment);
     let mut first_point = 0;
     for batch in owners.chunks(UPKEEP_BATCH) {
+        if let Some(contents) = segment.contents.borrow().as_ref() {
+            black_box(batch.iter().map(|owner| contents.touch_points(*owner)).fold(0, u64::wrapping_add));
+        }
         for owner in batch {
             let mut encoded = 0;
             while let Some((row, taken)) =
@@ -101,7 +107,7 @@ async fn encode_footer<F: File>(segment: &Segment<F>) -> Footer {
                     rows.push(row);
                 }
                 encoded += taken;
-                if point_bytes.open.len() >= ENCODED_POINTS * POINT_BYTES as usize {
+                if point_bytes.open.len() >= ENCODED_BYTES {
                     point_bytes.close();
                     give_way().await;
                 }
@@ -111,9 +117,12 @@ async fn encode_footer<F: File>(segment: &Segment<F>) -> Footer {
                 }
             }
         }
-        row_bytes.close();
+        if row_bytes.open.len() >= ENCODED_BYTES {
+            row_bytes.close();
+        }
         give_way().await;
     }
+    row_bytes.close();
     point_bytes.close();
     let mut buffers = row_bytes.buffers;
     buffers.append(&mut point_bytes.buffers);
@@ -226,6 +235,9 @@ async fn adopt_rows<E: Env>(core: &Core<E>, segment: &SegmentOf<E>, rows: &[Owne
     for batch in rows.chunks(UPKEEP_BATCH) {
         {
             let State { owners, schedule, .. } = &mut *core.state.borrow_mut();
+            let known = || batch.iter().filter_map(|row| owners.get(&row.owner));
+            black_box(known().map(Owner::touch).fold(0, u64::wrapping_add));
+            black_box(known().map(|owner| owner.spans.touch()).fold(0, u64::wrapping_add));
             for row in batch {
                 let Some(owner) = owners.get_mut(&row.owner) else { continue };
                 owner.spans.set_points(segment.id, row.first_point, row.point_count);

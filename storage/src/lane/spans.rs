@@ -127,6 +127,12 @@ impl Spans {
         self.0.len() > 1
     }
 
+    /// Reads a little of the last one, to have it in the caches.
+    pub(super) fn touch(&self) -> u64 {
+        let touch = |packed: &Packed| packed.segment ^ packed.payload_bytes ^ u64::from(packed.point_count);
+        self.0.back().map_or(0, touch) ^ self.0.front().map_or(0, touch)
+    }
+
     pub(super) fn front(&self) -> Option<Span> {
         self.0.front().map(Packed::span)
     }

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hint::black_box,
     ops::Bound,
     rc::Rc,
     time::Duration,
@@ -19,6 +20,7 @@ use super::{
     checkpoint,
     core::{Core, SegmentOf, State},
     lookup::{sides, spans_within, told},
+    owner::Owner,
     preparer::{is_unused, staggered},
     reply::Reply,
     reserve,
@@ -75,13 +77,14 @@ async fn expire<E: Env>(core: &Core<E>) {
         {
             let _index = core.index.lock().await;
             let mut state = core.state.borrow_mut();
-            for _ in 0..UPKEEP_BATCH {
-                let behind = (looked.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-                let next = state.schedule.range(behind).next().copied().filter(|(due, _)| *due < now);
-                is_more = next.is_some();
-                let Some((due, owner)) = next else { break };
-                looked = Some((due, owner));
-                state.stats.expiry_looks += 1;
+            let behind = (looked.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+            let due = state.schedule.range(behind).take_while(|(due, _)| *due < now);
+            let batch: Vec<(Timestamp, OwnerId)> = due.take(UPKEEP_BATCH).copied().collect();
+            is_more = batch.len() == UPKEEP_BATCH;
+            looked = batch.last().copied().or(looked);
+            state.stats.expiry_looks += batch.len() as u64;
+            warm(&state, &batch);
+            for (_, owner) in batch {
                 if let Some(front) = expire_until(&mut state, owner, now) {
                     waiting.insert((front, owner));
                 }
@@ -103,6 +106,13 @@ async fn expire<E: Env>(core: &Core<E>) {
         waiting.extend(pass_gaps(core, front, owners, now).await);
         between(Work::Retention).await;
     }
+}
+
+/// Looks up some owners and what they have, so that the processor waits for the memory of many of them at a time.
+fn warm<E: Env>(state: &State<E>, batch: &[(Timestamp, OwnerId)]) {
+    let known = || batch.iter().filter_map(|(_, owner)| state.owners.get(owner));
+    black_box(known().map(Owner::touch).fold(0, u64::wrapping_add));
+    black_box(known().map(|owner| owner.spans.touch()).fold(0, u64::wrapping_add));
 }
 
 /// Drops what is over of one owner, as far as that can be told without its segments.

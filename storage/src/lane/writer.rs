@@ -6,6 +6,7 @@
 use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::future::join;
 use tidemill_wire::{
     OwnerId, SequenceNumber,
     entry::{ENTRY_HEADER_BYTES, EntryHeader, EntryKind},
@@ -23,7 +24,7 @@ use crate::{
     env::{Env, File, WriteMode},
     error::{AppendError, DiskError},
     limits::{SEALING_SEGMENTS_MAX, SEGMENT_TRAILER_BYTES},
-    segment::{Segment, watermarks},
+    segment::{Segment, contents::Contents, watermarks},
 };
 
 enum Step<E: Env> {
@@ -87,7 +88,11 @@ fn next_step<E: Env>(core: &Core<E>, refused: &mut Vec<(Reply, AppendError)>) ->
 
 async fn write<E: Env>(core: &Core<E>, group: Group<E>, arena: &mut BytesMut) -> Result<(), DiskError> {
     let start = core.env.monotonic();
-    let result = put(core, &group, group.buffers(arena)).await;
+    let result = {
+        let written = std::pin::pin!(put(core, &group, group.buffers(arena)));
+        let warmed = async { group.warm(&core.state.borrow()) };
+        join(written, warmed).await.0
+    };
     // A flush that failed meanwhile may have lost what lies before this group.
     let result = result.and_then(|()| core.poisoned().map_or(Ok(()), Err));
     match result {
@@ -208,6 +213,10 @@ async fn roll<E: Env>(core: &Core<E>, next: SegmentOf<E>) -> Result<(), DiskErro
     let header = mark(core, &segment, SequenceNumber(next.id));
     segment.file.write(segment.written.get(), vec![encode(&header)], WriteMode::Cached).await?;
     extend(&segment, &header);
+    let owners = segment.contents.borrow().as_ref().map_or(0, Contents::owner_count);
+    if let Some(contents) = next.contents.borrow_mut().as_mut() {
+        contents.expect(usize::try_from(owners).unwrap_or(0));
+    }
     let mut state = core.state.borrow_mut();
     state.segments.insert(next.id, next);
     state.rolls += 1;

@@ -2,6 +2,8 @@
 //!
 //! Promises the same result for the same entries, whether they were appended or found by a scan.
 
+use std::ops::Deref;
+
 use tidemill_wire::{
     OwnerId, SequenceNumber, Timestamp,
     entry::{EntryHeader, EntryKind},
@@ -31,7 +33,48 @@ pub(crate) struct OwnerContents {
     pub(crate) first_time: Timestamp,
     pub(crate) last_time: Timestamp,
     pub(crate) payload_bytes: u64,
-    pub(crate) points: Vec<Point>,
+    pub(crate) points: Points,
+}
+
+/// The points of one owner in the order of their positions. Where owners are many most have one in a segment, which takes no memory of its own.
+#[derive(Debug, Default)]
+pub(crate) enum Points {
+    #[default]
+    None,
+    One(Point),
+    Many(Vec<Point>),
+}
+
+const _: () = assert!(size_of::<Points>() == size_of::<Vec<Point>>());
+
+impl Deref for Points {
+    type Target = [Point];
+
+    fn deref(&self) -> &[Point] {
+        match self {
+            Self::None => &[],
+            Self::One(point) => std::slice::from_ref(point),
+            Self::Many(points) => points,
+        }
+    }
+}
+
+impl Points {
+    fn last_mut(&mut self) -> Option<&mut Point> {
+        match self {
+            Self::None => None,
+            Self::One(point) => Some(point),
+            Self::Many(points) => points.last_mut(),
+        }
+    }
+
+    fn push(&mut self, point: Point) {
+        match self {
+            Self::None => *self = Self::One(point),
+            Self::One(first) => *self = Self::Many(vec![*first, point]),
+            Self::Many(points) => points.push(point),
+        }
+    }
 }
 
 impl OwnerContents {
@@ -42,7 +85,7 @@ impl OwnerContents {
             first_time: Timestamp(0),
             last_time: Timestamp(0),
             payload_bytes: 0,
-            points: Vec::new(),
+            points: Points::None,
         }
     }
 
@@ -63,6 +106,11 @@ impl OwnerContents {
 impl Contents {
     pub(crate) fn new() -> Self {
         Self::default()
+    }
+
+    /// Says how many owners will come: about as many as to the segment before.
+    pub(crate) fn expect(&mut self, owners: usize) {
+        self.owners.expect(owners);
     }
 
     /// Takes in an entry at a position. Entries come in the order of their positions.
@@ -105,10 +153,6 @@ impl Contents {
                 point.length_units += units(stride);
             }
             _ => {
-                if part.points.is_empty() {
-                    // Where owners are many, most have one point in a segment.
-                    part.points.reserve_exact(1);
-                }
                 part.points.push(Point {
                     sequence_offset: offset(part.first.0, header.base_sequence.0),
                     position_units: units(position),
@@ -125,6 +169,17 @@ impl Contents {
 
     pub(crate) fn owner(&self, owner: OwnerId) -> Option<&OwnerContents> {
         self.owners.get(&owner)
+    }
+
+    /// Reads a little of an owner's part, to have it in the caches.
+    pub(crate) fn touch(&self, owner: OwnerId) -> u64 {
+        self.owner(owner).map_or(0, |part| part.first.0 ^ part.payload_bytes ^ part.points.len() as u64)
+    }
+
+    /// The same with its last point.
+    pub(crate) fn touch_points(&self, owner: OwnerId) -> u64 {
+        let last = self.owner(owner).and_then(|part| part.points.last());
+        last.map_or(0, |point| u64::from(point.position_units))
     }
 
     /// The owners of one of the `OWNER_MAP_PARTS` parts.

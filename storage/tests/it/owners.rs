@@ -94,7 +94,9 @@ fn thousands_of_owners_survive_seals_expiry_forgetting_and_starts() {
         (0..OWNERS).filter(|owner| owner % 7 == 0).for_each(|owner| lane.forget(OwnerId(owner)));
         lane.close().await;
         let (lane, report) = open(&env, config()).await;
-        assert!(report.segments_sealed > 2 && report.owners == OWNERS, "{report:?}");
+        // Of those that were forgotten some may be gone by then.
+        let kept = (0..OWNERS).filter(|owner| owner % 7 != 0).count() as u64;
+        assert!(report.segments_sealed > 2 && (kept..=OWNERS).contains(&report.owners), "{report:?}");
         let forgotten = lane.owners().into_iter().filter(|owner| owner.0 % 7 == 0);
         forgotten.for_each(|owner| lane.forget(owner));
         (0..OWNERS)

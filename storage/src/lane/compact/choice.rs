@@ -7,6 +7,7 @@ use std::{ops::Range, time::Duration};
 
 use tidemill_wire::Timestamp;
 
+use super::time_of;
 use crate::{
     env::File,
     limits::{
@@ -47,6 +48,10 @@ pub(super) struct Rules {
     pub(super) now: Timestamp,
     pub(super) output_bytes_max: u64,
     pub(super) grouping_age: Duration,
+    /// How long after it is over something may go by itself.
+    pub(super) upkeep_interval: Duration,
+    /// What may be rewritten.
+    pub(super) bytes_per_second: u64,
     /// The disk is full: whatever can be freed is wanted.
     pub(super) pressed: bool,
 }
@@ -97,7 +102,17 @@ impl Candidate {
 
     /// Whether all of it goes so soon that rewriting it would be for nothing.
     fn is_passing(&self, now: Timestamp) -> bool {
-        u128::from(self.over_at.0.saturating_sub(now.0)) <= EXPIRY_WAIT.as_millis()
+        self.rest(now) <= EXPIRY_WAIT
+    }
+
+    /// Whether all of it goes before a copy would have freed anything for longer than a look at it takes.
+    fn is_as_good_as_gone(&self, rules: &Rules) -> bool {
+        let copying = time_of(self.live_bytes, rules.bytes_per_second.max(1));
+        self.rest(rules.now) <= copying.saturating_add(rules.upkeep_interval)
+    }
+
+    fn rest(&self, now: Timestamp) -> Duration {
+        Duration::from_millis(self.over_at.0.saturating_sub(now.0))
     }
 }
 
@@ -181,11 +196,16 @@ pub(super) fn choose(candidates: &[Candidate], rules: &Rules) -> Option<Choice> 
         ..candidate.clone()
     };
     let lasting: Vec<Candidate> = candidates.iter().map(passing).collect();
+    let staying = |candidate: &Candidate| Candidate {
+        avoided: candidate.avoided || candidate.is_as_good_as_gone(rules),
+        ..candidate.clone()
+    };
+    let staying: Vec<Candidate> = candidates.iter().map(staying).collect();
     let pressing = freed_bytes.saturating_mul(GARBAGE_PARTS_PRESSING)
         > files_bytes.saturating_mul(GARBAGE_PARTS_WAITING);
     let garbage = freed_bytes.saturating_mul(GARBAGE_PARTS) > files_bytes;
     let best = match (pressing, garbage) {
-        (true, _) => best_for_space(candidates, rules, |_| true),
+        (true, _) => best_for_space(&staying, rules, |_| true),
         (false, true) => best_for_space(&lasting, rules, |_| true),
         (false, false) => None,
     };

@@ -251,6 +251,8 @@ async fn look<E: Env>(core: &Core<E>, memory: &mut Memory) -> Option<(Vec<Segmen
         now: core.now(),
         output_bytes_max: memory.output_bytes_max,
         grouping_age: core.config.grouping_age,
+        upkeep_interval: core.config.upkeep_interval,
+        bytes_per_second: core.config.compaction_bytes_per_second,
         pressed,
     };
     let Choice { victims, motive } = choose(&candidates, &rules)?;

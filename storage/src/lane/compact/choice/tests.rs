@@ -24,6 +24,8 @@ fn rules() -> Rules {
         now: Timestamp(100_000),
         output_bytes_max: 18 * MIB,
         grouping_age: Duration::from_secs(10),
+        upkeep_interval: Duration::from_secs(1),
+        bytes_per_second: 4 * MIB,
         pressed: false,
     }
 }
@@ -107,6 +109,16 @@ fn what_will_be_over_within_minutes_waits_for_that_as_long_as_disk_use_allows() 
     let pressing = few(passing(4, 0, soon));
     assert_eq!(parts(&pressing), (true, true));
     check(&pressing, rules(), Some((0..1, Motive::Garbage)));
+}
+
+#[test]
+fn what_is_over_before_a_copy_of_it_would_be_worth_anything_waits_while_the_disk_has_room() {
+    // Four MiB a second, and a look each second: four MiB are copied for one second, and gone after the look that follows.
+    let now = rules().now.0;
+    let few = |over_at| [vec![passing(4, 0, over_at)], vec![candidate(15, 0); 3]].concat();
+    check(&few(now + 2_000), rules(), None);
+    check(&few(now + 2_001), rules(), Some((0..1, Motive::Garbage)));
+    check(&few(now + 2_000), Rules { pressed: true, ..rules() }, Some((0..1, Motive::Garbage)));
 }
 
 #[test]
