@@ -62,6 +62,11 @@ pub(crate) struct Part {
     /// Requests that an open loop offers each second.
     pub(crate) offered_per_second: Option<f64>,
     lines: Vec<Line>,
+    /// Where calls over HTTP go instead of to the server.
+    instead: Option<String>,
+    /// The answer to the first call that was prepared, if it is wanted.
+    sample: Option<Vec<u8>>,
+    is_sampled: bool,
 }
 
 /// What a part has found.
@@ -94,6 +99,9 @@ impl Part {
             drain: options.answer_timeout,
             offered_per_second: None,
             lines: Vec::new(),
+            instead: None,
+            sample: None,
+            is_sampled: false,
         }
     }
 
@@ -199,7 +207,7 @@ impl Part {
         watch: &mut dyn Watch,
         look: &mut dyn FnMut(),
     ) -> Result<Found, BenchError> {
-        let Self { name, flow, warm_up, end, drain, offered_per_second, lines } = self;
+        let Self { name, flow, warm_up, end, drain, offered_per_second, lines, .. } = self;
         let interval = interval_of(end);
         let dealt = deal(lines, thread_count(options));
         let progress = Progress::new(dealt.len(), target.stream.shards.len());

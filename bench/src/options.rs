@@ -87,6 +87,8 @@ pub struct Options {
     pub has_ceiling: bool,
     /// A directory on the server's disk, for the ceiling of durable appends; a server of the run's own has one.
     pub ceiling_directory: Option<PathBuf>,
+    /// This program, for a ceiling that is a process of its own.
+    pub program: Option<PathBuf>,
     /// Load before the measured part.
     pub warm_up: Duration,
     /// The measured part.
@@ -127,6 +129,7 @@ impl Options {
             is_cold: false,
             has_ceiling: false,
             ceiling_directory: None,
+            program: None,
             warm_up: Duration::from_secs(1),
             until: Until::Elapsed(Duration::from_secs(10)),
             answer_timeout: Duration::from_secs(10),

@@ -150,6 +150,11 @@ fn measured(
     watch: &mut dyn Watch,
 ) -> Result<Outcome, BenchError> {
     let before = ceiling::measure(ceilings, target, watch)?;
+    if scenario == Scenario::Consume && options.http.is_some() && options.has_ceiling {
+        // What is read of the real one has to be there.
+        fill::run(options, target, watch)?;
+    }
+    let http_before = ceiling::of_http(scenario, options, target, watch)?;
     let mut outcome = match scenario {
         Scenario::Produce => produce::run(options, target, watch),
         Scenario::Consume => consume::run(options, target, watch),
@@ -160,6 +165,9 @@ fn measured(
     }?;
     let after = ceiling::measure(ceilings, target, watch)?;
     outcome.report.ceilings = ceiling::shares(&outcome.report, &before, &after);
+    if let (Some(before), Some(after)) = (http_before, ceiling::of_http(scenario, options, target, watch)?) {
+        outcome.report.ceilings.push(ceiling::share_of_http(&outcome.report, before, after));
+    }
     Ok(outcome)
 }
 

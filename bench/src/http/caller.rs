@@ -41,11 +41,16 @@ impl Caller {
 
     /// Calls an operation, and waits for what it gives.
     pub(crate) fn call(&mut self, operation: &'static str, input: &Value) -> Result<Value, BenchError> {
+        let answer = self.exchange(operation, input.to_string().as_bytes())?;
+        serde_json::from_slice(&answer).map_err(|_| BenchError::calling(operation, 200, &answer))
+    }
+
+    /// Sends these bytes as the input of an operation, and waits for those of its output.
+    pub(crate) fn exchange(&mut self, operation: &'static str, body: &[u8]) -> Result<Vec<u8>, BenchError> {
         let address = self.address;
-        let body = input.to_string();
         let mut request = Vec::new();
-        self.signer.put_head(operation, body.len(), &Digest::of(body.as_bytes()), &mut request);
-        request.extend_from_slice(body.as_bytes());
+        self.signer.put_head(operation, body.len(), &Digest::of(body), &mut request);
+        request.extend_from_slice(body);
         let waited = self.patience;
         let broke = |source: io::Error| match source.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
@@ -65,8 +70,7 @@ impl Caller {
                 if head.status != 200 {
                     return Err(BenchError::calling(operation, head.status, body));
                 }
-                return serde_json::from_slice(body)
-                    .map_err(|_| BenchError::calling(operation, head.status, body));
+                return Ok(body.to_vec());
             }
             if self.inbox.fill(&mut self.stream).map_err(broke)? == 0 {
                 return Err(BenchError::Closed { address, unanswered: 1 });

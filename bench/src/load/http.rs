@@ -45,6 +45,21 @@ const CONSUMERS_MAX: u32 = 20;
 type PaceOf<'p> = dyn Fn(u32) -> Option<Pace> + 'p;
 
 impl Part {
+    /// Has calls over HTTP go elsewhere.
+    pub(crate) fn call_instead(&mut self, address: &str) {
+        self.instead = Some(address.to_owned());
+    }
+
+    /// What the server answers to the first call of those that `add` adds. Nothing else is called.
+    pub(crate) fn sample(
+        mut self,
+        add: impl FnOnce(&mut Self) -> Result<(), BenchError>,
+    ) -> Result<Vec<u8>, BenchError> {
+        self.is_sampled = true;
+        add(&mut self)?;
+        self.sample.ok_or(BenchError::NoEffect { option: "ceiling", needs: "a protocol over HTTP" })
+    }
+
     /// Adds connections that put records or send messages.
     pub(super) fn senders(
         &mut self,
@@ -55,7 +70,8 @@ impl Part {
         pace: &PaceOf<'_>,
         is_stamped: bool,
     ) -> Result<(), BenchError> {
-        let signer = Caller::open(http.service(), http, options.answer_timeout)?.signer().clone();
+        let mut caller = Caller::open(http.service(), http, options.answer_timeout)?;
+        let signer = caller.signer().clone();
         let mut known: BTreeMap<ShardIndex, Vec<Prepared>> = BTreeMap::new();
         let places = match http.protocol {
             HttpProtocol::Kinesis => {
@@ -74,6 +90,9 @@ impl Part {
                 vec![ShardIndex(0); options.connections as usize]
             }
         };
+        if let Some(first) = known.values().flatten().next().filter(|_| self.is_sampled) {
+            self.sample = Some(caller.exchange(first.operation, &first.body)?);
+        }
         for (connection, shard) in (0..).zip(places) {
             let pool = known.get(&shard).cloned().unwrap_or_default();
             let load = Sender::new(signer.clone(), pool, connection as usize, is_stamped);
@@ -95,6 +114,9 @@ impl Part {
         let mut caller = Caller::open(http.service(), http, options.answer_timeout)?;
         let signer = caller.signer().clone();
         let mut known: BTreeMap<ShardIndex, Pages> = BTreeMap::new();
+        if let Some(queue) = target.queue.as_ref().filter(|_| self.is_sampled) {
+            self.sample = Some(caller.exchange("ReceiveMessage", cycle::receive(queue.url(), 0).as_bytes())?);
+        }
         let places = target.places(options.connections, shards);
         for connection in 0..options.connections {
             let role: Box<dyn Role> = match (http.protocol, places.get(connection as usize)) {
@@ -107,6 +129,9 @@ impl Part {
                         Some(pages) => pages.clone(),
                         None => {
                             let pages = walk(&mut caller, options, target, shard)?;
+                            if self.is_sampled && self.sample.is_none() {
+                                self.sample = Some(pages.sample(&mut caller)?);
+                            }
                             known.insert(shard.index, pages.clone());
                             pages
                         }
@@ -172,7 +197,8 @@ impl Part {
     }
 
     fn call(&mut self, http: &HttpOptions, role: Box<dyn Role>) -> Result<(), BenchError> {
-        let (socket, address): (TcpStream, SocketAddr) = connect_any(&http.endpoint)?;
+        let endpoint = self.instead.as_deref().unwrap_or(&http.endpoint);
+        let (socket, address): (TcpStream, SocketAddr) = connect_any(endpoint)?;
         self.lines.push(Line::over_http(socket, address, role, Language::Calls, true));
         Ok(())
     }

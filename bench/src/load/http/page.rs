@@ -74,6 +74,12 @@ pub(super) fn walk(
 }
 
 impl Pages {
+    /// The answer to the first.
+    pub(super) fn sample(&self, caller: &mut Caller) -> Result<Vec<u8>, BenchError> {
+        let first = self.requests.first().map(|(body, _)| body.as_ref()).unwrap_or_default();
+        caller.exchange(Reader::REQUEST, first)
+    }
+
     /// One of several readers of the shard; they begin spread over it.
     pub(super) fn reader(&self, signer: Signer, ordinal: u32, siblings: u32) -> Reader {
         let count = self.requests.len();

@@ -34,7 +34,7 @@ impl Queue {
     }
 
     /// Names it in calls.
-    pub(in crate::load) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
