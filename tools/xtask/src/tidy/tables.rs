@@ -95,6 +95,7 @@ pub(super) const OUTSIDERS: &[&str] = &["bench/peers/driver"];
 /// Third-party crates that are named only in files whose path begins with one of these.
 pub(super) const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("base64", &["bench/src/http", "server/src/protocol/aws"]),
+    ("base64_simd", &["server/src/protocol/aws/base64"]),
     ("clap", &["tools/"]),
     ("clap_complete", &["tools/cli/"]),
     ("comfy_table", &["tools/cli/"]),
