@@ -51,6 +51,18 @@ fn records_are_put_and_got_through_kinesis() {
 }
 
 #[test]
+fn a_run_is_shown_as_a_share_of_what_http_alone_does() {
+    for arguments in [
+        "produce --protocol kinesis --connections 2 --warm-up 0s --bytes 50000 --ceiling",
+        "consume --protocol sqs --fill 2MB --connections 2 --warm-up 0s --bytes 100KB --ceiling",
+    ] {
+        let found = bench(arguments);
+        assert_eq!(found["ceilings"].as_array().map(Vec::len), Some(1), "{found}");
+        assert_eq!(found["ceilings"][0]["name"], "HTTP");
+    }
+}
+
+#[test]
 fn every_record_that_was_put_is_pushed_to_a_subscriber_of_kinesis() {
     let found = bench(
         "mixed --protocol kinesis --rate 200 --batch-records 1 --shards 2 --connections 2 --warm-up 0s --duration 500ms",

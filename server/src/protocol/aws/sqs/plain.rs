@@ -68,17 +68,7 @@ struct Entries<'b>(Vec<Message<'b>>);
 impl<'b> Plain<'b> {
     /// The messages of a call of this operation, if it is one of the two and all is in order.
     pub(super) fn read(call: Call<'_>, operation: &str, body: &'b Bytes) -> Option<Self> {
-        let (url, messages, is_batch) = match operation {
-            "SendMessage" => {
-                let mut message: Message<'_> = serde_json::from_slice(body).ok()?;
-                (message.queue_url.take()?, vec![message], false)
-            }
-            "SendMessageBatch" => {
-                let batch: Batch<'_> = serde_json::from_slice(body).ok()?;
-                (batch.queue_url?, batch.entries?.0, true)
-            }
-            _ => return None,
-        };
+        let (url, messages, is_batch) = parse(operation, body)?;
         let queue = call.queue_of_url(&url.0).ok().filter(|queue| !queue.is_fifo())?;
         let (mut ids, mut bodies, mut bytes): (Vec<Text<'_>>, Vec<Bytes>, usize) = Default::default();
         for message in messages {
@@ -136,6 +126,21 @@ impl<'b> Plain<'b> {
             (id.0.into_owned(), sent.map(value).map_err(|error| send_fault(&error)))
         });
         success(Encoding::Json, &batch::answer(told.collect()))
+    }
+}
+
+/// The queue's URL and the messages of a call, and whether they are a batch.
+fn parse<'b>(operation: &str, body: &'b [u8]) -> Option<(Text<'b>, Vec<Message<'b>>, bool)> {
+    match operation {
+        "SendMessage" => {
+            let mut message: Message<'_> = serde_json::from_slice(body).ok()?;
+            Some((message.queue_url.take()?, vec![message], false))
+        }
+        "SendMessageBatch" => {
+            let batch: Batch<'_> = serde_json::from_slice(body).ok()?;
+            Some((batch.queue_url?, batch.entries?.0, true))
+        }
+        _ => None,
     }
 }
 
@@ -221,5 +226,67 @@ impl<'de: 'b, 'b> Deserialize<'de> for Entries<'b> {
         }
 
         reader.deserialize_seq(Bounded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bodies that are read here, of calls that the model's tables read as well.
+    #[track_caller]
+    fn check(operation: &str, input: &str, expected: Option<&[&str]>) {
+        let parsed = parse(operation, input.as_bytes());
+        let bodies = parsed.and_then(|(_, messages, _)| {
+            let bodies: Option<Vec<String>> =
+                messages.iter().map(|message| Some(message.plain_body()?.0.into_owned())).collect();
+            bodies
+        });
+        let expected = expected.map(|bodies| bodies.iter().map(|body| (*body).to_owned()).collect());
+        assert_eq!(bodies, expected, "{input}");
+    }
+
+    #[test]
+    fn messages_that_have_nothing_but_a_body_are_read_as_they_are() {
+        check("SendMessage", r#"{"QueueUrl":"q","MessageBody":"b"}"#, Some(&["b"]));
+        // What is null is not there, and what nobody knows is skipped.
+        let more = r#"{"New":[1,{}],"MessageBody":"\u00fc \"x\"\n","QueueUrl":"q","DelaySeconds":null}"#;
+        check("SendMessage", more, Some(&["ü \"x\"\n"]));
+        let two = r#"{"QueueUrl":"q","Entries":[{"Id":"1","MessageBody":"a"},{"Id":"2","MessageBody":"b"}]}"#;
+        check("SendMessageBatch", two, Some(&["a", "b"]));
+    }
+
+    #[test]
+    fn everything_else_goes_the_way_that_knows_what_to_say() {
+        let with = |more: &str| format!(r#"{{"QueueUrl":"q","MessageBody":"b"{more}}}"#);
+        for more in [
+            r#","DelaySeconds":0"#,
+            r#","MessageAttributes":{}"#,
+            r#","MessageSystemAttributes":{}"#,
+            r#","MessageDeduplicationId":"d""#,
+            r#","MessageGroupId":"g""#,
+            r#","MessageBody":"twice""#,
+        ] {
+            check("SendMessage", &with(more), None);
+        }
+        for input in [
+            "",
+            "[]",
+            r#"{"QueueUrl":"q"}"#,
+            r#"{"MessageBody":"b"}"#,
+            r#"{"QueueUrl":"q","MessageBody":""}"#,
+            r#"{"QueueUrl":"q","MessageBody":1}"#,
+            r#"{"QueueUrl":"q","MessageBody":"\u0001"}"#,
+            r#"{"QueueUrl":"q","MessageBody":"b"} x"#,
+        ] {
+            check("SendMessage", input, None);
+        }
+        let entry = r#"{"Id":"1","MessageBody":"a"}"#;
+        let batch =
+            |count: usize| format!(r#"{{"QueueUrl":"q","Entries":[{}]}}"#, vec![entry; count].join(","));
+        check("SendMessageBatch", &batch(BATCH_ENTRIES_MAX), Some(&["a"; BATCH_ENTRIES_MAX]));
+        check("SendMessageBatch", &batch(BATCH_ENTRIES_MAX + 1), None);
+        check("SendMessageBatch", r#"{"QueueUrl":"q","Entries":{}}"#, None);
+        check("ReceiveMessage", r#"{"QueueUrl":"q","MessageBody":"b"}"#, None);
     }
 }
