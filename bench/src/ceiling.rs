@@ -4,6 +4,7 @@
 //! before. No protocol, no log, no index.
 
 mod disk;
+mod http;
 mod socket;
 
 use std::fmt;
@@ -11,6 +12,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
+
+pub(crate) use http::Sink;
 
 use crate::error::BenchError;
 use crate::report::LatencyReport;

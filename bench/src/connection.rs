@@ -6,7 +6,8 @@
 mod control;
 mod inbox;
 
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 pub(crate) use control::{Control, refusal};
@@ -25,4 +26,18 @@ pub(crate) fn connect(address: SocketAddr) -> Result<TcpStream, BenchError> {
         Ok(stream)
     };
     open().map_err(|source| BenchError::Connect { address, source })
+}
+
+/// Opens a connection to the first address of a host and port that answers.
+pub(crate) fn connect_any(server: &str) -> Result<(TcpStream, SocketAddr), BenchError> {
+    let unresolved = |source| BenchError::Resolve { address: server.to_owned(), source };
+    let addresses = server.to_socket_addrs().map_err(unresolved)?;
+    let mut failure = unresolved(io::ErrorKind::NotFound.into());
+    for address in addresses {
+        match connect(address) {
+            Ok(stream) => return Ok((stream, address)),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }

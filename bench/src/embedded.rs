@@ -22,7 +22,10 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::Deserialize;
 
 use crate::error::BenchError;
+use crate::options::{HttpOptions, Secret};
 
+/// The access key of a server of the run's own.
+const ACCESS_KEY: &str = "TIDEMILLBENCH";
 /// How long a server may take until it listens, and until it has stopped.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long a server whose connections broke may take until the system knows that it has ended, and until it has ended in order if it listens no more.
@@ -41,6 +44,9 @@ pub struct Embedded {
     directory: tempfile::TempDir,
     child: Child,
     address: String,
+    http: String,
+    /// Signs calls of its HTTP port: drawn for this run.
+    secret: Secret,
     server_core: CpuSet,
     generator_cores: CpuSet,
 }
@@ -49,6 +55,7 @@ pub struct Embedded {
 #[derive(Deserialize)]
 struct Started {
     native: String,
+    http: String,
 }
 
 impl Embedded {
@@ -67,13 +74,16 @@ impl Embedded {
         let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
         let directory = directory.map_err(|source| BenchError::File { path: parent, source })?;
         let (server_core, generator_cores) = share_cores().map_err(not_started)?;
-        let child = spawn(program, directory.path(), settings, &server_core)?;
+        let secret = draw_secret().map_err(not_started)?;
+        let child = spawn(program, directory.path(), settings, &server_core, &secret)?;
         let mut embedded = Self {
             program: program.to_owned(),
             settings: settings.to_vec(),
             directory,
             child,
             address: String::new(),
+            http: String::new(),
+            secret,
             server_core,
             generator_cores,
         };
@@ -86,6 +96,12 @@ impl Embedded {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Says where its HTTP port is and who may call there.
+    pub(crate) fn tell(&self, http: &mut HttpOptions) {
+        (http.endpoint, http.access_key) = (self.http.clone(), ACCESS_KEY.to_owned());
+        http.secret = self.secret.clone();
     }
 
     /// Where it keeps its data.
@@ -116,7 +132,8 @@ impl Embedded {
     pub(crate) fn restart_cold(&mut self) -> Result<(), BenchError> {
         self.stop()?;
         forget(self.directory.path())?;
-        self.child = spawn(&self.program, self.directory.path(), &self.settings, &self.server_core)?;
+        self.child =
+            spawn(&self.program, self.directory.path(), &self.settings, &self.server_core, &self.secret)?;
         self.listen()
     }
 
@@ -133,7 +150,7 @@ impl Embedded {
         });
         let line = receiver.recv_timeout(PATIENCE).unwrap_or_default();
         if let Ok(started) = serde_json::from_str::<Started>(&line) {
-            self.address = started.native;
+            (self.address, self.http) = (started.native, started.http);
             return Ok(());
         }
         match self.check_running(true) {
@@ -208,7 +225,23 @@ fn share_cores() -> io::Result<(CpuSet, CpuSet)> {
     Ok((server, generator))
 }
 
-fn spawn(program: &Path, directory: &Path, settings: &[String], core: &CpuSet) -> Result<Child, BenchError> {
+/// A secret that nobody else knows.
+fn draw_secret() -> io::Result<Secret> {
+    let mut bytes = [0_u8; 32];
+    let drawn = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    if drawn < bytes.len() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(Secret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+}
+
+fn spawn(
+    program: &Path,
+    directory: &Path,
+    settings: &[String],
+    core: &CpuSet,
+    secret: &Secret,
+) -> Result<Child, BenchError> {
     let errors = File::create(log_of(directory)).map_err(not_started)?;
     let mut command = Command::new(program);
     command.args([
@@ -226,6 +259,7 @@ fn spawn(program: &Path, directory: &Path, settings: &[String], core: &CpuSet) -
     for setting in settings {
         command.args(["--set", setting]);
     }
+    command.env("TIDEMILL_ACCESS_KEY_ID", ACCESS_KEY).env("TIDEMILL_SECRET_ACCESS_KEY", secret.reveal());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
     let core = *core;
     let parent = getpid();

@@ -14,6 +14,7 @@ use tidemill_wire::routing::RoutingError;
 use tidemill_wire::{LaneId, SequenceNumber, ShardIndex};
 
 use crate::cpu::CpuError;
+use crate::http::HttpError;
 
 /// Why a run has no result.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +117,24 @@ pub enum BenchError {
         address: SocketAddr,
         /// What is wrong.
         source: DecodeError,
+    },
+    /// The server's bytes are no answer over HTTP.
+    #[error("server {address} sent what is no answer over HTTP")]
+    Http {
+        /// The address.
+        address: SocketAddr,
+        /// What is wrong.
+        source: HttpError,
+    },
+    /// A call over HTTP was refused, or its answer is not what was asked for.
+    #[error("{operation} was answered with status {status}: {said}")]
+    Called {
+        /// The operation.
+        operation: &'static str,
+        /// The status.
+        status: u16,
+        /// How the body begins.
+        said: String,
     },
     /// An answer belongs to no unanswered request.
     #[error("server answered request {id}, which is not unanswered")]
@@ -318,4 +337,15 @@ fn quoted(said: &str) -> String {
 
 fn range(min: u64, max: u64) -> String {
     if max == u64::MAX { format!("at least {min}") } else { format!("{min} to {max}") }
+}
+
+/// Bytes of an answer that an error shows.
+const SAID_BYTES_MAX: usize = 300;
+
+impl BenchError {
+    /// A call that was not answered as it should have been.
+    pub(crate) fn calling(operation: &'static str, status: u16, body: &[u8]) -> Self {
+        let said = body.get(..SAID_BYTES_MAX).unwrap_or(body);
+        Self::Called { operation, status, said: String::from_utf8_lossy(said).into_owned() }
+    }
 }

@@ -13,6 +13,7 @@ mod cpu;
 mod embedded;
 mod error;
 mod histogram_log;
+mod http;
 mod load;
 mod options;
 mod pace;
@@ -29,7 +30,11 @@ pub use cpu::CpuError;
 pub use embedded::Embedded;
 pub use error::BenchError;
 pub use histogram_log::check_latency_file;
-pub use options::{Keys, Options, ParseKeysError, ParseRateError, ParseSizesError, Rate, Sizes, Until};
+pub use http::HttpError;
+pub use options::{
+    HttpOptions, HttpProtocol, Keys, Options, ParseKeysError, ParseRateError, ParseSizesError, Rate, Secret,
+    Sizes, Until,
+};
 pub use report::{
     CeilingShare, CpuReport, CpuUse, FlowReport, Knee, LatencyReport, MachineReport, MemoryReport,
     PartReport, QuotaReport, Report, ThrottleReport, Timeline,

@@ -5,6 +5,8 @@
 mod asker;
 mod consume;
 mod entries;
+mod http;
+mod language;
 mod line;
 mod produce;
 mod progress;
@@ -60,6 +62,11 @@ pub(crate) struct Part {
     /// Requests that an open loop offers each second.
     pub(crate) offered_per_second: Option<f64>,
     lines: Vec<Line>,
+    /// Where calls over HTTP go instead of to the server.
+    instead: Option<String>,
+    /// The answer to the first call that was prepared, if it is wanted.
+    sample: Option<Vec<u8>>,
+    is_sampled: bool,
 }
 
 /// What a part has found.
@@ -92,6 +99,9 @@ impl Part {
             drain: options.answer_timeout,
             offered_per_second: None,
             lines: Vec::new(),
+            instead: None,
+            sample: None,
+            is_sampled: false,
         }
     }
 
@@ -105,7 +115,6 @@ impl Part {
         is_stamped: bool,
         is_limited: bool,
     ) -> Result<(), BenchError> {
-        let shards = target.open_shards()?;
         let pace = |connection| {
             rate.map(|rate| {
                 Pace::new(rate, options.batch_records, options.linger, connection, options.connections)
@@ -116,6 +125,10 @@ impl Part {
             self.offered_per_second = Some(rate as f64 / f64::from(batch_records));
         }
         let throttled = if is_limited { Throttled::Drop } else { Throttled::Retry };
+        if let Some(http) = &options.http {
+            return self.senders(options, http, target, batch_records, &pace, is_stamped);
+        }
+        let shards = target.open_shards()?;
         let mut workload = Workload::new(options, batch_records, &shards);
         for (connection, place) in (0..).zip(target.places(options.connections, &shards)) {
             let pool = workload.pool(&place.shard)?;
@@ -138,6 +151,11 @@ impl Part {
         is_limited: bool,
     ) -> Result<(), BenchError> {
         self.offered_per_second = rate.map(|rate| rate as f64);
+        if let Some(http) = &options.http {
+            let pace =
+                |connection| rate.map(|rate| Pace::new(rate, 1, None, connection, options.connections));
+            return self.readers(options, http, target, shards, &pace);
+        }
         for (connection, place) in (0..).zip(target.places(options.connections, shards)) {
             let load = Consumer::new(&target.stream, place, options.in_flight, options.fetch_bytes);
             let load = if is_limited { load.patient() } else { load };
@@ -159,6 +177,11 @@ impl Part {
         goal: Goal,
         is_stamped: bool,
     ) -> Result<(), BenchError> {
+        if let Some(http) = &options.http {
+            let shards = std::slice::from_ref(shard);
+            let options = Options { connections: 1, ..options.clone() };
+            return self.pushed(&options, http, target, shards, goal, is_stamped);
+        }
         let control = target.connect(options, shard.lane)?;
         let credit = options.fetch_bytes.saturating_mul(4);
         let role = Subscriber::new(target.stream.id, shard.index, position, credit, goal, is_stamped);
@@ -184,7 +207,7 @@ impl Part {
         watch: &mut dyn Watch,
         look: &mut dyn FnMut(),
     ) -> Result<Found, BenchError> {
-        let Self { name, flow, warm_up, end, drain, offered_per_second, lines } = self;
+        let Self { name, flow, warm_up, end, drain, offered_per_second, lines, .. } = self;
         let interval = interval_of(end);
         let dealt = deal(lines, thread_count(options));
         let progress = Progress::new(dealt.len(), target.stream.shards.len());

@@ -1,5 +1,6 @@
 //! What a run does, checked before anything is sent.
 
+mod http;
 mod keys;
 mod rate;
 mod sizes;
@@ -16,6 +17,7 @@ use tidemill_wire::limits::{
 };
 use tidemill_wire::message::Ack;
 
+pub use http::{HttpOptions, HttpProtocol, Secret};
 pub use keys::{Keys, ParseKeysError};
 pub use rate::{ParseRateError, Rate};
 pub use sizes::{ParseSizesError, Sizes};
@@ -43,6 +45,8 @@ pub enum Until {
 pub struct Options {
     /// Host and port of the server's shared native port.
     pub server: String,
+    /// The HTTP port and what is spoken there; without, the load is native.
+    pub http: Option<HttpOptions>,
     /// The stream. It is created if it is missing, and used as it is if it exists.
     pub stream: StreamName,
     /// Shards of a stream that this run creates.
@@ -83,6 +87,8 @@ pub struct Options {
     pub has_ceiling: bool,
     /// A directory on the server's disk, for the ceiling of durable appends; a server of the run's own has one.
     pub ceiling_directory: Option<PathBuf>,
+    /// This program, for a ceiling that is a process of its own.
+    pub program: Option<PathBuf>,
     /// Load before the measured part.
     pub warm_up: Duration,
     /// The measured part.
@@ -102,6 +108,7 @@ impl Options {
     pub fn new(server: impl Into<String>, stream: StreamName) -> Self {
         Self {
             server: server.into(),
+            http: None,
             stream,
             shards: 1,
             retention_bytes: 1 << 30,
@@ -122,6 +129,7 @@ impl Options {
             is_cold: false,
             has_ceiling: false,
             ceiling_directory: None,
+            program: None,
             warm_up: Duration::from_secs(1),
             until: Until::Elapsed(Duration::from_secs(10)),
             answer_timeout: Duration::from_secs(10),
@@ -179,10 +187,39 @@ impl Options {
         if self.rate.is_some() && matches!(self.until, Until::Bytes(_)) {
             return without("bytes", "a closed loop: an open one ends by --duration");
         }
+        if let Some(http) = &self.http {
+            self.check_http(http.protocol)?;
+        }
         if self.compressible_percent > 0 && self.compression == Compression::None {
             return without("compressible", "--compression: without, bytes are stored as they are");
         }
         Ok(())
+    }
+
+    /// What a protocol over HTTP has no way to say.
+    fn check_http(&self, protocol: HttpProtocol) -> Result<(), BenchError> {
+        let without = |option, needs| Err(BenchError::NoEffect { option, needs });
+        if self.in_flight != 1 {
+            return without(
+                "in-flight",
+                "--protocol native: over HTTP/1.1 a connection has one request at a time",
+            );
+        }
+        if self.ack != Ack::Durable {
+            return without(
+                "ack",
+                "--protocol native: calls of the AWS protocols are durable when they are answered",
+            );
+        }
+        if self.compression != Compression::None {
+            return without(
+                "compression",
+                "--protocol native: records go through the AWS protocols as they are",
+            );
+        }
+        let (value, max) = (self.batch_records.into(), protocol.batch_records_max().into());
+        let refusal = BenchError::Option { option: "batch-records", value, min: 1, max };
+        if value <= max { Ok(()) } else { Err(refusal) }
     }
 }
 

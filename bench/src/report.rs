@@ -193,7 +193,7 @@ impl Report {
         Self {
             format: FORMAT,
             scenario,
-            protocol: "native".to_owned(),
+            protocol: options.http.as_ref().map_or("native", |http| http.protocol.word()).to_owned(),
             settings: settings(scenario, options, target),
             server: target.welcome.server.clone(),
             generator: generator(),

@@ -18,7 +18,7 @@ use crate::ceiling::Ceiling;
 use crate::embedded::Embedded;
 use crate::error::BenchError;
 use crate::load::{Found, Target, with_stream};
-use crate::options::Options;
+use crate::options::{HttpProtocol, Options};
 use crate::report::Report;
 use crate::watch::Watch;
 
@@ -124,8 +124,12 @@ fn perform(
     if let Some(embedded) = &embedded {
         // The stream goes with its server.
         (options.server, options.keep_stream) = (embedded.address().to_owned(), true);
+        if let Some(http) = &mut options.http {
+            embedded.tell(http);
+        }
     }
     let options = &options;
+    check_spoken(scenario, options)?;
     options.check()?;
     allow_files(options)?;
     // Quotas hold back what is to be measured, unless they are what is.
@@ -146,6 +150,11 @@ fn measured(
     watch: &mut dyn Watch,
 ) -> Result<Outcome, BenchError> {
     let before = ceiling::measure(ceilings, target, watch)?;
+    if scenario == Scenario::Consume && options.http.is_some() && options.has_ceiling {
+        // What is read of the real one has to be there.
+        fill::run(options, target, watch)?;
+    }
+    let http_before = ceiling::of_http(scenario, options, target, watch)?;
     let mut outcome = match scenario {
         Scenario::Produce => produce::run(options, target, watch),
         Scenario::Consume => consume::run(options, target, watch),
@@ -156,6 +165,9 @@ fn measured(
     }?;
     let after = ceiling::measure(ceilings, target, watch)?;
     outcome.report.ceilings = ceiling::shares(&outcome.report, &before, &after);
+    if let (Some(before), Some(after)) = (http_before, ceiling::of_http(scenario, options, target, watch)?) {
+        outcome.report.ceilings.push(ceiling::share_of_http(&outcome.report, before, after));
+    }
     Ok(outcome)
 }
 
@@ -175,4 +187,17 @@ fn allow_files(options: &Options) -> Result<(), BenchError> {
     let refusal =
         BenchError::Option { option: "connections with this limit of open files", value, min: 1, max };
     if value <= max { Ok(()) } else { Err(refusal) }
+}
+
+/// Refuses what no generator speaks.
+fn check_spoken(scenario: Scenario, options: &Options) -> Result<(), BenchError> {
+    let protocol = options.http.as_ref().map(|http| http.protocol);
+    let is_spoken = match (scenario, protocol) {
+        (Scenario::Replay | Scenario::Quota, Some(_)) | (Scenario::Connections, Some(HttpProtocol::Sqs)) => {
+            false
+        }
+        (_, _) => true,
+    };
+    let needs = "produce, consume or mixed, or connections for kinesis: nothing else is spoken in it";
+    if is_spoken { Ok(()) } else { Err(BenchError::NoEffect { option: "protocol", needs }) }
 }

@@ -155,6 +155,18 @@ impl<'o> Workload<'o> {
     }
 }
 
+/// Bodies of messages: letters and digits, of the sizes that are asked for.
+pub(crate) fn texts(options: &Options, count: u32) -> Vec<String> {
+    let mut noise = Noise::new(0);
+    let mut text = || {
+        let length = options.record_bytes.draw(noise.next());
+        let mut bytes = vec![0; length];
+        noise.fill(&mut bytes);
+        bytes.iter().map(|byte| char::from(b'a' + byte % 26)).collect()
+    };
+    (0..count).map(|_| text()).collect()
+}
+
 /// Checks that the largest batch can be built and that the server's frames have room for it.
 pub(crate) fn check_batch(options: &Options, welcome: &Welcome) -> Result<(), BenchError> {
     let mut builder = BatchBuilder::new();

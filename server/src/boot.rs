@@ -9,6 +9,7 @@ mod doors;
 mod error;
 mod plan;
 mod reconcile;
+mod sink;
 mod supervisor;
 
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use std::thread::JoinHandle;
 
 pub use directory::{DataDirectory, DirectoryError};
 pub use error::{ServerError, StartError};
+pub use sink::{SinkError, start_sink};
 
 use self::core::{CorePlan, Progress};
 use self::doors::Doors;

@@ -61,6 +61,12 @@ pub(super) fn measure(direction: Direction, time: Duration, server: Option<u32>)
     })
 }
 
+/// The first core that the process `server` may use, or this one.
+pub(super) fn first_core(server: Option<u32>) -> io::Result<usize> {
+    let (far, _) = cores(server)?;
+    Ok((0..CpuSet::MAX_CPU).find(|core| far.is_set(*core)).unwrap_or(0))
+}
+
 /// Cores of the server's side and of the other; the same if there is one only.
 fn cores(server: Option<u32>) -> io::Result<(CpuSet, CpuSet)> {
     let own = sched_getaffinity(None)?;

@@ -1,7 +1,7 @@
 //! The connection that prepares a run and cleans up after it: one request, one answer.
 
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -12,7 +12,7 @@ use tidemill_wire::message::{
 };
 use tidemill_wire::{RequestId, StreamName};
 
-use super::{Inbox, connect};
+use super::{Inbox, connect_any};
 use crate::error::BenchError;
 
 /// Room for a description of many shards; it grows beyond.
@@ -31,16 +31,8 @@ pub(crate) struct Control {
 impl Control {
     /// Connects to the first address that answers, and shakes hands.
     pub(crate) fn open(server: &str, answer_timeout: Duration) -> Result<(Self, Welcome), BenchError> {
-        let unresolved = |source| BenchError::Resolve { address: server.to_owned(), source };
-        let addresses = server.to_socket_addrs().map_err(unresolved)?;
-        let mut failure = unresolved(io::ErrorKind::NotFound.into());
-        for address in addresses {
-            match connect(address) {
-                Ok(stream) => return Self::shake_hands(stream, address, answer_timeout),
-                Err(error) => failure = error,
-            }
-        }
-        Err(failure)
+        let (stream, address) = connect_any(server)?;
+        Self::shake_hands(stream, address, answer_timeout)
     }
 
     /// Shakes hands on a connection that was just opened.
@@ -104,7 +96,8 @@ impl Control {
             retention_bytes: Some(retention_bytes),
             quota,
             key_compaction: None,
-            read_calls_per_second: None,
+            // Who has no quota is not held back by calls either.
+            read_calls_per_second: quota.filter(|quota| *quota == Quota::OFF).map(|_| 0),
         };
         let create = CreateStream { name: name.clone(), shards, settings };
         match self.ask("create stream", RequestBody::CreateStream(create))? {

@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use tidemill_wire::frame::{self, FRAME_HEADER_BYTES, FrameError};
 use tidemill_wire::limits::FRAME_BYTES_MAX;
 
+use crate::http;
+
 /// One frame, in the buffer's memory.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Received<'a> {
@@ -19,12 +21,44 @@ pub(crate) struct Inbox {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
+    /// Tells how much the first message is going to take, as far as it can be told.
+    announced: fn(&[u8]) -> usize,
 }
 
 impl Inbox {
     /// A buffer of so many bytes; it grows when a frame needs more.
     pub(crate) fn new(bytes: usize) -> Self {
-        Self { buffer: vec![0; bytes.max(FRAME_HEADER_BYTES)], start: 0, end: 0 }
+        Self::with(bytes.max(FRAME_HEADER_BYTES), |received| {
+            let lengths = frame::peek(received, FRAME_BYTES_MAX).ok().flatten();
+            lengths.map_or(FRAME_HEADER_BYTES, |lengths| lengths.total)
+        })
+    }
+
+    /// The same for answers over HTTP.
+    pub(crate) fn of_http(bytes: usize) -> Self {
+        Self::with(bytes.max(1), |received| {
+            let head = http::head(received).ok().flatten();
+            head.map_or(0, |head| match head.form {
+                http::Form::Whole(body) => head.bytes.saturating_add(body),
+                http::Form::Chunks => head.bytes,
+            })
+        })
+    }
+
+    fn with(bytes: usize, announced: fn(&[u8]) -> usize) -> Self {
+        Self { buffer: vec![0; bytes], start: 0, end: 0, announced }
+    }
+
+    /// What has come and was not taken.
+    pub(crate) fn received(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    /// Takes so many bytes, or none until they are there.
+    pub(crate) fn take(&mut self, bytes: usize) -> Option<&[u8]> {
+        let taken = self.buffer[self.start..self.end].get(..bytes)?;
+        self.start += bytes;
+        Some(taken)
     }
 
     /// Reads once, as much as there is room for. 0 means that the other side has closed.
@@ -61,8 +95,8 @@ impl Inbox {
     /// that does not fit.
     fn make_room(&mut self) {
         let rest = self.end - self.start;
-        let announced = frame::peek(&self.buffer[self.start..self.end], FRAME_BYTES_MAX);
-        let needed = announced.ok().flatten().map_or(FRAME_HEADER_BYTES, |lengths| lengths.total);
+        // What is not told may still take more than is there.
+        let needed = (self.announced)(self.received()).max(rest + 1);
         if rest == 0 || self.start + needed > self.buffer.len() {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, rest);

@@ -4,10 +4,9 @@ use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use tidemill_wire::message::Response;
-
+use super::language::Language;
 use super::role::{Desk, Role};
-use crate::connection::{Control, Inbox, Received};
+use crate::connection::{Control, Inbox};
 use crate::error::BenchError;
 use crate::ring::{Gather, Ring};
 
@@ -24,6 +23,7 @@ pub(super) struct Line {
     socket: TcpStream,
     address: SocketAddr,
     inbox: Inbox,
+    language: Language,
     /// What waits to be sent while `sending` is in the ring.
     out: Box<Gather>,
     /// What collects next; `None` while the ring has it.
@@ -39,13 +39,35 @@ impl Line {
     /// Takes over a connection whose handshake is done. Without `is_lively`, little is expected to come in.
     pub(super) fn new(control: Control, role: Box<dyn Role>, is_lively: bool) -> Self {
         let address = control.address();
-        let room =
-            if is_lively { INBOX_BYTES + INBOX_ANSWERS * role.answer_bytes() } else { INBOX_BYTES_IDLE };
+        let inbox = Inbox::new(room(role.as_ref(), is_lively));
+        Self::with(control.into_stream(), address, role, inbox, Language::Frames)
+    }
+
+    /// Takes over a connection to the HTTP port.
+    pub(super) fn over_http(
+        socket: TcpStream,
+        address: SocketAddr,
+        role: Box<dyn Role>,
+        language: Language,
+        is_lively: bool,
+    ) -> Self {
+        let inbox = Inbox::of_http(room(role.as_ref(), is_lively));
+        Self::with(socket, address, role, inbox, language)
+    }
+
+    fn with(
+        socket: TcpStream,
+        address: SocketAddr,
+        role: Box<dyn Role>,
+        inbox: Inbox,
+        language: Language,
+    ) -> Self {
         Self {
             index: 0,
-            socket: control.into_stream(),
+            socket,
             address,
-            inbox: Inbox::new(room),
+            inbox,
+            language,
             out: Box::default(),
             spare: Some(Box::default()),
             role,
@@ -105,11 +127,7 @@ impl Line {
             Err(source) => return Err(self.broke(source)),
         }
         self.heard_ns = now_ns;
-        while let Some(Received { message, body }) =
-            self.inbox.next().map_err(|source| BenchError::Frame { address, source })?
-        {
-            let response =
-                Response::decode(message).map_err(|source| BenchError::Decode { address, source })?;
+        while let Some((response, body)) = self.language.next(&mut self.inbox, address)? {
             self.role.take(&mut desk.turn(now_ns, &mut self.out), response, body)?;
         }
         self.listen(ring)?;
@@ -183,4 +201,8 @@ impl Line {
         let gather = std::mem::replace(&mut self.out, spare);
         ring.send(self.index, &self.socket, gather).map_err(|source| self.broke(source))
     }
+}
+
+fn room(role: &dyn Role, is_lively: bool) -> usize {
+    if is_lively { INBOX_BYTES + INBOX_ANSWERS * role.answer_bytes() } else { INBOX_BYTES_IDLE }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tidemill_wire::LaneId;
 use tidemill_wire::message::{Quota, ShardDescription, ShardState, StreamDescription, Welcome};
 
+use super::http::Queue;
 use crate::connection::{Control, connect};
 use crate::cpu::listener_of;
 use crate::error::BenchError;
@@ -26,6 +27,8 @@ pub(crate) struct Target {
     /// The server's process, or why it is not known.
     pub(crate) process: Result<u32, String>,
     pub(crate) stream: StreamDescription,
+    /// The queue, where the load is about messages. There is no stream then, and what describes it has no shards.
+    pub(crate) queue: Option<Queue>,
 }
 
 /// Where one connection works.
@@ -39,6 +42,12 @@ pub(crate) struct Place {
 }
 
 impl Target {
+    /// The queue's URL.
+    pub(crate) fn queue(&self) -> Result<&str, BenchError> {
+        let none = || BenchError::NoEffect { option: "sqs", needs: "a scenario about a queue" };
+        self.queue.as_ref().map(Queue::url).ok_or_else(none)
+    }
+
     /// Shards that take appends.
     pub(crate) fn open_shards(&self) -> Result<Vec<ShardDescription>, BenchError> {
         let open = |shard: &&ShardDescription| shard.state == ShardState::Open;
@@ -111,9 +120,11 @@ pub(crate) fn with_stream<T>(
         return Err(BenchError::InFlight { asked: options.in_flight, allowed: welcome.in_flight_max });
     }
     let process = server_process(options, &control)?;
-    let (stream, is_own) = match control.describe(&options.stream)? {
-        Some(stream) => (stream, false),
-        None => {
+    let queue = Queue::open(options)?;
+    let (stream, is_own) = match (&queue, control.describe(&options.stream)?) {
+        (Some(_), _) => (Queue::no_stream(options), false),
+        (None, Some(stream)) => (stream, false),
+        (None, None) => {
             let stream = control.create(&options.stream, options.shards, options.retention_bytes, quota)?;
             (stream, !options.keep_stream)
         }
@@ -121,7 +132,12 @@ pub(crate) fn with_stream<T>(
     let address = control.address();
     drop(control);
     let watched = process.clone().ok();
-    let mut result = work(&mut Target { welcome, address, process, stream });
+    let mut target = Target { welcome, address, process, stream, queue };
+    let mut result = work(&mut target);
+    if let Some(queue) = target.queue.take() {
+        let closed = queue.close(options);
+        result = result.and_then(|result| closed.map(|()| result));
+    }
     if is_own {
         // A connection of its own: the first may have been idle for longer than the server allows.
         let deleted = Control::open(&options.server, options.answer_timeout)

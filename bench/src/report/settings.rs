@@ -16,8 +16,14 @@ pub(crate) fn settings(scenario: Scenario, options: &Options, target: &Target) -
         settings.insert(name.to_owned(), value);
     };
     set("server", options.server.clone());
+    if let Some(http) = &options.http {
+        set("protocol", http.protocol.word().to_owned());
+        set("endpoint", http.endpoint.clone());
+    }
     set("stream", options.stream.to_string());
-    set("shards", target.stream.shards.len().to_string());
+    if target.queue.is_none() {
+        set("shards", target.stream.shards.len().to_string());
+    }
     set("connections", options.connections.to_string());
     if scenario != Scenario::Replay {
         set("warm-up", seconds(options.warm_up.as_secs_f64()));

@@ -6,15 +6,17 @@ use std::time::Duration;
 use tidemill_wire::message::Ack;
 
 use super::Scenario;
-use crate::ceiling::{Ceiling, CeilingReport, measure_ceiling};
+use crate::ceiling::{Ceiling, CeilingReport, Sink, measure_ceiling};
 use crate::error::BenchError;
-use crate::load::Target;
+use crate::load::{Flow, Part, PartEnd, Target};
 use crate::options::Options;
-use crate::report::{CeilingShare, Report};
+use crate::report::{CeilingShare, PartReport, Report};
 use crate::watch::Watch;
 
 /// How long each ceiling is measured, at each end.
 const TIME: Duration = Duration::from_secs(1);
+/// Before that of HTTP.
+const HTTP_WARM_UP: Duration = Duration::from_millis(300);
 
 /// The ceilings that bound a scenario.
 pub(super) fn of(
@@ -26,6 +28,8 @@ pub(super) fn of(
         return Ok(Vec::new());
     }
     match scenario {
+        // Those of HTTP are the load itself on another server.
+        Scenario::Produce | Scenario::Consume if options.http.is_some() => Ok(Vec::new()),
         Scenario::Produce if options.ack == Ack::Written => Ok(vec![Ceiling::SocketWrite]),
         Scenario::Produce => {
             let needs = "a directory on the server's disk, or a server of the run's own: the disk bounds durable appends";
@@ -52,6 +56,44 @@ pub(super) fn measure(
             measure_ceiling(ceiling, TIME, pid)
         })
         .collect()
+}
+
+/// Millions of bytes each second that a server takes or gives which only answers, under the same load; none where it is not asked for.
+pub(super) fn of_http(
+    scenario: Scenario,
+    options: &Options,
+    target: &Target,
+    watch: &mut dyn Watch,
+) -> Result<Option<f64>, BenchError> {
+    if options.http.is_none() || !options.has_ceiling {
+        return Ok(None);
+    }
+    let needs = "the program that measures, to start a server that only answers";
+    let program = options.program.as_deref();
+    let program = program.ok_or(BenchError::NoEffect { option: "ceiling", needs })?;
+    let flow = if scenario == Scenario::Produce { Flow::In } else { Flow::Out };
+    let shards = if target.queue.is_some() { Vec::new() } else { target.describe(options)?.shards };
+    let add = |part: &mut Part| match flow {
+        Flow::In => part.appenders(options, target, None, false, false),
+        Flow::Out => part.fetchers(options, target, &shards, None, false),
+    };
+    watch.note("measuring the ceiling of HTTP");
+    let sample = Part::new("sample", flow, options).sample(add)?;
+    let fault = |source| BenchError::Ceiling { what: "HTTP", source };
+    let sink = Sink::start(program, &sample, target.process.as_ref().ok().copied()).map_err(fault)?;
+    let mut part = Part::new("ceiling", flow, options);
+    (part.warm_up, part.end) = (HTTP_WARM_UP, PartEnd::Elapsed(TIME));
+    part.call_instead(sink.address());
+    add(&mut part)?;
+    let found = part.run(options, target, watch)?;
+    Ok(Some(PartReport::new(&found).answered.megabytes_per_second))
+}
+
+/// The run as a share of what HTTP alone does.
+pub(super) fn share_of_http(report: &Report, before: f64, after: f64) -> CeilingShare {
+    let reached = report.parts.last().map_or(0.0, |part| part.answered.megabytes_per_second);
+    let share_percent = reached / f64::midpoint(before, after) * 100.0;
+    CeilingShare { name: "HTTP".to_owned(), before, after, share_percent }
 }
 
 /// The last part as a share of each.

@@ -30,7 +30,11 @@ pub(super) fn run(
     let shards = target.open_shards()?;
     let mut part = Part::new("connections", Flow::Out, options);
     let before_bytes = anonymous_memory(pid)?;
-    for (number, place) in (1..).zip(target.places(options.connections, &shards)) {
+    if let Some(http) = &options.http {
+        part.pushed(options, http, target, &shards, Goal::Idle, rate.is_some())?;
+    }
+    let native = if options.http.is_some() { 0 } else { options.connections };
+    for (number, place) in (1..).zip(target.places(native, &shards)) {
         if options.is_interrupted() {
             return Err(BenchError::Interrupted);
         }
@@ -41,7 +45,9 @@ pub(super) fn run(
     }
     if rate.is_some() {
         let appender = Options { connections: shards.len() as u32, ..options.clone() };
-        check_batch(&appender, &target.welcome)?;
+        if options.http.is_none() {
+            check_batch(&appender, &target.welcome)?;
+        }
         part.appenders(&appender, target, rate, true, false)?;
     }
     let mut after_bytes = Ok(0);

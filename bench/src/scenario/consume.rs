@@ -13,7 +13,7 @@ pub(super) fn run(
     watch: &mut dyn Watch,
 ) -> Result<Outcome, BenchError> {
     fill::run(options, target, watch)?;
-    let shards = target.filled_shards()?;
+    let shards = if target.queue.is_some() { Vec::new() } else { target.filled_shards()? };
     ramp::run(Scenario::Consume, options, target, watch, &mut |name, rate, target| {
         let mut part = Part::new(name, Flow::Out, options);
         part.fetchers(options, target, &shards, rate, false)?;

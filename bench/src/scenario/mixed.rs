@@ -5,6 +5,7 @@ use tidemill_wire::message::{Position, ShardState};
 
 use super::{Outcome, Scenario, ramp};
 use crate::error::BenchError;
+use crate::http::STAMP_CHARS;
 use crate::load::{Flow, Goal, Part, STAMP_BYTES, Target};
 use crate::options::Options;
 use crate::watch::Watch;
@@ -16,17 +17,25 @@ pub(super) fn run(
     watch: &mut dyn Watch,
 ) -> Result<Outcome, BenchError> {
     let (smallest, max) = options.record_bytes.range();
-    if (smallest as usize) < STAMP_BYTES {
-        let (value, min, max) = (smallest.into(), STAMP_BYTES as u64, max.max(STAMP_BYTES as u32).into());
+    let stamp_bytes = if options.http.is_some() { STAMP_CHARS } else { STAMP_BYTES };
+    if (smallest as usize) < stamp_bytes {
+        let (value, min, max) = (smallest.into(), stamp_bytes as u64, max.max(stamp_bytes as u32).into());
         return Err(BenchError::Option { option: "record-bytes", value, min, max });
     }
     if options.compression != Compression::None {
         let needs = "a scenario whose records carry no times";
         return Err(BenchError::NoEffect { option: "compression", needs });
     }
-    check_batch(options, &target.welcome)?;
+    if options.http.is_none() {
+        check_batch(options, &target.welcome)?;
+    }
     ramp::run(Scenario::Mixed, options, target, watch, &mut |name, rate, target| {
         let mut part = Part::new(name, Flow::In, options);
+        if let (Some(http), Some(_)) = (&options.http, &target.queue) {
+            part.pollers(options, http, target, options.connections)?;
+            part.appenders(options, target, rate, true, false)?;
+            return Ok(part);
+        }
         let stream = target.describe(options)?;
         for shard in stream.shards.iter().filter(|shard| shard.state == ShardState::Open) {
             let position = Position::Sequence(shard.next_sequence);

@@ -12,7 +12,9 @@ pub(super) fn run(
     target: &mut Target,
     watch: &mut dyn Watch,
 ) -> Result<Outcome, BenchError> {
-    check_batch(options, &target.welcome)?;
+    if options.http.is_none() {
+        check_batch(options, &target.welcome)?;
+    }
     ramp::run(Scenario::Produce, options, target, watch, &mut |name, rate, target| {
         let mut part = Part::new(name, Flow::In, options);
         part.appenders(options, target, rate, false, false)?;

@@ -8,7 +8,7 @@ mod socket;
 
 pub use http::{
     Body, HttpLimits, HttpPort, Part, Patrol, PatrolTimes, ReadBodyError, ServeError, Tls, TlsError,
-    discard_body, read_body,
+    discard_body, read_body, serve_same,
 };
 pub use listener::{BindError, Bound, Listener, bind, bind_shared};
 pub use socket::Socket;

@@ -47,3 +47,29 @@ fn what_is_not_a_frame_is_an_error() {
     inbox.fill(&mut [0xff_u8; 16].as_slice()).unwrap();
     assert_eq!(inbox.next(), Err(FrameError::TooLarge { length: u32::MAX, limit: FRAME_BYTES_MAX }));
 }
+
+#[test]
+fn answers_over_http_are_whole_whatever_the_reads_were() {
+    let answer = |bytes: usize| {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n");
+        [head.into_bytes(), vec![b'x'; bytes]].concat()
+    };
+    let sizes = [0, 5, 3_000, 1, 70_000];
+    let sent = sizes.map(answer).concat();
+    for step in [1, 7, 64, 1_000, 100_000] {
+        let mut inbox = Inbox::of_http(64);
+        let mut seen = Vec::new();
+        for chunk in sent.chunks(step) {
+            let mut rest = chunk;
+            while !rest.is_empty() {
+                assert!(inbox.fill(&mut rest).unwrap() > 0, "there is always room to read into");
+                while let Some(head) = crate::http::head(inbox.received()).unwrap() {
+                    let crate::http::Form::Whole(bytes) = head.form else { panic!("its length is told") };
+                    let Some(whole) = inbox.take(head.bytes + bytes) else { break };
+                    seen.push(whole.len() - head.bytes);
+                }
+            }
+        }
+        assert_eq!(seen, sizes);
+    }
+}

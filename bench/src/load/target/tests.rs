@@ -31,6 +31,7 @@ fn target(states: &[(ShardState, u64)]) -> Target {
         },
         address: "127.0.0.1:7600".parse().unwrap(),
         process: Err(String::new()),
+        queue: None,
         stream: StreamDescription {
             id: StreamId(1),
             name: "bench".parse().unwrap(),

@@ -13,7 +13,7 @@ use super::patrol::Serving;
 
 /// Bytes that are handed to hyper at a time. It takes the next when those before are written, so what is held by the body is held nearly
 /// until the peer has taken it.
-const FRAME_BYTES: usize = 64 << 10;
+const FRAME_BYTES: usize = 256 << 10;
 
 /// A part of a body.
 pub struct Part {

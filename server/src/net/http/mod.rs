@@ -7,6 +7,7 @@ mod body;
 mod connection;
 mod patrol;
 mod read;
+mod same;
 mod stream;
 mod tls;
 
@@ -14,4 +15,5 @@ pub use body::{Body, Part};
 pub use connection::{HttpLimits, HttpPort, ServeError};
 pub use patrol::{Patrol, PatrolTimes};
 pub use read::{ReadBodyError, discard_body, read_body};
+pub use same::serve_same;
 pub use tls::{Tls, TlsError};

@@ -1,7 +1,7 @@
 //! A socket as hyper and rustls want it, plain or under TLS.
 
 use std::cell::RefCell;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -106,6 +106,36 @@ impl Write for Stream {
             Transport::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
             Transport::Tls(stream) => Pin::new(&mut **stream).poll_write(context, bytes),
         }
+    }
+
+    /// The socket takes one piece at a time: small ones go together, in the memory of the port, and a large one as it is.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut filled = pieces.iter().filter(|piece| !piece.is_empty());
+        let Some(first) = filled.next() else { return Poll::Ready(Ok(0)) };
+        let scratch = Rc::clone(&self.scratch);
+        let mut scratch = scratch.borrow_mut();
+        if first.len() >= scratch.len() || filled.next().is_none() {
+            return self.poll_write(context, first);
+        }
+        let mut gathered = 0;
+        for piece in pieces {
+            let room = scratch.get_mut(gathered..).unwrap_or_default();
+            let length = piece.len().min(room.len());
+            if let (Some(room), Some(piece)) = (room.get_mut(..length), piece.get(..length)) {
+                room.copy_from_slice(piece);
+            }
+            gathered += length;
+        }
+        self.poll_write(context, scratch.get(..gathered).unwrap_or_default())
+    }
+
+    /// Without this hyper would copy each answer into memory of the connection, which keeps it.
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

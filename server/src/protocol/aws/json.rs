@@ -7,12 +7,11 @@ use std::cell::Cell;
 use std::fmt;
 use std::io::Write;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use tidemill_wire::Timestamp;
 
+use super::base64::{decode as decode_base64, encode_into};
 use super::error::Fault;
 use super::limits::VALUES_MAX;
 use super::output::Output;
@@ -146,8 +145,8 @@ impl<'de> Visitor<'de> for Seed<'_> {
         match self.shape.kind {
             Kind::Text(..) | Kind::Enumeration(_) => Ok(Some(Value::Text(text.to_owned()))),
             Kind::Blob(_) => {
-                let bytes =
-                    STANDARD.decode(text).map_err(|error| E::custom(format_args!("base64: {error}")))?;
+                let bytes = decode_base64(text.as_bytes());
+                let bytes = bytes.map_err(|error| E::custom(format_args!("base64: {error}")))?;
                 Ok(Some(Value::Blob(Bytes::from(bytes))))
             }
             _ => Err(self.convert("STRING_VALUE")),
@@ -197,6 +196,12 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 }
 
+/// Whether a text is written as it is. All of its bytes are looked at, which goes many at a time.
+fn is_plain(text: &str) -> bool {
+    let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    !text.bytes().fold(false, |found, byte| found | is_special(byte))
+}
+
 /// Writes JSON.
 pub(super) struct JsonOutput {
     out: Vec<u8>,
@@ -218,6 +223,12 @@ impl JsonOutput {
     }
 
     fn quoted(&mut self, text: &str) {
+        if is_plain(text) {
+            self.out.push(b'"');
+            self.out.extend_from_slice(text.as_bytes());
+            self.out.push(b'"');
+            return;
+        }
         serde_json::to_writer(&mut self.out, text).expect("memory takes all that is written to it");
     }
 }
@@ -260,10 +271,7 @@ impl Output for JsonOutput {
     fn blob(&mut self, bytes: &[u8]) {
         self.separate();
         self.out.push(b'"');
-        let start = self.out.len();
-        self.out.resize(start + bytes.len().div_ceil(3) * 4, 0);
-        let room = self.out.get_mut(start..).unwrap_or_default();
-        STANDARD.encode_slice(bytes, room).expect("base64 takes four bytes for three");
+        encode_into(bytes, &mut self.out);
         self.out.push(b'"');
     }
 

@@ -4,6 +4,7 @@
 //! take more memory than `limits` say. Leaves out HTTP, signatures and credentials: the front has them, and checks them before a call gets here.
 
 mod appends;
+mod base64;
 mod cbor;
 mod check;
 mod error;
@@ -11,6 +12,7 @@ mod eventstream;
 mod front;
 #[cfg(test)]
 mod fuzz;
+mod hexadecimal;
 mod json;
 mod kinesis;
 mod limits;
@@ -24,6 +26,7 @@ mod shape;
 mod sqs;
 #[cfg(test)]
 mod tests;
+mod text;
 mod value;
 mod xml;
 

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
+use super::base64::decode as decode_base64;
 use super::error::Fault;
 use super::json::moment;
 use super::parameters::Parameters;
@@ -137,7 +136,8 @@ fn scalar(shape: &'static Shape, path: &str, text: &str) -> Result<Value, Fault>
     Ok(match shape.kind {
         Kind::Text(..) | Kind::Enumeration(_) => Value::Text(text.to_owned()),
         Kind::Blob(_) => {
-            let bytes = STANDARD.decode(text).map_err(|error| refuse(&format!("in base64: {error}")))?;
+            let bytes =
+                decode_base64(text.as_bytes()).map_err(|error| refuse(&format!("in base64: {error}")))?;
             Value::Blob(Bytes::from(bytes))
         }
         Kind::Integer(_) => {

@@ -8,6 +8,7 @@ mod interrupt;
 mod progress;
 mod run;
 mod scenarios;
+mod sink;
 
 use clap::{Args, Subcommand};
 use tidemill_bench::BenchError;
@@ -16,6 +17,7 @@ use self::ceiling::CeilingCommand;
 use self::compare::Compare;
 use self::flow::Flow;
 use self::scenarios::Load;
+use self::sink::Sink;
 use crate::failure::{CommandError, Exit, Outcome, chain, exit_of};
 use crate::output::{Output, note};
 
@@ -46,6 +48,8 @@ enum What {
   tidemill bench ceiling socket
   tidemill bench ceiling disk --directory /var/lib/tidemill")]
     Ceiling(CeilingCommand),
+    #[command(hide = true)]
+    Sink(Sink),
     /// Show what changed from one run to another, from what --json has printed.
     #[command(after_help = "Examples:
   tidemill bench produce --json > before.json
@@ -59,6 +63,7 @@ impl Bench {
             What::Load(load) => self::run::run(&load, server, output),
             What::Flow(flow) => flow.run(output),
             What::Ceiling(ceiling) => ceiling.run(output),
+            What::Sink(sink) => sink.run(output),
             What::Compare(compare) => compare.run(output),
         }
     }

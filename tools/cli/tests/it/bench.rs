@@ -131,7 +131,7 @@ fn options_without_effect_are_refused() {
     refused(&["produce", "--embedded", "--keep-stream"], "cannot be used with");
     refused(&["replay", "--duration", "5s"], "unexpected argument '--duration'");
     refused(&["mixed", "--compression", "lz4"], "unexpected argument '--compression'");
-    refused(&["produce", "--protocol", "kinesis"], "possible values: native");
+    refused(&["produce", "--protocol", "mqtt"], "possible values: native, kinesis, sqs");
     refused(&["produce", "--rate", "fast"], "is not a rate");
     refused(&["produce", "--rate", "9..3"], "must be 10 to");
     refused(&["produce", "--histogram", "latencies.txt"], ".hgrm");

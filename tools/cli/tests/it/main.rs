@@ -5,6 +5,7 @@
 
 mod aws;
 mod bench;
+mod bench_http;
 mod crash;
 mod disk_full;
 mod failpoint;

@@ -94,7 +94,8 @@ pub(super) const OUTSIDERS: &[&str] = &["bench/peers/driver"];
 
 /// Third-party crates that are named only in files whose path begins with one of these.
 pub(super) const CRATE_HOMES: &[(&str, &[&str])] = &[
-    ("base64", &["server/src/protocol/aws"]),
+    ("base64", &["bench/src/http", "server/src/protocol/aws"]),
+    ("base64_simd", &["server/src/protocol/aws/base64"]),
     ("clap", &["tools/"]),
     ("clap_complete", &["tools/cli/"]),
     ("comfy_table", &["tools/cli/"]),
@@ -113,7 +114,7 @@ pub(super) const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("futures_rustls", &["server/src/net"]),
     ("glommio", &["server/src/boot", "server/src/net", "server/src/shard"]),
     ("hdrhistogram", &["bench/"]),
-    ("hmac", &["server/src/protocol/aws"]),
+    ("hmac", &["bench/src/http", "server/src/protocol/aws"]),
     ("http_body_util", &["server/src/net"]),
     ("hyper", &["server/src/net", "server/src/protocol/admin", "server/src/protocol/aws/front"]),
     ("indicatif", &["tools/cli/"]),
@@ -127,7 +128,7 @@ pub(super) const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("rand_chacha", &["bench/", "storage/src/sim", "storage/src/local"]),
     ("redb", &["server/src/service/catalog"]),
     ("rustls", &["server/src/net"]),
-    ("sha2", &["server/src/protocol/aws", "server/src/service/queue/message"]),
+    ("sha2", &["bench/src/http", "server/src/protocol/aws", "server/src/service/queue/message"]),
     ("tokio", &["bench/", "client/src", "client/tests", "tools/"]),
     ("toml", &["server/src/config", "tools/"]),
     ("tracing_subscriber", &["tools/cli/"]),

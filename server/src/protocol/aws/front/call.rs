@@ -8,6 +8,7 @@ use hyper::header::{CONTENT_TYPE, EXPECT, HOST, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{StatusCode, Version};
 
+use super::super::hexadecimal::uuid;
 use super::super::message::JSON_1_0;
 use super::super::{
     Answer, Caller, Encoding, Fault, Parameters, Payload, Piece, QueryRequest, Request, Service,
@@ -179,14 +180,9 @@ impl Front {
     /// A name for a request: a UUID of version 4.
     fn request_id(&self) -> String {
         let (high, low) = (self.core.random_u64(), self.core.random_u64());
-        format!(
-            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-            high >> 32,
-            (high >> 16) & 0xffff,
-            high & 0xfff,
-            0x8000 | ((low >> 48) & 0x3fff),
-            low & 0xffff_ffff_ffff
-        )
+        let high = high & !0xf000 | 0x4000;
+        let low = low & !(0b11 << 62) | 0b10 << 62;
+        uuid((u128::from(high) << 64 | u128::from(low)).to_be_bytes())
     }
 }
 

@@ -5,11 +5,11 @@
 
 use std::borrow::Cow;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
+use super::super::base64::decode_into;
 use super::super::cbor::CborReader;
+use super::super::text::Text;
 use super::super::{Encoding, Fault, Request};
 use super::call::StreamNames;
 use super::error::invalid;
@@ -69,10 +69,6 @@ struct Entry<'b> {
 #[derive(Debug, Default)]
 struct Entries<'b>(Vec<Entry<'b>>);
 
-/// A text of the body, or a copy where it is written with escapes.
-#[derive(Debug)]
-struct Text<'b>(Cow<'b, str>);
-
 /// Data as the encoding has it.
 #[derive(Debug)]
 enum Data<'b> {
@@ -97,7 +93,7 @@ impl PutEntry<'_> {
             Data::Raw(bytes) => bytes,
             Data::Base64(text) => {
                 out.clear();
-                let decoded = STANDARD.decode_vec(text.as_bytes(), out);
+                let decoded = decode_into(text.as_bytes(), out);
                 decoded.map_err(|error| Fault::serialization(format!("base64: {error}")))?;
                 out.as_slice()
             }
@@ -336,33 +332,9 @@ fn entries<'b>(reader: &mut CborReader<'b>) -> Result<Entries<'b>, Fault> {
     Ok(Entries(entries))
 }
 
-impl<'de: 'b, 'b> Deserialize<'de> for Text<'b> {
-    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
-        reader.deserialize_str(TextVisitor).map(Text)
-    }
-}
-
 impl<'de: 'b, 'b> Deserialize<'de> for Data<'b> {
     fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
-        reader.deserialize_str(TextVisitor).map(Data::Base64)
-    }
-}
-
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str("a text")
-    }
-
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(text))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(text.to_owned()))
+        Text::deserialize(reader).map(|text| Data::Base64(text.0))
     }
 }
 

@@ -53,6 +53,7 @@ struct Division {
 /// What became of a part.
 struct Fate {
     shard: ShardIndex,
+    shard_id: String,
     numbering: Numbering,
     outcome: Outcome,
 }
@@ -143,6 +144,7 @@ async fn append_all(
         let outcomes = call.aws.append_all(appends).await;
         fates.extend(shards.into_iter().zip(outcomes).map(|(shard, outcome)| Fate {
             shard,
+            shard_id: shard_id(shard),
             numbering: numbering(&stream, shard),
             outcome,
         }));
@@ -237,7 +239,7 @@ fn put_fate(
     out: &mut AnyOutput,
     call: Call<'_>,
     stream: &Definition,
-    Fate { shard, numbering, outcome }: &Fate,
+    Fate { shard, shard_id, numbering, outcome }: &Fate,
     at: u32,
 ) {
     out.begin_structure(2);
@@ -247,7 +249,7 @@ fn put_fate(
             out.name("SequenceNumber");
             out.text(&numbering.decimal(sequence));
             out.name("ShardId");
-            out.text(&shard_id(*shard));
+            out.text(shard_id);
         }
         Err(AppendError::Throttled { .. }) => {
             out.name("ErrorCode");

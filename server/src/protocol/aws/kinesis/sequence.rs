@@ -16,6 +16,8 @@
 
 use tidemill_wire::{SequenceNumber, ShardIndex, Timestamp};
 
+/// Digits of a number.
+const DIGITS: usize = 56;
 /// Digits of a limb in decimal.
 const CHUNK_DIGITS: usize = 19;
 const CHUNK: u128 = 10_u128.pow(CHUNK_DIGITS as u32);
@@ -99,8 +101,24 @@ impl Numbering {
         let low = low + offset % CHUNK;
         let middle = middle + offset / CHUNK + low / CHUNK;
         let high = high + middle / CHUNK;
-        format!("{high}{:0width$}{:0width$}", middle % CHUNK, low % CHUNK, width = CHUNK_DIGITS)
+        let mut text = String::with_capacity(DIGITS);
+        push_digits(&mut text, limb(high), 1);
+        push_digits(&mut text, limb(middle % CHUNK), CHUNK_DIGITS);
+        push_digits(&mut text, limb(low % CHUNK), CHUNK_DIGITS);
+        text
     }
+}
+
+/// Appends a number with so many digits at least: numbers are written for every record, and the formatter of 128 bits is slow.
+fn push_digits(text: &mut String, mut number: u64, digits_min: usize) {
+    let mut digits = [b'0'; 20];
+    let mut at = digits.len();
+    while number > 0 || digits.len() - at < digits_min {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    digits[at..].iter().for_each(|digit| text.push(char::from(*digit)));
 }
 
 /// The decimal digits of a number in chunks, the greatest first.

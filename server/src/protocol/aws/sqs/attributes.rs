@@ -170,6 +170,17 @@ fn attribute(name: String, mut value: Value) -> Result<Attribute, Fault> {
     Ok(Attribute { name, data_type, value })
 }
 
+/// Whether a text may be the body of a message.
+pub(super) fn is_body(text: &str) -> bool {
+    !text.is_empty() && (is_ascii_allowed(text) || text.chars().all(is_allowed))
+}
+
+/// Whether a text has nothing but characters of ASCII that are allowed. All of its bytes are looked at, which goes many at a time.
+fn is_ascii_allowed(text: &str) -> bool {
+    let is_other = |byte: u8| !((b' '..0x80).contains(&byte) || matches!(byte, b'\t' | b'\n' | b'\r'));
+    !text.bytes().fold(false, |found, byte| found | is_other(byte))
+}
+
 /// Whether a body or a text has this character.
 pub(super) fn is_allowed(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
@@ -194,7 +205,7 @@ pub(super) fn read_body(entry: &mut Value) -> Result<Bytes, Fault> {
     if body.is_empty() {
         return Err(super::error::missing("MessageBody"));
     }
-    if !body.chars().all(is_allowed) {
+    if !is_body(&body) {
         return Err(Fault::of_caller(
             "InvalidMessageContents",
             "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF",

@@ -30,11 +30,7 @@ pub(super) fn entries(input: &mut Value, kind: &str) -> Result<Vec<Entry>, Fault
     }
     let id = |input: &Value| input.get_text("Id").unwrap_or_default().to_owned();
     let entries: Vec<Entry> = items.into_iter().map(|input| Entry { id: id(&input), input }).collect();
-    let is_valid = |id: &str| {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        (1..=BATCH_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(fits)
-    };
-    if !entries.iter().all(|entry| is_valid(&entry.id)) {
+    if !entries.iter().all(|entry| is_id(&entry.id)) {
         let message = format!(
             "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most {BATCH_ID_CHARS_MAX} letters long."
         );
@@ -45,6 +41,12 @@ pub(super) fn entries(input: &mut Value, kind: &str) -> Result<Vec<Entry>, Fault
         return Err(Fault::of_caller("BatchEntryIdsNotDistinct", format!("Id {} repeated.", entry.id)));
     }
     Ok(entries)
+}
+
+/// Whether a text may be the id of an entry.
+pub(super) fn is_id(id: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=BATCH_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(fits)
 }
 
 fn empty(kind: &str) -> Fault {

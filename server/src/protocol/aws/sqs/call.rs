@@ -64,7 +64,11 @@ impl<'a> Call<'a> {
 
     /// The queue whose URL is in an input.
     pub(super) fn queue(self, input: &Value) -> Result<Arc<Definition>, Fault> {
-        let url = input.get_text("QueueUrl").unwrap_or_default();
+        self.queue_of_url(input.get_text("QueueUrl").unwrap_or_default())
+    }
+
+    /// The queue of this URL.
+    pub(super) fn queue_of_url(self, url: &str) -> Result<Arc<Definition>, Fault> {
         let (account, name) = parse_url(url).ok_or_else(|| {
             Fault::of_caller("InvalidAddress", format!("The address {url} is not valid for this endpoint."))
         })?;

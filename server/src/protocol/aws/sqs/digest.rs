@@ -8,8 +8,11 @@
 //! ```
 //! for each attribute.
 
+mod lanes;
+
 use md5::{Digest, Md5};
 
+use super::super::hexadecimal::hexadecimal;
 use crate::service::queue::{Attribute, AttributeValue};
 
 const TEXT: u8 = 1;
@@ -18,6 +21,11 @@ const BYTES: u8 = 2;
 /// The digest of a body.
 pub(super) fn of_body(body: &[u8]) -> String {
     hex(Md5::new_with_prefix(body))
+}
+
+/// The digests of bodies, in their order.
+pub(super) fn of_bodies(bodies: &[&[u8]]) -> Vec<String> {
+    lanes::digests(bodies).iter().map(|digest| hexadecimal(digest)).collect()
 }
 
 /// The digest of attributes, if there are any.
@@ -45,8 +53,7 @@ fn put(digest: &mut Md5, bytes: &[u8]) {
 }
 
 fn hex(digest: Md5) -> String {
-    let bytes: [u8; 16] = digest.finalize().into();
-    format!("{:032x}", u128::from_be_bytes(bytes))
+    hexadecimal(&digest.finalize())
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod move_task;
 mod move_tasks;
 mod mover;
 mod names;
+mod plain;
 mod policy;
 mod purge;
 mod queue_attributes;
@@ -36,6 +37,7 @@ use std::pin::Pin;
 pub use self::chores::Chores;
 
 use self::call::Call;
+use self::plain::Plain;
 use super::cbor::{self, CborOutput};
 use super::check::fits;
 use super::json::{self, JsonOutput};
@@ -52,6 +54,8 @@ use super::{Answer, Answering, Aws, Encoding, Fault, QueryRequest, Request};
 pub(super) const TARGET: &str = model::TARGET;
 /// The service's version in the query protocol.
 pub(super) const VERSION: &str = "2012-11-05";
+/// Bytes that most answers fit into.
+const ANSWER_BYTES: usize = 4 << 10;
 /// What an error's name is part of.
 const ERROR_NAMESPACE: &str = "com.amazonaws.sqs#";
 /// Tells older clients what an error was called in the query protocol.
@@ -97,6 +101,11 @@ const HANDLERS: &[(&str, Handler)] = &[
 pub(super) fn answer<'a>(aws: &'a Aws, name: &'a str, request: &'a Request<'a>) -> Answering<'a> {
     Box::pin(async move {
         let call = Call { aws, caller: request.caller, origin: request.origin };
+        if request.encoding == Encoding::Json
+            && let Some(plain) = Plain::read(call, name, &request.body)
+        {
+            return plain.send(call).await;
+        }
         let served = async {
             let operation = find(name)?;
             let input = match request.encoding {
@@ -162,7 +171,7 @@ pub(super) fn refuse(encoding: Encoding, fault: &Fault) -> Answer {
 fn success(encoding: Encoding, output: &Value) -> Answer {
     match encoding {
         Encoding::Json => {
-            let mut out = JsonOutput::with_capacity(256);
+            let mut out = JsonOutput::with_capacity(ANSWER_BYTES);
             out.value(output);
             Answer { content_type: JSON_1_0, ..Answer::success(encoding, out.finish()) }
         }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use futures_lite::future::or;
 
 use super::super::Fault;
+use super::super::hexadecimal::uuid;
 use super::chores::Chores;
 use super::error::{code_of, receipt_fault, receive_fault, send_fault};
 use super::limits::{MOVE_MESSAGES, MOVE_VISIBILITY};
 use super::move_task::{Status, Target};
-use super::names::uuid;
 use super::token::TaskHandle;
 use crate::service::queue::{NewMessage, QueueId, QueueName, Receive, Received, SendError};
 use crate::shard::{Core, sleep};

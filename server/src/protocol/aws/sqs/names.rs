@@ -37,19 +37,6 @@ pub(super) fn queue_of_arn<'a>(identity: &Identity, arn: &'a str) -> Option<&'a 
     is_ours.then_some(name)
 }
 
-/// A message's id as clients get it.
-pub(super) fn uuid(id: [u8; 16]) -> String {
-    let number = u128::from_be_bytes(id);
-    format!(
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        number >> 96,
-        (number >> 80) & 0xffff,
-        (number >> 64) & 0xffff,
-        (number >> 48) & 0xffff,
-        number & 0xffff_ffff_ffff
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,11 +70,5 @@ mod tests {
         check(&arn.replace("123456789012", "210987654321"), None);
         check(&arn.replace(":sqs:", ":sns:"), None);
         check("arn:aws:sqs", None);
-    }
-
-    #[test]
-    fn ids_of_messages_are_written_as_uuids() {
-        let id = [0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0x4d, 0xef, 0x80, 0, 0, 0, 0, 0, 0, 0xff];
-        assert_eq!(uuid(id), "01234567-89ab-4def-8000-0000000000ff");
     }
 }

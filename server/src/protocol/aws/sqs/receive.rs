@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::Fault;
+use super::super::hexadecimal::uuid;
 use super::super::value::Value;
 use super::attributes::{self, TRACE_HEADER, is_chosen};
 use super::call::Call;
@@ -10,7 +11,7 @@ use super::digest;
 use super::error::{invalid_value, receive_fault, unknown_attribute};
 use super::input::number;
 use super::limits::{RECEIVE_MESSAGES, VISIBILITY_S, WAIT_S};
-use super::names::{queue_arn, uuid};
+use super::names::queue_arn;
 use super::queue_attributes::is_queue_attribute;
 use super::send::{NOT_OF_THIS_TYPE, fifo_id, sequence_number};
 use super::token::close_receipt;
@@ -52,8 +53,10 @@ pub(super) async fn answer(call: Call<'_>, mut input: Value) -> Result<Option<Va
     let received = call.core().receive_messages(receive).await;
     drop(rest);
     let received = received.map_err(|error| receive_fault(&error))?;
+    let bodies: Vec<&[u8]> = received.iter().map(|received| received.message.content.body.as_ref()).collect();
+    let messages = received.iter().zip(digest::of_bodies(&bodies));
     let messages: Vec<Value> =
-        received.iter().map(|received| message(call, &queue, &input, received)).collect();
+        messages.map(|(received, of_body)| message(call, &queue, &input, received, of_body)).collect();
     Ok(Some(Value::structure([("Messages", (!messages.is_empty()).then_some(Value::List(messages)))])))
 }
 
@@ -69,7 +72,7 @@ fn check_names(input: &Value) -> Result<(), Fault> {
     }
 }
 
-fn message(call: Call<'_>, queue: &Definition, input: &Value, received: &Received) -> Value {
+fn message(call: Call<'_>, queue: &Definition, input: &Value, received: &Received, of_body: String) -> Value {
     let content = &received.message.content;
     let chosen: Vec<&Attribute> = content
         .attributes
@@ -81,7 +84,7 @@ fn message(call: Call<'_>, queue: &Definition, input: &Value, received: &Receive
     Value::structure([
         ("MessageId", Value::text(uuid(received.message.id.0))),
         ("ReceiptHandle", Value::text(close_receipt(call.seal(), call.now(), received.receipt))),
-        ("MD5OfBody", Value::text(digest::of_body(&content.body))),
+        ("MD5OfBody", Value::text(of_body)),
         // What was sent was a text.
         ("Body", Value::text(String::from_utf8_lossy(&content.body))),
         ("Attributes", (!system.is_empty()).then_some(Value::Map(system))),

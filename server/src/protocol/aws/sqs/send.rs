@@ -5,6 +5,7 @@ use std::fmt::Write;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use super::super::hexadecimal::uuid;
 use super::super::value::Value;
 use super::super::{Caller, Fault};
 use super::attributes::{self, read_body, read_trace_header, trace_attribute};
@@ -14,7 +15,6 @@ use super::digest;
 use super::error::{invalid_value, missing, no_deduplication, send_fault, too_large};
 use super::input::number;
 use super::limits::{BATCH_BYTES_MAX, DELAY_S, FIFO_ID_CHARS_MAX};
-use super::names::uuid;
 use crate::service::queue::{Definition, NewMessage, SendError, Sent};
 
 /// A message that is to be sent, and what its sender is told about it.
@@ -22,6 +22,7 @@ struct Draft {
     message: NewMessage,
     /// Bytes of body and attributes.
     bytes: usize,
+    /// Of the body; empty until it was made.
     of_body: String,
     of_attributes: Option<String>,
     of_trace: Option<String>,
@@ -32,6 +33,7 @@ pub(super) async fn one(call: Call<'_>, mut input: Value) -> Result<Option<Value
     let queue = call.queue(&input)?;
     let mut draft = Draft::read(call, &queue, &mut input)?;
     draft.check_size(&queue)?;
+    draft.of_body = digest::of_body(&draft.message.body);
     let message = draft.take();
     let sent = call.core().send_messages(queue.id, vec![message]).await;
     let sent = sent.into_iter().next().unwrap_or(Err(SendError::Closing));
@@ -62,7 +64,15 @@ pub(super) async fn many(call: Call<'_>, mut input: Value) -> Result<Option<Valu
             *fate = Err(fault);
         }
     }
-    let messages = fates.iter_mut().filter_map(|(_, fate)| fate.as_mut().ok()).map(Draft::take).collect();
+    let drafts = || fates.iter().filter_map(|(_, fate)| fate.as_ref().ok());
+    let bodies: Vec<&[u8]> = drafts().map(|draft| draft.message.body.as_ref()).collect();
+    let of_bodies = digest::of_bodies(&bodies);
+    let drafts = fates.iter_mut().filter_map(|(_, fate)| fate.as_mut().ok());
+    let digested = drafts.zip(of_bodies).map(|(draft, of_body)| {
+        draft.of_body = of_body;
+        draft.take()
+    });
+    let messages = digested.collect();
     let mut sent = call.core().send_messages(queue.id, messages).await.into_iter();
     let told = fates.into_iter().map(|(id, fate)| {
         let told = fate.and_then(|draft| {
@@ -104,7 +114,7 @@ impl Draft {
         let of_trace = trace_header.as_deref().map(trace_attribute);
         Ok(Self {
             bytes,
-            of_body: digest::of_body(&body),
+            of_body: String::new(),
             of_attributes: digest::of_attributes(&attributes),
             of_trace: of_trace.and_then(|attribute| digest::of_attributes([&attribute])),
             message: NewMessage {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use tidemill_bench::{Keys, Options, Rate, Sizes, Until};
+use tidemill_bench::{HttpOptions, HttpProtocol, Keys, Options, Rate, Secret, Sizes, Until};
 use tidemill_client::{Ack, Compression, StreamName};
 
 use crate::quantity::{parse_bytes, parse_span};
@@ -15,6 +15,13 @@ pub(super) struct Run {
     /// How the generator speaks to the server.
     #[arg(long, value_enum, value_name = "NAME", default_value_t = Protocol::Native)]
     protocol: Protocol,
+    /// Host and port of the server's HTTP port, for the protocols spoken there. The access key is TIDEMILL_ACCESS_KEY_ID and TIDEMILL_SECRET_ACCESS_KEY in the
+    /// environment; an embedded server has one of its own.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7690", conflicts_with = "embedded")]
+    endpoint: String,
+    /// The region that calls are signed for.
+    #[arg(long, value_name = "NAME", default_value = "us-east-1")]
+    region: String,
     /// The stream. It is created if it is missing, and then deleted again at the end.
     #[arg(long, value_name = "NAME", default_value = "bench")]
     stream: StreamName,
@@ -56,6 +63,10 @@ pub(super) struct Run {
 enum Protocol {
     /// The native protocol.
     Native,
+    /// Amazon Kinesis in JSON: PutRecords or, for batches of one, PutRecord; GetRecords; SubscribeToShard.
+    Kinesis,
+    /// Amazon SQS in JSON: SendMessageBatch or, for batches of one, SendMessage; ReceiveMessage and DeleteMessageBatch.
+    Sqs,
 }
 
 /// When it begins to count and when it ends.
@@ -83,9 +94,9 @@ pub(super) struct Slots {
     /// Connections.
     #[arg(long, value_name = "N", default_value_t = 1)]
     connections: u32,
-    /// Requests of each connection that may be unanswered.
-    #[arg(long, value_name = "N", default_value_t = 8)]
-    in_flight: u32,
+    /// Requests of each connection that may be unanswered: 8, or 1 over HTTP, where there is no more.
+    #[arg(long, value_name = "N")]
+    in_flight: Option<u32>,
 }
 
 /// The shape of appends.
@@ -95,8 +106,9 @@ pub(super) struct Shape {
     #[arg(long, value_name = "N", default_value = "1000")]
     record_bytes: Sizes,
     /// Records of an append, at most.
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
-    batch_records: u32,
+    /// 1,000, or the most that the protocol takes if that is less.
+    #[arg(long, value_name = "N")]
+    batch_records: Option<u32>,
     /// Partition keys: `shard` for one key in each shard, `uniform:N`, or `zipf:N[:SKEW]` for N keys of which the first come most often.
     #[arg(long, value_name = "RULE", default_value = "shard")]
     keys: Keys,
@@ -168,8 +180,9 @@ pub(super) struct Fill {
     #[arg(long, value_name = "N", default_value = "1000")]
     record_bytes: Sizes,
     /// Records of an append, at most.
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
-    batch_records: u32,
+    /// 1,000, or the most that the protocol takes if that is less.
+    #[arg(long, value_name = "N")]
+    batch_records: Option<u32>,
 }
 
 /// When an append is answered.
@@ -196,9 +209,21 @@ pub(super) trait Apply {
 
 impl Run {
     pub(super) fn options(&self, server: &str) -> Options {
-        // The generator has one way to speak.
-        let Protocol::Native = self.protocol;
+        let protocol = match self.protocol {
+            Protocol::Native => None,
+            Protocol::Kinesis => Some(HttpProtocol::Kinesis),
+            Protocol::Sqs => Some(HttpProtocol::Sqs),
+        };
+        let text = |name| std::env::var(name).unwrap_or_default();
+        let http = protocol.map(|protocol| HttpOptions {
+            protocol,
+            endpoint: self.endpoint.clone(),
+            access_key: text("TIDEMILL_ACCESS_KEY_ID"),
+            secret: Secret::new(text("TIDEMILL_SECRET_ACCESS_KEY")),
+            region: self.region.clone(),
+        });
         Options {
+            http,
             shards: self.shards,
             retention_bytes: self.retention,
             keep_stream: self.keep_stream,
@@ -224,13 +249,16 @@ impl Apply for Amount {
 
 impl Apply for Slots {
     fn apply(&self, options: &mut Options) {
-        (options.connections, options.in_flight) = (self.connections, self.in_flight);
+        let in_flight = if options.http.is_some() { 1 } else { 8 };
+        (options.connections, options.in_flight) = (self.connections, self.in_flight.unwrap_or(in_flight));
     }
 }
 
 impl Apply for Shape {
     fn apply(&self, options: &mut Options) {
-        (options.record_bytes, options.batch_records) = (self.record_bytes, self.batch_records);
+        let most = options.http.as_ref().map_or(1_000, |http| http.protocol.batch_records_max());
+        (options.record_bytes, options.batch_records) =
+            (self.record_bytes, self.batch_records.unwrap_or(most));
         options.keys = self.keys;
         options.ack = match self.ack {
             AckRule::Durable => Ack::Durable,
@@ -278,8 +306,10 @@ impl Apply for Reads {
 impl Apply for Fill {
     fn apply(&self, options: &mut Options) {
         options.fill_bytes = self.fill;
-        (options.record_bytes, options.batch_records) = (self.record_bytes, self.batch_records);
+        let most = options.http.as_ref().map_or(1_000, |http| http.protocol.batch_records_max());
+        (options.record_bytes, options.batch_records) =
+            (self.record_bytes, self.batch_records.unwrap_or(most));
         // A reader does not see how it came to be there.
-        options.ack = Ack::Written;
+        options.ack = if options.http.is_some() { Ack::Durable } else { Ack::Written };
     }
 }

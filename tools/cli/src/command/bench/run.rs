@@ -20,6 +20,8 @@ pub(super) fn run(load: &Load, server: &str, output: Output) -> Outcome {
     run.report.iter().try_for_each(|path| write(path, ""))?;
     let (scenario, mut options) = load.scenario(server);
     options.interrupt = interrupt_with()?;
+    // Where it is not known, the ceiling that needs it says so.
+    options.program = std::env::current_exe().ok();
     let mut embedded = start(run, options.connections)?;
     let mut progress = Progress::new();
     let outcome = tidemill_bench::run(scenario, &options, embedded.as_mut(), &mut progress);

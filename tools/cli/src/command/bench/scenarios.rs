@@ -210,7 +210,8 @@ impl Apply for Connections {
     fn apply(&self, options: &mut Options) {
         options.connections = self.connections;
         options.rate = self.rate.map(Rate::Fixed);
-        (options.record_bytes, options.batch_records, options.in_flight) = (Sizes::Fixed(100), 1, 64);
+        let in_flight = if options.http.is_some() { 1 } else { 64 };
+        (options.record_bytes, options.batch_records, options.in_flight) = (Sizes::Fixed(100), 1, in_flight);
         // A connection on which little happens needs little credit.
         options.fetch_bytes = 16 << 10;
     }

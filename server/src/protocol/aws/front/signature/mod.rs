@@ -148,6 +148,10 @@ impl Checked<'_> {
 
 /// Takes as long for texts that differ early as for those that differ late. That their lengths differ may be seen.
 fn equal_in_constant_time(left: &[u8], right: &[u8]) -> bool {
+    // Most keys have no token: then there is nothing to find out.
+    if left.is_empty() && right.is_empty() {
+        return true;
+    }
     // The comparison of `hmac` is one, and a digest hides what the optimiser could make of our own.
     let digest = |text: &[u8]| Sha256::digest(text);
     let differs = digest(left).iter().zip(digest(right)).fold(0, |sum, (a, b)| sum | (a ^ b));
