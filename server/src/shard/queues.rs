@@ -79,17 +79,14 @@ impl Core {
         let Some(definition) = self.queue_of(queue) else {
             return vec![Err(SendError::UnknownQueue { queue }); count];
         };
+        if !definition.is_fifo() {
+            let own = self.own_partition(&definition);
+            return self.send_at(&definition, own, messages).await;
+        }
         let mut parts: Vec<(u16, Vec<(usize, Message)>)> = Vec::new();
-        let own = self.own_partition(&definition);
         for (position, message) in messages.into_iter().enumerate() {
-            let index = if definition.is_fifo() {
-                partition_of(
-                    message.content.group.as_deref().unwrap_or_default(),
-                    definition.partitions.len(),
-                )
-            } else {
-                own
-            };
+            let group = message.content.group.as_deref().unwrap_or_default();
+            let index = partition_of(group, definition.partitions.len());
             match parts.iter_mut().find(|(known, _)| *known == index) {
                 Some((_, part)) => part.push((position, message)),
                 None => parts.push((index, vec![(position, message)])),
@@ -320,7 +317,13 @@ impl Core {
                 positions.into_iter().zip(done).collect::<Settled>()
             }
         });
-        for (position, outcome) in join_all(settled).await.into_iter().flatten() {
+        let mut settled: Vec<_> = settled.collect();
+        // Nearly always all of them are at one partition.
+        let done = match settled.len() {
+            1 => vec![settled.remove(0).await],
+            _ => join_all(settled).await,
+        };
+        for (position, outcome) in done.into_iter().flatten() {
             outcomes[position] = outcome;
         }
         outcomes

@@ -237,8 +237,9 @@ impl<E: Env> Partition<E> {
         let definition = self.definition();
         let retention_ms = u64::from(definition.settings.retention_s) * 1_000;
         let (mut received, mut over) = (Vec::with_capacity(picked.len()), Vec::new());
+        // One moment for all of them.
+        let now = self.lane.now().0;
         for (Pick { sequence, receives, first_received }, record) in picked {
-            let now = self.lane.now().0;
             let message = self.message(sequence, record).await?;
             let Some(message) = message.filter(|message| message.sent.0.saturating_add(retention_ms) > now)
             else {
