@@ -32,6 +32,11 @@ pub(super) trait Load: Send {
     /// asked `again` is the one that the slot asked before.
     fn request(&mut self, slot: usize, stamp_ns: u64, again: bool, out: &mut Gather);
 
+    /// What the latency of the slot's request is of.
+    fn measure(&self, _slot: usize) -> Measure {
+        Measure::Request
+    }
+
     /// Takes the answer to the slot's request.
     fn answered(
         &mut self,
@@ -206,10 +211,11 @@ impl<L: Load> Role for Asker<L> {
             }
             ResponseBody::Failed(_) => return Err(refusal(L::REQUEST, answer)),
             answer => {
+                let measure = self.load.measure(slot);
                 let gain = self.load.answered(slot, answer, body, turn)?;
                 turn.gain(L::FLOW, gain);
                 if self.counts(turn, from_ns) {
-                    turn.latency(Measure::Request, from_ns);
+                    turn.latency(measure, from_ns);
                 }
                 self.free(slot, turn.now_ns);
             }

@@ -16,8 +16,15 @@ pub(crate) fn settings(scenario: Scenario, options: &Options, target: &Target) -
         settings.insert(name.to_owned(), value);
     };
     set("server", options.server.clone());
-    set("stream", options.stream.to_string());
-    set("shards", target.stream.shards.len().to_string());
+    if scenario == Scenario::Queue {
+        set("queue", options.stream.to_string());
+        set("backlog", options.backlog.to_string());
+        set("message-bytes", options.record_bytes.to_string());
+        set("batch", options.batch_records.to_string());
+    } else {
+        set("stream", options.stream.to_string());
+        set("shards", target.stream.shards.len().to_string());
+    }
     set("connections", options.connections.to_string());
     if scenario != Scenario::Replay {
         set("warm-up", seconds(options.warm_up.as_secs_f64()));
