@@ -42,7 +42,7 @@ pub(crate) enum Command {
     Serve(serve::Serve),
     Demo(demo::Demo),
     Stream(stream::Stream),
-    Queue(queue::Queue),
+    Queue(queue::QueueCommand),
     Ingest(ingest::Ingest),
     Tail(tail::Tail),
     Replay(replay::Replay),
