@@ -11,10 +11,13 @@ use crate::ClientError;
 use crate::connection::Subscription;
 use crate::retry::Retry;
 
+/// Fewer than pushes may wait for a caller, each of which may have one message.
+const CREDIT_MAX: u32 = 1 << 15;
+
 /// How messages are pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConsumeOptions {
-    /// Messages that may be in hand: pushed, and not given back by [`QueueConsumer::delete`] or [`QueueConsumer::release`]. At least 1. Default 100.
+    /// Messages that may be in hand: pushed, and not given back by [`QueueConsumer::delete`] or [`QueueConsumer::release`]. 1 to 32,768. Default 100.
     pub credit: u32,
     /// So many in one push at most, 1 to 1,000. Default 10.
     pub messages_max: u32,
@@ -45,7 +48,7 @@ pub struct QueueConsumer {
 impl QueueConsumer {
     pub(super) fn new(queue: Queue, options: ConsumeOptions) -> Self {
         let options = ConsumeOptions {
-            credit: options.credit.max(1),
+            credit: options.credit.clamp(1, CREDIT_MAX),
             messages_max: options.messages_max.clamp(1, QUEUE_BATCH_MESSAGES_MAX),
             ..options
         };
@@ -97,7 +100,8 @@ impl QueueConsumer {
         }
     }
 
-    /// Deletes messages that were in hand, and lets as many others be pushed. Tells which were refused, by index.
+    /// Deletes messages that were in hand, and lets as many others be pushed. Tells which were refused, by index. Dropping the future leaves open whether they were deleted, and they
+    /// stay in hand until they are deleted or [released](Self::release).
     pub async fn delete(&mut self, receipts: &[MessageReceipt]) -> Result<Vec<RefusedItem>, ClientError> {
         let refused = self.queue.delete(receipts).await?;
         self.release(u32::try_from(receipts.len()).unwrap_or(u32::MAX));

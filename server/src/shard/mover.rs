@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_lite::future::or;
 
 use super::core::Core;
-use super::executor::sleep;
+use super::executor::{sleep, yield_if_needed};
 use crate::service::queue::{
     Definition, MoveError, MoveRefused, MoveStatus, MoveTarget, MoveTask, NewMessage, QueueId, QueueName,
     ReceiptError, Receive, Received, SendError,
@@ -61,7 +61,7 @@ struct Mover {
 
 impl Core {
     /// Up to `limit` queues that send their dead letters to one, in order of their names, after `after`, and whether there are more.
-    pub fn dead_letter_sources(
+    pub async fn dead_letter_sources(
         &self,
         target: &QueueName,
         mut after: Option<QueueName>,
@@ -82,6 +82,7 @@ impl Core {
             if !more {
                 return (found, false);
             }
+            yield_if_needed().await;
         }
     }
 
@@ -99,7 +100,7 @@ impl Core {
             Some(target) => MoveTarget::Queue(target.name.clone()),
             None => MoveTarget::Sources,
         };
-        if self.dead_letter_sources(&source.name, None, 1).0.is_empty() {
+        if self.dead_letter_sources(&source.name, None, 1).await.0.is_empty() {
             return Err(MoveStartError::NoDeadLetterQueue { name: source.name.clone() });
         }
         let counted = self.count_messages(source.id).await?;

@@ -80,7 +80,7 @@ impl Core {
             return vec![Err(SendError::UnknownQueue { queue }); count];
         };
         if !definition.is_fifo() {
-            let own = self.own_partition(&definition);
+            let own = self.own_partition(&definition, self.queues.turn());
             return self.send_at(&definition, own, messages).await;
         }
         let mut parts: Vec<(u16, Vec<(usize, Message)>)> = Vec::new();
@@ -124,18 +124,27 @@ impl Core {
     }
 
     /// The partition that takes what is sent on this core: one of its own, in turn, if it has any.
-    fn own_partition(&self, definition: &Definition) -> u16 {
+    fn own_partition(&self, definition: &Definition, turn: usize) -> u16 {
         let own = || {
             let places = definition.partitions.iter().zip(0_u16..);
             places.filter(|(place, _)| self.queues.holds(place.lane)).map(|(_, index)| index)
         };
-        let turn = self.queues.turn();
         let nth = turn.checked_rem(own().count()).and_then(|nth| own().nth(nth));
         nth.unwrap_or_else(|| u16::try_from(turn % definition.partitions.len().max(1)).unwrap_or(0))
     }
 
     /// Receives messages, which are hidden from others then.
     pub async fn receive_messages(self: &Rc<Self>, receive: Receive) -> Result<Vec<Received>, ReceiveError> {
+        self.receive_messages_until(receive, std::future::pending()).await
+    }
+
+    /// The same; a wait for messages ends when whoever waits is `gone`, and what is being received then is returned all the same.
+    pub async fn receive_messages_until(
+        self: &Rc<Self>,
+        receive: Receive,
+        gone: impl Future<Output = ()>,
+    ) -> Result<Vec<Received>, ReceiveError> {
+        let mut gone = std::pin::pin!(gone);
         let queue = receive.queue;
         let arrival = self.monotonic();
         let deadline = arrival.saturating_add(receive.wait);
@@ -150,7 +159,17 @@ impl Core {
             if waiting.is_none() {
                 waiting = Some(self.queues.begin_to_wait()?);
             }
-            self.wait_for_messages(&definition, arrival, left).await;
+            let is_told = async {
+                self.wait_for_messages(&definition, arrival, left).await;
+                true
+            };
+            let is_gone = async {
+                gone.as_mut().await;
+                false
+            };
+            if !or(is_told, is_gone).await {
+                return Ok(Vec::new());
+            }
         }
     }
 
@@ -176,7 +195,7 @@ impl Core {
             Some(attempt) => usize::from(partition_of(attempt, count)),
             // Others are not forgotten, however much there is in this core's own.
             None if turn.is_multiple_of(FOREIGN_TURN) => turn / FOREIGN_TURN % count.max(1),
-            None => usize::from(self.own_partition(definition)),
+            None => usize::from(self.own_partition(definition, turn)),
         };
         let mut refused = None;
         for index in (first..count).chain(0..first) {

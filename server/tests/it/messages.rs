@@ -207,6 +207,28 @@ fn hidden_messages_come_back_when_they_are_told_to() {
 }
 
 #[test]
+fn one_request_deletes_at_every_partition_and_none_is_forgotten() {
+    let server = Fixture::start();
+    let (mut client, mut other) = (server.client_of_core(0), server.client_of_core(1));
+    let queue = create(&mut client, "work", QueueChange::default());
+    let near: Vec<&str> = vec!["near"; 70];
+    bodies(&mut client, queue, &near);
+    bodies(&mut other, queue, &["far"]);
+    let mut got = Vec::new();
+    for _ in 0..64 {
+        got.extend(receive(&mut client, queue, 1));
+    }
+    assert_eq!(got.len(), 64);
+    assert!(words(&got).contains(&"far".to_owned()), "what others hold is looked at, however much is near");
+    let partitions: std::collections::BTreeSet<u16> =
+        got.iter().map(|(head, _)| head.receipt.partition).collect();
+    assert_eq!(partitions.len(), 2);
+    assert_eq!(extend(&mut client, queue, &got, 600), []);
+    assert_eq!(delete(&mut client, queue, receipts(&got)), []);
+    assert_eq!(count(&mut client, queue), (7, 0, 0));
+}
+
+#[test]
 fn a_receive_waits_for_what_is_sent_and_ends_without_it() {
     let server = Fixture::start();
     let (mut client, mut other) = (server.client_of_core(0), server.client_of_core(1));

@@ -45,21 +45,12 @@ async fn push(
     visibility: Option<Duration>,
     subscription: &Subscription,
 ) {
-    let stop = async {
-        let is_wanted = subscription.ends(connection).await;
-        if is_wanted {
-            Failure::new(ErrorCode::Unsubscribed, "unsubscribed")
-        } else {
-            Failure::new(ErrorCode::ShuttingDown, "the server is going down")
-        }
-    };
-    let Failure { code, message, .. } =
-        or(stop, push_all(connection, id, asked, visibility, subscription)).await;
+    let Failure { code, message, .. } = push_all(connection, id, asked, visibility, subscription).await;
     let ended = SubscriptionEnded { code, message, next_sequence: SequenceNumber(0) };
     subscribe::close(connection, id, ended);
 }
 
-/// Pushes until something ends it.
+/// Pushes until something ends it. Only waits are given up: what is being received is pushed, for it is in flight.
 async fn push_all(
     connection: &Rc<Connection>,
     id: RequestId,
@@ -69,8 +60,16 @@ async fn push_all(
 ) -> Failure {
     let core = connection.core();
     loop {
-        let credit = u32::try_from(subscription.credit().await).unwrap_or(u32::MAX);
-        connection.room().await;
+        let stop = async { Err(subscription.ends(connection).await) };
+        let go = async {
+            connection.room().await;
+            Ok(u32::try_from(subscription.credit().await).unwrap_or(u32::MAX))
+        };
+        let credit = match or(stop, go).await {
+            Ok(credit) => credit,
+            Err(true) => return Failure::new(ErrorCode::Unsubscribed, "unsubscribed"),
+            Err(false) => return Failure::new(ErrorCode::ShuttingDown, "the server is going down"),
+        };
         let receive = Receive {
             queue: asked.queue,
             messages_max: credit.min(asked.messages_max),
@@ -78,10 +77,14 @@ async fn push_all(
             wait: PUSH_WAIT,
             attempt: None,
         };
-        match core.receive_messages(receive).await {
-            // The wait was longer than a step; the next step waits on.
+        let gone = async {
+            subscription.ends(connection).await;
+        };
+        match core.receive_messages_until(receive, gone).await {
+            // The wait was longer than a step, or it is over.
             Ok(received) if received.is_empty() => {}
             Ok(received) => {
+                connection.room().await;
                 subscription.spend(received.len() as u64);
                 deliver(connection, id, &received);
             }

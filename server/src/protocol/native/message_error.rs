@@ -70,6 +70,13 @@ pub(super) fn refused(index: usize, failure: &Failure) -> RefusedItem {
     }
 }
 
+/// The refusal of a whole request: if all of its items were refused for the same reason, and one that passes, so that who tries requests again tries this one.
+pub(super) fn for_all(failures: &[(usize, Failure)], count: usize) -> Option<Failure> {
+    let (_, first) = failures.first()?;
+    let is_same = failures.len() == count && failures.iter().all(|(_, failure)| failure.code == first.code);
+    (is_same && first.is_retryable()).then(|| first.clone())
+}
+
 fn of_lane(error: &AppendError) -> Failure {
     match error {
         // The queue was deleted while the request was under way.

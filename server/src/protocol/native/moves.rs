@@ -71,13 +71,15 @@ pub(super) fn list(ticket: Ticket, queue: QueueId) {
 /// Answers with a page of the queues whose dead letters come to a queue.
 pub(super) fn sources(ticket: Ticket, asked: ListDeadLetterSources) {
     let limit = if asked.limit == 0 { LIST_QUEUES_MAX } else { asked.limit.min(LIST_QUEUES_MAX) };
-    let target = known(ticket.connection.core(), asked.queue);
-    let listed = target.map(|target| {
-        let core = ticket.connection.core();
-        let (queues, more) = core.dead_letter_sources(&target.name, asked.after, limit as usize);
-        page(&queues, more)
+    let core = Rc::clone(ticket.connection.core());
+    let target = match known(&core, asked.queue) {
+        Ok(target) => target,
+        Err(failure) => return ticket.settle(Err(failure)),
+    };
+    core.clone().spawn(async move {
+        let (queues, more) = core.dead_letter_sources(&target.name, asked.after, limit as usize).await;
+        ticket.answer(page(&queues, more));
     });
-    ticket.settle(listed);
 }
 
 fn known(core: &Core, queue: QueueId) -> Result<Arc<Definition>, Failure> {

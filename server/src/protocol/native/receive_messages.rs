@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_lite::future::or;
 use tidemill_wire::RequestId;
 use tidemill_wire::attributes::{MessageAttribute, MessageAttributeValue, encode_attributes};
 use tidemill_wire::limits::{QUEUE_BATCH_MESSAGES_MAX, RECEIVE_WAIT_MS_MAX};
@@ -15,7 +14,7 @@ use tidemill_wire::message::{
 use super::connection::{Connection, Ticket};
 use super::limits::MESSAGE_VISIBILITY_S_MAX;
 use super::message_error::receive_failure;
-use crate::service::queue::{Attribute, AttributeValue, Receipt, Receive, ReceiveError, Received};
+use crate::service::queue::{Attribute, AttributeValue, Receipt, Receive, Received};
 
 /// Begins to receive, and answers when there are messages, or none after all.
 pub(super) fn begin(mut ticket: Ticket, asked: ReceiveMessages) {
@@ -33,17 +32,11 @@ pub(super) fn begin(mut ticket: Ticket, asked: ReceiveMessages) {
             ticket.wait();
         }
         let connection = Rc::clone(&ticket.connection);
-        // Before and not after: what is handed out then is in the outbox in the same step.
         connection.room().await;
-        let gone = async {
-            connection.ended.wait().await;
-            Err(ReceiveError::Closing)
-        };
-        let received = if wait.is_zero() {
-            core.receive_messages(receive).await
-        } else {
-            or(core.receive_messages(receive), gone).await
-        };
+        // Only the wait is given up when the peer goes: what is being received is delivered.
+        let received = core.receive_messages_until(receive, connection.ended.wait()).await;
+        // Others have delivered meanwhile.
+        connection.room().await;
         match received {
             Ok(received) => deliver(&connection, ticket.id, &received),
             Err(error) => ticket.settle(Err(receive_failure(&error))),

@@ -11,9 +11,10 @@ use tidemill_wire::message::{
 
 use super::connection::Ticket;
 use super::limits::MESSAGE_DELAY_S_MAX;
-use super::message_error::{refused, send_failure, unknown_queue};
+use super::message_error::{for_all, refused, send_failure, unknown_queue};
 use crate::service::queue::{
     Attribute, AttributeValue, Definition, NewMessage, SendError, Sent, content_deduplication, is_fifo_id,
+    is_plain,
 };
 
 /// Who SQS clients are told that a message is from, which nobody has to say here.
@@ -49,7 +50,7 @@ pub(super) fn begin(ticket: Ticket, asked: &SendMessages, body: Bytes) {
     }
     core.clone().spawn(async move {
         let sent = core.send_messages(queue, drafts).await;
-        ticket.answer(ResponseBody::SentMessages(outcomes(count, &places, &sent, refusals)));
+        ticket.settle(outcomes(count, &places, &sent, refusals).map(ResponseBody::SentMessages));
     });
 }
 
@@ -58,19 +59,24 @@ fn outcomes(
     places: &[usize],
     sent: &[Result<Sent, SendError>],
     mut refusals: Vec<RefusedItem>,
-) -> SentMessages {
+) -> Result<SentMessages, Failure> {
     let mut all = vec![SentMessage::default(); count];
+    let mut failures = Vec::new();
     for (place, outcome) in places.iter().zip(sent) {
         match outcome {
             Ok(Sent { id, sequence }) => {
                 let id = wire::MessageId(u128::from_be_bytes(id.0));
                 all[*place] = SentMessage { id, sequence: *sequence };
             }
-            Err(error) => refusals.push(refused(*place, &send_failure(error))),
+            Err(error) => failures.push((*place, send_failure(error))),
         }
     }
+    if let Some(failure) = for_all(&failures, count) {
+        return Err(failure);
+    }
+    refusals.extend(failures.iter().map(|(place, failure)| refused(*place, failure)));
     refusals.sort_unstable_by_key(|refused| refused.index);
-    SentMessages { sent: all, refused: refusals }
+    Ok(SentMessages { sent: all, refused: refusals })
 }
 
 /// A message as the queue takes it, or why it does not.
@@ -126,7 +132,17 @@ fn id_of(what: &str, bytes: &[u8]) -> Result<Option<String>, Failure> {
 }
 
 fn read_attributes(bytes: Bytes) -> Result<Vec<MessageAttribute>, Failure> {
-    decode_attributes(bytes).map_err(|error| invalid(error.to_string()))
+    let attributes = decode_attributes(bytes).map_err(|error| invalid(error.to_string()))?;
+    let is_told = |attribute: &MessageAttribute| match &attribute.value {
+        MessageAttributeValue::Text(text) => text.chars().all(is_plain),
+        MessageAttributeValue::Binary(_) => true,
+    };
+    match attributes.iter().find(|attribute| !is_told(attribute)) {
+        Some(attribute) => {
+            Err(invalid(format!("the text of attribute {} has control characters", attribute.name)))
+        }
+        None => Ok(attributes),
+    }
 }
 
 fn counted_bytes(attribute: &MessageAttribute) -> u64 {

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tidemill_wire::message::{DeleteMessages, ExtendMessages, MessageReceipt, ResponseBody};
+use tidemill_wire::message::{DeleteMessages, ExtendMessages, Failure, MessageReceipt, ResponseBody};
 
 use super::connection::Ticket;
-use super::message_error::{receipt_failure, refused};
+use super::message_error::{for_all, receipt_failure, refused};
 use super::receive_messages::check_visibility;
 use crate::service::queue::{QueueId, Receipt, ReceiptError};
 
@@ -17,7 +17,7 @@ pub(super) fn delete(ticket: Ticket, asked: DeleteMessages) {
     let receipts = receipts.iter().map(|named| receipt(queue, named)).collect();
     core.clone().spawn(async move {
         let deleted = core.delete_messages(queue, receipts).await;
-        ticket.answer(settled(&deleted));
+        ticket.settle(settled(&deleted));
     });
 }
 
@@ -34,7 +34,7 @@ pub(super) fn extend(ticket: Ticket, asked: ExtendMessages) {
     }
     core.clone().spawn(async move {
         let changed = core.change_visibility(queue, changes).await;
-        ticket.answer(settled(&changed));
+        ticket.settle(settled(&changed));
     });
 }
 
@@ -43,10 +43,15 @@ fn receipt(queue: QueueId, named: &MessageReceipt) -> Receipt {
     Receipt { queue, partition, sequence, receives }
 }
 
-fn settled(outcomes: &[Result<(), ReceiptError>]) -> ResponseBody {
-    let refusals = outcomes.iter().enumerate().filter_map(|(index, outcome)| {
+fn settled(outcomes: &[Result<(), ReceiptError>]) -> Result<ResponseBody, Failure> {
+    let failures = outcomes.iter().enumerate().filter_map(|(index, outcome)| {
         let error = outcome.as_ref().err()?;
-        Some(refused(index, &receipt_failure(error)))
+        Some((index, receipt_failure(error)))
     });
-    ResponseBody::SettledMessages(refusals.collect())
+    let failures: Vec<(usize, Failure)> = failures.collect();
+    if let Some(failure) = for_all(&failures, outcomes.len()) {
+        return Err(failure);
+    }
+    let refused = failures.iter().map(|(index, failure)| refused(*index, failure));
+    Ok(ResponseBody::SettledMessages(refused.collect()))
 }

@@ -1,5 +1,6 @@
 //! A message: as it is sent, and as it lies in the log and is received.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use bytes::Bytes;
@@ -67,6 +68,23 @@ pub struct Message {
 #[must_use]
 pub fn partition_of(group: &str, partitions: usize) -> u16 {
     u16::try_from(group_of(group.as_bytes()) % (partitions as u64).max(1)).unwrap_or(0)
+}
+
+/// Whether all protocols can tell a character: those that XML 1.0 has.
+#[must_use]
+pub fn is_plain(character: char) -> bool {
+    matches!(character, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+}
+
+/// Bytes as a text that all protocols can tell: what is none, or has characters that some cannot, is replaced.
+#[must_use]
+pub fn plain_text(bytes: &[u8]) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(bytes);
+    if text.chars().all(is_plain) {
+        return text;
+    }
+    let plain = |character| if is_plain(character) { character } else { char::REPLACEMENT_CHARACTER };
+    Cow::Owned(text.chars().map(plain).collect())
 }
 
 /// Whether a text may be the id of a group, of deduplication or of an attempt to receive, as in

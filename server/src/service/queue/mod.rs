@@ -27,8 +27,8 @@ pub use definition::{
     ThroughputLimit,
 };
 pub use message::{
-    Attribute, AttributeValue, Message, MessageId, NewMessage, content_deduplication, is_fifo_id,
-    partition_of,
+    Attribute, AttributeValue, Message, MessageId, NewMessage, content_deduplication, is_fifo_id, is_plain,
+    partition_of, plain_text,
 };
 pub use move_task::{MoveError, Status as MoveStatus, Target as MoveTarget, Task as MoveTask};
 pub use operation::{

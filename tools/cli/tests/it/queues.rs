@@ -121,9 +121,13 @@ fn messages_are_sent_received_counted_and_moved_from_the_command_line() {
     assert_eq!(twice.code, Some(2), "{}", twice.stderr);
     server.run(&["queue", "create", "small", "--message-size", "1KiB"]).ok();
     let long = "x".repeat(2_000);
-    let refused = server.run(&["queue", "send", "small", "fits", &long]);
+    let refused = server.run(&["queue", "send", "small", "fits", &long, "too"]);
     assert_eq!(refused.code, Some(4), "{}", refused.stderr);
-    assert!(refused.stderr.contains("after 1 message sent: message_too_large"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("after 2 messages sent: message 2: message_too_large"),
+        "{}",
+        refused.stderr
+    );
     server.stop();
 }
 

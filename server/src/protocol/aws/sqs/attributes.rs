@@ -6,7 +6,7 @@ use super::super::Fault;
 use super::super::value::Value;
 use super::error::{invalid, unsupported};
 use super::limits::{ATTRIBUTE_CHARS_MAX, ATTRIBUTES_MAX};
-use crate::service::queue::{Attribute, AttributeValue};
+use crate::service::queue::{Attribute, AttributeValue, is_plain};
 
 /// The only attribute of the service that comes with a message.
 pub(super) const TRACE_HEADER: &str = "AWSTraceHeader";
@@ -151,7 +151,7 @@ fn attribute(name: String, mut value: Value) -> Result<Attribute, Fault> {
                     "Can't cast the value of message (user) attribute '{name}' to a number."
                 )));
             }
-            if !text.chars().all(is_allowed) {
+            if !text.chars().all(is_plain) {
                 return Err(invalid(format!("Invalid characters in message (user) attribute '{name}'.")));
             }
             AttributeValue::Text(text)
@@ -168,11 +168,6 @@ fn attribute(name: String, mut value: Value) -> Result<Attribute, Fault> {
         }
     };
     Ok(Attribute { name, data_type, value })
-}
-
-/// Whether a body or a text has this character.
-pub(super) fn is_allowed(character: char) -> bool {
-    matches!(character, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
 /// A decimal number with an exponent or without, of so many digits and so great an exponent as AWS takes.
@@ -194,7 +189,7 @@ pub(super) fn read_body(entry: &mut Value) -> Result<Bytes, Fault> {
     if body.is_empty() {
         return Err(super::error::missing("MessageBody"));
     }
-    if !body.chars().all(is_allowed) {
+    if !body.chars().all(is_plain) {
         return Err(Fault::of_caller(
             "InvalidMessageContents",
             "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF",

@@ -70,7 +70,7 @@ pub(super) async fn list(call: Call<'_>, input: Value) -> Result<Option<Value>, 
 pub(super) async fn list_sources(call: Call<'_>, input: Value) -> Result<Option<Value>, Fault> {
     let target = call.queue(&input)?;
     let (page, after) = (Page::read(&input)?, after(call, List::Sources, &input)?);
-    let (queues, more) = call.core().dead_letter_sources(&target.name, after, page.limit);
+    let (queues, more) = call.core().dead_letter_sources(&target.name, after, page.limit).await;
     let urls = queues.iter().map(|queue| Value::Text(call.url(&queue.name))).collect();
     let next = page.next(call, List::Sources, queues.last().filter(|_| more));
     Ok(Some(Value::structure([("queueUrls", Some(Value::List(urls))), ("NextToken", next)])))

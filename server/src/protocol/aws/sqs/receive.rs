@@ -14,7 +14,7 @@ use super::names::{queue_arn, uuid};
 use super::queue_attributes::is_queue_attribute;
 use super::send::{NOT_OF_THIS_TYPE, fifo_id, sequence_number};
 use super::token::close_receipt;
-use crate::service::queue::{Attribute, Definition, Receive, Received};
+use crate::service::queue::{Attribute, Definition, Receive, Received, plain_text};
 
 /// What can be told of a message besides what was sent, by name.
 const SYSTEM_ATTRIBUTES: &[&str] = &[
@@ -78,12 +78,13 @@ fn message(call: Call<'_>, queue: &Definition, input: &Value, received: &Receive
         .collect();
     let system = system_attributes(call, queue, input, received);
     let of_attributes = digest::of_attributes(chosen.iter().copied());
+    // What another protocol has taken may be no text; the digest is of what is shown.
+    let body = plain_text(&content.body);
     Value::structure([
         ("MessageId", Value::text(uuid(received.message.id.0))),
         ("ReceiptHandle", Value::text(close_receipt(call.seal(), call.now(), received.receipt))),
-        ("MD5OfBody", Value::text(digest::of_body(&content.body))),
-        // What was sent was a text.
-        ("Body", Value::text(String::from_utf8_lossy(&content.body))),
+        ("MD5OfBody", Value::text(digest::of_body(body.as_bytes()))),
+        ("Body", Value::text(body)),
         ("Attributes", (!system.is_empty()).then_some(Value::Map(system))),
         ("MD5OfMessageAttributes", of_attributes.and_then(Value::text)),
         ("MessageAttributes", (!chosen.is_empty()).then(|| attributes::show(chosen.iter().copied()))),

@@ -58,7 +58,7 @@ pub(super) struct Queue {
     run: Run,
     #[command(flatten)]
     slots: Slots,
-    /// Messages that the queue holds before the measured part begins: they are sent first.
+    /// Messages that are sent before the measured part begins, whatever the queue holds already.
     #[arg(long, value_name = "N", default_value_t = 0)]
     backlog: u64,
     /// Bytes of a message's body.

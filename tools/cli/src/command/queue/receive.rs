@@ -19,6 +19,9 @@ use crate::time::show_time;
 /// Messages of one request.
 const BATCH_MESSAGES: u64 = 10;
 
+/// How long one request waits at most.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
 pub(super) const EXAMPLES: &str = "\
 Examples:
   tidemill queue receive work                      one message, which comes back when its visibility is over
@@ -36,7 +39,7 @@ pub(super) struct Receive {
     /// So many messages at most.
     #[arg(long, value_name = "N", default_value_t = 1)]
     max: u64,
-    /// How long to wait for a message when there is none, up to 1m.
+    /// How long to wait for a message when there is none.
     #[arg(long, value_name = "SPAN", default_value = "0s", value_parser = parse_span)]
     wait: Duration,
     /// How long the messages are hidden from others, up to 12h; what the queue says if it is left out.
@@ -92,17 +95,24 @@ impl Receive {
     }
 
     async fn receive(&self, queue: &Queue, output: Output) -> Outcome {
-        let mut left = self.max;
+        let (mut left, mut waited) = (self.max, Duration::ZERO);
         while left > 0 {
+            // The server waits a minute at a time.
+            let wait = self.wait.saturating_sub(waited).min(WAIT_MAX);
             let options = ReceiveOptions {
                 messages_max: u32::try_from(left.min(BATCH_MESSAGES)).unwrap_or(1),
-                wait: self.wait,
+                wait,
                 visibility: self.visibility,
             };
             let received = queue.receive(options).await.map_err(|error| request_failed(&error))?;
             if received.is_empty() {
-                return Ok(());
+                waited += wait;
+                if waited >= self.wait {
+                    return Ok(());
+                }
+                continue;
             }
+            waited = Duration::ZERO;
             left = left.saturating_sub(received.len() as u64);
             print(&received, output)?;
             if self.delete {

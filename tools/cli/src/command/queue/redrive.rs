@@ -32,7 +32,7 @@ pub(super) struct Redrive {
     #[arg(long, value_name = "QUEUE")]
     to: Option<QueueName>,
     /// So many messages each second at most.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
     /// Begin, and do not wait for the end.
     #[arg(long)]

@@ -61,13 +61,13 @@ impl Send {
             let text = "--deduplication is for one message: the others would be taken for the same";
             return Err(CommandError::new(Exit::Usage, text));
         }
-        let mut sent = 0;
+        let (mut tried, mut sent) = (0, 0);
         let given = std::mem::take(&mut self.messages);
         let outcome = if given.is_empty() {
-            self.send_lines(queue, &mut sent).await
+            self.send_lines(queue, &mut tried, &mut sent).await
         } else {
             let bodies: Vec<Vec<u8>> = given.into_iter().map(String::into_bytes).collect();
-            self.send_all(queue, bodies, &mut sent).await
+            self.send_all(queue, bodies, &mut tried, &mut sent).await
         };
         match outcome {
             Ok(()) => output.print(&Told { sent }, |told| format!("sent {}", counted(told.sent))),
@@ -77,7 +77,7 @@ impl Send {
     }
 
     /// Sends lines as they come: those that are there together, together.
-    async fn send_lines(&self, queue: &Queue, sent: &mut u64) -> Outcome {
+    async fn send_lines(&self, queue: &Queue, tried: &mut u64, sent: &mut u64) -> Outcome {
         let (lines, mut read) = mpsc::channel(BATCH_MESSAGES);
         // A thread of its own: who reads a terminal cannot be interrupted.
         std::thread::spawn(move || {
@@ -107,20 +107,28 @@ impl Send {
                 bytes += line.len();
                 batch.push(line);
             }
-            self.send_all(queue, std::mem::take(&mut batch), sent).await?;
+            self.send_all(queue, std::mem::take(&mut batch), tried, sent).await?;
         }
         Ok(())
     }
 
-    async fn send_all(&self, queue: &Queue, bodies: Vec<Vec<u8>>, sent: &mut u64) -> Outcome {
+    async fn send_all(
+        &self,
+        queue: &Queue,
+        bodies: Vec<Vec<u8>>,
+        tried: &mut u64,
+        sent: &mut u64,
+    ) -> Outcome {
         let messages: Vec<Outgoing> = bodies.into_iter().map(|body| self.message(body)).collect();
         for some in messages.chunks(BATCH_MESSAGES) {
             let outcomes = queue.send(some).await.map_err(|error| request_failed(&error))?;
-            for outcome in outcomes {
-                if let Err(refused) = outcome {
-                    return Err(CommandError::new(exit_of(refused.code), refused.to_string()));
-                }
-                *sent += 1;
+            // Those behind one that was refused were taken all the same.
+            let first = *tried + 1;
+            *tried += some.len() as u64;
+            *sent += outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64;
+            if let Some(refused) = outcomes.into_iter().find_map(Result::err) {
+                let text = format!("message {}: {refused}", first + u64::from(refused.index));
+                return Err(CommandError::new(exit_of(refused.code), text));
             }
         }
         Ok(())
