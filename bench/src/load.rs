@@ -10,6 +10,7 @@ mod language;
 mod line;
 mod produce;
 mod progress;
+mod queue;
 mod role;
 mod subscriber;
 mod tally;
@@ -42,7 +43,7 @@ pub(crate) use produce::STAMP_BYTES;
 pub(crate) use progress::{Flow, Gain};
 pub(crate) use subscriber::Goal;
 pub(crate) use tally::Series;
-pub(crate) use target::{Target, with_stream};
+pub(crate) use target::{Target, with_server, with_stream};
 pub(crate) use window::{End as PartEnd, Measured};
 
 /// Lengths of intervals that a timeline may have.
@@ -79,6 +80,8 @@ pub(crate) struct Found {
     pub(crate) requests: Series,
     pub(crate) deliveries: Series,
     pub(crate) lateness: Series,
+    /// Of a queue's messages: sends, receives and deletions.
+    pub(crate) steps: [Series; 3],
     pub(crate) timeline: [Vec<Gain>; 2],
     pub(crate) throttled: u64,
     pub(crate) wait_ms: u64,
@@ -220,8 +223,8 @@ impl Part {
         let plan =
             Plan { name: &name, flow, warm_up, end, server: &target.process, interrupt: &options.interrupt };
         let (measured, tally) = run(&plan, &progress, workers, watch, look)?;
-        let Tally { series: [requests, deliveries, lateness], flows, throttled, wait_ms, unfinished, .. } =
-            tally;
+        let Tally { series, flows, throttled, wait_ms, unfinished, .. } = tally;
+        let [requests, deliveries, lateness, send, receive, delete] = series;
         Ok(Found {
             name,
             flow,
@@ -231,6 +234,7 @@ impl Part {
             requests,
             deliveries,
             lateness,
+            steps: [send, receive, delete],
             timeline: flows,
             throttled,
             wait_ms,

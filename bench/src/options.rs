@@ -81,6 +81,8 @@ pub struct Options {
     pub fetch_bytes: u32,
     /// What scenarios that read find, at least: what is missing is appended first.
     pub fill_bytes: u64,
+    /// Messages that a queue holds before sending, receiving and deleting are measured.
+    pub backlog: u64,
     /// `replay` reads once from the disk before it reads from memory, which takes a server that can be restarted.
     pub is_cold: bool,
     /// Measure right before and after the run what the machine could do, and show the run as a share of it.
@@ -126,6 +128,7 @@ impl Options {
             ack: Ack::Durable,
             fetch_bytes: 1 << 20,
             fill_bytes: 256_000_000,
+            backlog: 0,
             is_cold: false,
             has_ceiling: false,
             ceiling_directory: None,

@@ -134,6 +134,9 @@ pub struct CpuUse {
     pub seconds_per_gigabyte: Option<f64>,
     /// For each million requests that were answered; absent when there were none.
     pub seconds_per_million_requests: Option<f64>,
+    /// For each million messages of a queue that were sent, received and deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_per_million_messages: Option<f64>,
     /// Cores that were busy on average.
     pub cores: f64,
 }
@@ -223,14 +226,26 @@ impl PartReport {
         };
         let answered = flows[found.flow as usize];
         let delivered = flows[other as usize];
-        let cpu_use = |time: Duration| CpuUse::new(time, *elapsed, answered);
+        let has_messages = found.steps.iter().any(|series| !series.total.is_empty());
+        let cpu_use = |time: Duration| CpuUse::new(time, *elapsed, answered, has_messages);
         let open = if found.offered_per_second.is_some() { "its intended time" } else { "being handed over" };
-        let kinds = [(request, open, &found.requests), ("end to end", open, &found.deliveries)];
+        let [send, receive, delete] = &found.steps;
+        let kinds = [
+            (request, open, &found.requests),
+            ("end to end", open, &found.deliveries),
+            ("send", open, send),
+            ("receive", open, receive),
+            ("delete", open, delete),
+        ];
         let filled = kinds.into_iter().filter(|(_, _, series)| !series.total.is_empty());
         let latency_us: Vec<_> =
             filled.map(|(name, from, series)| LatencyReport::new(name, from, &series.total)).collect();
         let has_lateness = found.offered_per_second.is_some() && !found.lateness.total.is_empty();
-        let shown = if found.deliveries.total.is_empty() { &found.requests } else { &found.deliveries };
+        let shown = match (has_messages, found.deliveries.total.is_empty()) {
+            (true, _) => &found.steps[1],
+            (false, true) => &found.requests,
+            (false, false) => &found.deliveries,
+        };
         Self {
             name: found.name.clone(),
             seconds: elapsed.as_secs_f64(),
@@ -274,13 +289,14 @@ impl FlowReport {
 }
 
 impl CpuUse {
-    fn new(time: Duration, elapsed: Duration, answered: Gain) -> Self {
+    fn new(time: Duration, elapsed: Duration, answered: Gain, has_messages: bool) -> Self {
         let seconds = time.as_secs_f64();
         let per = |count: u64, unit: f64| (count > 0).then(|| seconds / (count as f64 / unit));
         Self {
             seconds,
             seconds_per_gigabyte: per(answered.bytes, 1e9),
             seconds_per_million_requests: per(answered.requests, 1e6),
+            seconds_per_million_messages: per(answered.records, 1e6).filter(|_| has_messages),
             cores: if elapsed.is_zero() { 0.0 } else { seconds / elapsed.as_secs_f64() },
         }
     }

@@ -6,6 +6,7 @@ mod consume;
 mod fill;
 mod mixed;
 mod produce;
+mod queue;
 mod quota;
 mod ramp;
 mod replay;
@@ -17,7 +18,7 @@ use tidemill_wire::message::Quota;
 use crate::ceiling::Ceiling;
 use crate::embedded::Embedded;
 use crate::error::BenchError;
-use crate::load::{Found, Target, with_stream};
+use crate::load::{Found, Target, with_server, with_stream};
 use crate::options::{HttpProtocol, Options};
 use crate::report::Report;
 use crate::watch::Watch;
@@ -41,6 +42,8 @@ pub enum Scenario {
     Connections,
     /// More appends and fetches than the quota of a stream allows.
     Quota,
+    /// Messages that are sent to a queue, received and deleted.
+    Queue,
 }
 
 /// A report, and the measurements behind it in full.
@@ -61,6 +64,7 @@ impl Scenario {
             Self::Replay => "replay",
             Self::Connections => "connections",
             Self::Quota => "quota",
+            Self::Queue => "queue",
         }
     }
 
@@ -81,7 +85,7 @@ impl Scenario {
 
     /// Whether connections have requests in flight.
     pub(crate) fn has_slots(self) -> bool {
-        matches!(self, Self::Produce | Self::Consume | Self::Mixed | Self::Quota)
+        matches!(self, Self::Produce | Self::Consume | Self::Mixed | Self::Quota | Self::Queue)
     }
 }
 
@@ -137,6 +141,9 @@ fn perform(
     let directory = embedded.as_ref().map(|embedded| embedded.directory().to_owned());
     let directory = options.ceiling_directory.clone().or(directory);
     let ceilings = ceiling::of(scenario, options, directory.as_deref())?;
+    if scenario == Scenario::Queue {
+        return with_server(options, |target| queue::run(options, target, watch));
+    }
     with_stream(options, quota, |target| measured(scenario, options, &ceilings, target, embedded, watch))
 }
 
@@ -162,6 +169,7 @@ fn measured(
         Scenario::Replay => replay::run(options, target, embedded, watch),
         Scenario::Connections => connections::run(options, target, watch),
         Scenario::Quota => quota::run(options, target, watch),
+        Scenario::Queue => queue::run(options, target, watch),
     }?;
     let after = ceiling::measure(ceilings, target, watch)?;
     outcome.report.ceilings = ceiling::shares(&outcome.report, &before, &after);

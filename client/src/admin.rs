@@ -17,9 +17,9 @@ use tokio::time::Instant;
 
 pub use self::queues::QueuePage;
 use crate::ClientError;
+use crate::ask::{Repeat, ask};
 use crate::connection::{Answer, Connection};
 use crate::pool::Pool;
-use crate::retry::{Retry, may_be_carried_out};
 
 /// Manages streams and queues. Made by [`Client::admin`](crate::Client::admin); cheap to clone.
 ///
@@ -38,13 +38,6 @@ pub struct StreamPage {
     pub streams: Vec<StreamSummary>,
     /// Whether there are more after the last one.
     pub more: bool,
-}
-
-/// Whether a request may be repeated when its answer was lost.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Repeat {
-    Harmless,
-    NotOnceSent,
 }
 
 impl Admin {
@@ -181,24 +174,6 @@ impl Admin {
     }
 
     async fn request(&self, body: RequestBody, repeat: Repeat) -> Result<(Connection, Answer), ClientError> {
-        let mut retry = Retry::new(self.pool.options().retry);
-        loop {
-            let error = match self.attempt(body.clone()).await {
-                Ok(answered) => return Ok(answered),
-                Err(error) => error,
-            };
-            if repeat == Repeat::NotOnceSent && may_be_carried_out(&error) {
-                return Err(error);
-            }
-            let Some(pause) = retry.failed(&error, self.pool.chance()) else { return Err(error) };
-            tracing::debug!(%error, ?pause, "request is tried again");
-            tokio::time::sleep(pause).await;
-        }
-    }
-
-    async fn attempt(&self, body: RequestBody) -> Result<(Connection, Answer), ClientError> {
-        let connection = self.pool.first().await?;
-        let answer = connection.request(body, Bytes::new()).await?;
-        Ok((connection, answer))
+        ask(&self.pool, body, Bytes::new(), repeat).await
     }
 }

@@ -3,11 +3,11 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use tidemill_wire::StreamName;
 use tidemill_wire::message::Welcome;
+use tidemill_wire::{QueueName, StreamName};
 
 use crate::pool::Pool;
-use crate::{Admin, ClientError, ClientOptions, Consumer, ConsumerOptions, Producer, ProducerOptions};
+use crate::{Admin, ClientError, ClientOptions, Consumer, ConsumerOptions, Producer, ProducerOptions, Queue};
 
 /// A server that is connected to. Cheap to clone; all clones share the connections.
 #[derive(Clone, Debug)]
@@ -34,6 +34,12 @@ impl Client {
     #[must_use]
     pub fn admin(&self) -> Admin {
         Admin::new(Arc::clone(&self.pool))
+    }
+
+    /// A queue, which must exist: to send to and receive from.
+    pub async fn queue(&self, name: &QueueName) -> Result<Queue, ClientError> {
+        let description = self.admin().describe_queue(name).await?;
+        Ok(Queue::new(Arc::clone(&self.pool), description))
     }
 
     /// A producer for a stream, which must exist.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tidemill_wire::batch::{BuildError, CompressionError};
 use tidemill_wire::entry::EntryError;
 use tidemill_wire::frame::FrameError;
-use tidemill_wire::message::{DecodeError, ErrorCode, Failure};
+use tidemill_wire::message::{DecodeError, ErrorCode, Failure, PartsError};
 use tidemill_wire::numbered::NumberedError;
 use tidemill_wire::routing::RoutingError;
 use tidemill_wire::{SequenceNumber, ShardIndex};
@@ -105,6 +105,9 @@ pub enum ProtocolError {
         /// The subscription.
         id: u64,
     },
+    /// The parts of pushed or received messages do not add up to what came.
+    #[error(transparent)]
+    Parts(#[from] PartsError),
     /// A version was chosen that was not offered.
     #[error("version {found} was chosen, offered were {min} to {max}")]
     Version {

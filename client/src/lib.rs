@@ -50,6 +50,7 @@
 //! the call was made.
 
 mod admin;
+mod ask;
 mod client;
 mod connection;
 mod consumer;
@@ -57,6 +58,7 @@ mod error;
 mod options;
 mod pool;
 mod producer;
+mod queue;
 mod retry;
 mod route;
 
@@ -69,12 +71,15 @@ pub use options::{
     ThrottlePolicy, Until, Window,
 };
 pub use producer::{Delivery, Producer, Receipt, Record};
+pub use queue::{ConsumeOptions, Outgoing, Queue, QueueConsumer, ReceiveOptions, Received, SendOutcome};
+pub use tidemill_wire::attributes::{AttributesError, MessageAttribute, MessageAttributeValue};
 pub use tidemill_wire::batch::Compression;
 pub use tidemill_wire::ids::{QueueNameError, StreamNameError};
 pub use tidemill_wire::message::{
-    Ack, Allow, ErrorCode, Failure, Fifo, KeyCompaction, QueueChange, QueueDescription, QueueSettings,
-    QueueSummary, Quota, Redrive, Scope, Settings, ShardDescription, ShardState, StreamDescription,
-    StreamSummary, ThroughputLimit, Welcome,
+    Ack, Allow, ErrorCode, Failure, Fifo, KeyCompaction, MessageCounts, MessageId, MessageReceipt, Move,
+    MoveStatus, QueueChange, QueueDescription, QueueSettings, QueueSummary, Quota, Redrive, RefusedItem,
+    Scope, SentMessage, Settings, ShardDescription, ShardState, StreamDescription, StreamSummary,
+    ThroughputLimit, Welcome,
 };
 pub use tidemill_wire::routing::{HashKey, HashKeyRange};
 pub use tidemill_wire::{

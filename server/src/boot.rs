@@ -28,6 +28,7 @@ use self::reconcile::reconcile;
 use self::supervisor::{Supervisor, Threads};
 use crate::config::Config;
 use crate::service::catalog::{Catalog, RedbCatalog};
+use crate::service::queue::Chores;
 use crate::service::stream::Definition;
 use crate::shard::{CatalogThread, Clock, Executor, Known, Post, Pulse, Strangers, define, raise_open_files};
 
@@ -135,6 +136,7 @@ fn start_threads(
     let (progress, reached) = mpsc::channel();
     let native = plan.native_settings(directory, &doors);
     let placement = plan.placement(directory.lanes);
+    let chores = Chores::default();
     let mut starts = Vec::new();
     let mut cores = Vec::new();
     for ((index, mailbox), doors) in (0_u32..).zip(mailboxes).zip(doors.by_core()) {
@@ -156,6 +158,7 @@ fn start_threads(
             inflight_bytes_max: plan.config.limits.inflight_bytes,
             waiting_fetches_max: u64::from(plan.config.limits.waiting_fetches),
             shards_per_stream: plan.config.limits.shards_per_stream,
+            chores: chores.clone(),
             heartbeat: plan.heartbeat(),
             stall: plan.stall(),
             clock,

@@ -114,7 +114,12 @@ impl Control {
         }
     }
 
-    fn ask(&mut self, request: &'static str, body: RequestBody) -> Result<ResponseBody, BenchError> {
+    /// Asks, and waits for the answer.
+    pub(crate) fn ask(
+        &mut self,
+        request: &'static str,
+        body: RequestBody,
+    ) -> Result<ResponseBody, BenchError> {
         let address = self.address;
         let waited = self.answer_timeout;
         let broke = |source: io::Error| match source.kind() {

@@ -32,6 +32,11 @@ pub(super) trait Load: Send {
     /// asked `again` is the one that the slot asked before.
     fn request(&mut self, slot: usize, stamp_ns: u64, again: bool, out: &mut Gather);
 
+    /// What the latency of the slot's request is of.
+    fn measure(&self, _slot: usize) -> Measure {
+        Measure::Request
+    }
+
     /// Takes the answer to the slot's request.
     fn answered(
         &mut self,
@@ -206,10 +211,11 @@ impl<L: Load> Role for Asker<L> {
             }
             ResponseBody::Failed(_) => return Err(refusal(L::REQUEST, answer)),
             answer => {
+                let measure = self.load.measure(slot);
                 let gain = self.load.answered(slot, answer, body, turn)?;
                 turn.gain(L::FLOW, gain);
                 if self.counts(turn, from_ns) {
-                    turn.latency(Measure::Request, from_ns);
+                    turn.latency(measure, from_ns);
                 }
                 self.free(slot, turn.now_ns);
             }
@@ -229,21 +235,25 @@ impl<L: Load> Role for Asker<L> {
     }
 
     fn give_up(&mut self, turn: &mut Turn<'_>) -> Result<(), BenchError> {
-        let asked = self.asked.iter_mut().filter_map(Option::take);
-        let paused = self.paused.drain().map(|Reverse((_, _, from_ns))| from_ns);
-        let mut left: Vec<u64> = asked.chain(paused).collect();
+        let load = &self.load;
+        let slots = self.asked.iter_mut().enumerate();
+        let asked = slots.filter_map(|(slot, asked)| Some((load.measure(slot), asked.take()?)));
+        let paused = self.paused.drain();
+        let paused = paused.map(|Reverse((_, slot, from_ns))| (load.measure(slot), from_ns));
+        let mut left: Vec<(Measure, u64)> = asked.chain(paused).collect();
         self.unanswered = 0;
         if let Some(mut pace) = self.pace {
             for _ in 0..self.behind(turn) {
-                left.push(turn.span.start_ns.saturating_add(pace.peek().intended_ns));
+                let intended_ns = turn.span.start_ns.saturating_add(pace.peek().intended_ns);
+                left.push((Measure::Request, intended_ns));
                 pace.advance();
             }
             self.pace = Some(pace);
         }
-        for from_ns in left {
+        for (measure, from_ns) in left {
             if self.pace.is_none() || turn.span.contains(from_ns) {
                 turn.tally.unfinished += 1;
-                turn.latency(Measure::Request, from_ns);
+                turn.latency(measure, from_ns);
             }
         }
         self.end_append(turn);

@@ -22,6 +22,12 @@ pub(super) enum Measure {
     Delivery = 1,
     /// A request's time until the generator handed it over: its own delay.
     Lateness = 2,
+    /// Messages that are sent until they are durable.
+    Send = 3,
+    /// A receive until its messages are there.
+    Receive = 4,
+    /// Messages that are deleted until that is durable.
+    Delete = 5,
 }
 
 /// Latencies of one kind.
@@ -34,7 +40,7 @@ pub(crate) struct Series {
 
 /// What a thread has found.
 pub(super) struct Tally {
-    pub(super) series: [Series; 3],
+    pub(super) series: [Series; 6],
     /// By the moment of the answer.
     pub(super) flows: [Vec<Gain>; 2],
     /// Throttled answers.
@@ -82,7 +88,7 @@ impl Series {
 impl Tally {
     pub(super) fn new(interval_ns: u64) -> Self {
         Self {
-            series: [Series::new(), Series::new(), Series::new()],
+            series: std::array::from_fn(|_| Series::new()),
             flows: [Vec::new(), Vec::new()],
             throttled: 0,
             wait_ms: 0,

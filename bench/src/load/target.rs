@@ -8,8 +8,10 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tidemill_wire::LaneId;
-use tidemill_wire::message::{Quota, ShardDescription, ShardState, StreamDescription, Welcome};
+use tidemill_wire::message::{
+    KeyCompaction, Quota, ShardDescription, ShardState, StreamDescription, Welcome,
+};
+use tidemill_wire::{LaneId, StreamId, Timestamp};
 
 use super::http::Queue;
 use crate::connection::{Control, connect};
@@ -145,6 +147,35 @@ pub(crate) fn with_stream<T>(
         result = result.and_then(|result| deleted.map(|()| result));
     }
     result.map_err(|failure| explained(failure, watched))
+}
+
+/// Runs `work` on a server without a stream.
+pub(crate) fn with_server<T>(
+    options: &Options,
+    work: impl FnOnce(&mut Target) -> Result<T, BenchError>,
+) -> Result<T, BenchError> {
+    let (control, welcome) = Control::open(&options.server, options.answer_timeout)?;
+    if options.in_flight > welcome.in_flight_max {
+        return Err(BenchError::InFlight { asked: options.in_flight, allowed: welcome.in_flight_max });
+    }
+    let process = server_process(options, &control)?;
+    let address = control.address();
+    drop(control);
+    let stream = StreamDescription {
+        id: StreamId(0),
+        name: options.stream.clone(),
+        created: Timestamp(0),
+        retention_ms: 0,
+        retention_bytes: 0,
+        quota: Quota::OFF,
+        map_version: 0,
+        shards: Vec::new(),
+        key_compaction: KeyCompaction::Off,
+        read_calls_per_second: 0,
+    };
+    let watched = process.clone().ok();
+    work(&mut Target { welcome, address, process, stream, queue: None })
+        .map_err(|failure| explained(failure, watched))
 }
 
 /// A failure of a run whose server was this process, which may be gone.

@@ -20,8 +20,15 @@ pub(crate) fn settings(scenario: Scenario, options: &Options, target: &Target) -
         set("protocol", http.protocol.word().to_owned());
         set("endpoint", http.endpoint.clone());
     }
-    set("stream", options.stream.to_string());
-    if target.queue.is_none() {
+    if scenario == Scenario::Queue {
+        set("queue", options.stream.to_string());
+        set("backlog", options.backlog.to_string());
+        set("message-bytes", options.record_bytes.to_string());
+        set("batch", options.batch_records.to_string());
+    } else {
+        set("stream", options.stream.to_string());
+    }
+    if scenario != Scenario::Queue && target.queue.is_none() {
         set("shards", target.stream.shards.len().to_string());
     }
     set("connections", options.connections.to_string());

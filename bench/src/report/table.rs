@@ -135,6 +135,7 @@ fn cpu(cpu: &CpuUse) -> String {
     let costs = [
         part(cpu.seconds_per_gigabyte, "s/GB"),
         part(cpu.seconds_per_million_requests, "s per million requests"),
+        part(cpu.seconds_per_million_messages, "s per million messages"),
     ];
     let costs: Vec<String> = costs.into_iter().flatten().collect();
     let costs = if costs.is_empty() { "no data".to_owned() } else { costs.join(", ") };

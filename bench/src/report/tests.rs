@@ -19,7 +19,7 @@ pub(crate) fn report(change: impl FnOnce(&mut Report)) -> Report {
     for value in 1..=1_000 {
         latency.record(value * 10_000).unwrap();
     }
-    let cpu = |ms| CpuUse::new(std::time::Duration::from_millis(ms), elapsed, answered);
+    let cpu = |ms| CpuUse::new(std::time::Duration::from_millis(ms), elapsed, answered, false);
     let part = PartReport {
         name: "produce".to_owned(),
         seconds: elapsed.as_secs_f64(),
@@ -106,7 +106,7 @@ fn a_run_without_answers_has_no_rates_and_divides_by_nothing() {
         part.latency_us.clear();
         part.cpu.server = None;
         part.cpu.server_unknown = Some("the server is on another machine".to_owned());
-        part.cpu.generator = CpuUse::new(std::time::Duration::from_secs(1), elapsed, Gain::default());
+        part.cpu.generator = CpuUse::new(std::time::Duration::from_secs(1), elapsed, Gain::default(), false);
     })
     .to_string();
     assert!(text.contains("throughput  0.0 MB/s, 0.0 records/s, 0.0 requests/s\n"), "{text}");

@@ -37,7 +37,7 @@ pub(super) fn of(
             Ok(vec![Ceiling::SocketWrite, Ceiling::Disk(directory.to_owned())])
         }
         Scenario::Consume | Scenario::Replay => Ok(vec![Ceiling::SocketRead]),
-        Scenario::Mixed | Scenario::Connections | Scenario::Quota => {
+        Scenario::Mixed | Scenario::Connections | Scenario::Quota | Scenario::Queue => {
             Err(BenchError::NoEffect { option: "ceiling", needs: "a scenario about throughput" })
         }
     }

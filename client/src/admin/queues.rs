@@ -7,8 +7,9 @@ use tidemill_wire::message::{
     UpdateQueue,
 };
 
-use super::{Admin, Repeat};
+use super::Admin;
 use crate::ClientError;
+use crate::ask::Repeat;
 use crate::connection::Answer;
 
 /// A page of a list of queues.

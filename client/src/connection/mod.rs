@@ -125,6 +125,7 @@ impl Connection {
         let shared = self.shared();
         let wait = match &body {
             RequestBody::Fetch(fetch) => Duration::from_millis(fetch.wait_ms.into()),
+            RequestBody::ReceiveMessages(receive) => Duration::from_millis(receive.wait_ms.into()),
             _ => Duration::ZERO,
         };
         let mut permits = Vec::new();
@@ -230,6 +231,11 @@ fn name(body: &ResponseBody) -> &'static str {
         ResponseBody::SubscriptionEnded(_) => "subscription ended",
         ResponseBody::QueueDescription(_) => "queue description",
         ResponseBody::QueueList { .. } => "queue list",
+        ResponseBody::SentMessages(_) => "sent messages",
+        ResponseBody::ReceivedMessages(_) => "received messages",
+        ResponseBody::SettledMessages(_) => "settled messages",
+        ResponseBody::MessageCounts(_) => "message counts",
+        ResponseBody::MoveList(_) => "move list",
         ResponseBody::Failed(_) => "failure",
     }
 }

@@ -99,7 +99,9 @@ impl Pending {
                 _ => Err(ProtocolError::UnknownRequest { id: id.0 }),
             };
         };
-        if let (Waiter::Many { pushes }, ResponseBody::Fetched(_)) = (&entry.waiter, &answer.body) {
+        if let (Waiter::Many { pushes }, ResponseBody::Fetched(_) | ResponseBody::ReceivedMessages(_)) =
+            (&entry.waiter, &answer.body)
+        {
             return match pushes.try_send(Ok(answer)) {
                 Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
                 Err(mpsc::error::TrySendError::Full(_)) => Err(ProtocolError::Flood { id: id.0 }),

@@ -5,12 +5,13 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::attributes::{decode_attributes, encode_attributes};
 use crate::batch::{BatchBuilder, BatchView, Compression};
 use crate::entry::{ENTRY_HEADER_BYTES, EntryHeader, EntryKind, EntryRun};
 use crate::frame;
 use crate::ids::{OwnerId, SequenceNumber, Timestamp};
 use crate::limits::{FRAME_BYTES_MAX_DEFAULT, LIST_STREAMS_MAX};
-use crate::message::{Encoder, Request, Response, ResponseBody};
+use crate::message::{Encoder, NewMessage, Request, RequestBody, Response, ResponseBody};
 use crate::numbered::{NumberedBatch, encode_sparse, stored_bytes_of};
 use crate::routing::{HashKey, RoutingTable};
 
@@ -23,6 +24,7 @@ pub const TARGETS: &[Target] = &[
     ("batch", read_batch),
     ("entry", walk_entries),
     ("numbered", number_records),
+    ("attributes", read_attributes),
     ("request", decode_request),
     ("response", decode_response),
 ];
@@ -34,6 +36,9 @@ fn cut_frames(input: &[u8]) {
         frame::put(&mut rebuilt, &frame.message, frame.body.len());
         rebuilt.extend_from_slice(&frame.body);
         decode_request(&frame.message);
+        if let Ok(request) = Request::decode(&frame.message) {
+            split_parts(&request, &frame.body);
+        }
         read_batch(&frame.body);
     }
     rebuilt.extend_from_slice(&received);
@@ -103,6 +108,24 @@ fn number_records(input: &[u8]) {
     }
     let Ok(records) = batch.into_records() else { return };
     assert!(records.map(|(number, _)| number.0).eq(numbers));
+}
+
+fn read_attributes(input: &[u8]) {
+    let Ok(attributes) = decode_attributes(Bytes::copy_from_slice(input)) else { return };
+    let again = encode_attributes(&attributes).expect("what was read can be written");
+    assert_eq!(again, input, "attributes have one form");
+}
+
+/// The parts of messages, whose numbers are in the message, cut out of whatever is behind it.
+fn split_parts(request: &Request, body: &Bytes) {
+    let RequestBody::SendMessages(send) = &request.body else { return };
+    let Ok(parts) = NewMessage::split(&send.messages, body.clone()) else { return };
+    let whole: Vec<u8> = parts
+        .iter()
+        .flat_map(|part| [&part.group, &part.deduplication, &part.attributes, &part.body])
+        .flat_map(|part| part.iter().copied())
+        .collect();
+    assert_eq!(whole.as_slice(), body.as_ref(), "parts are the body");
 }
 
 fn decode_request(input: &[u8]) {

@@ -4,6 +4,7 @@
 //! sequence numbers of its records, and the routing of partition keys to shards. Promises that no sequence of bytes makes it panic or allocate more than a
 //! stated multiple of the input. Leaves out all I/O, clocks and state.
 
+pub mod attributes;
 pub mod batch;
 pub mod entry;
 pub mod frame;

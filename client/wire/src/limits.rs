@@ -35,6 +35,20 @@ pub const BATCH_DATA_RAW_BYTES_MAX: u32 = 64 << 20;
 pub const LIST_STREAMS_MAX: u32 = 1_000;
 /// Queues in one page of a list.
 pub const LIST_QUEUES_MAX: u32 = 1_000;
+/// Messages in one request about a queue's messages, and in one answer or push.
+pub const QUEUE_BATCH_MESSAGES_MAX: u32 = 1_000;
+/// Messages of a receive or a push, however large they are; where it is known that they are small it may be more, as far as a batch goes.
+pub const RECEIVE_MESSAGES_SURE: u32 = 10;
+/// Milliseconds that one receive may wait.
+pub const RECEIVE_WAIT_MS_MAX: u32 = 60_000;
+/// Attributes of a message.
+pub const MESSAGE_ATTRIBUTES_MAX: usize = 10;
+/// Bytes of an attribute's name, and of its type.
+pub const MESSAGE_ATTRIBUTE_NAME_BYTES_MAX: usize = 256;
+/// Bytes of a message's group, and of its deduplication id.
+pub const MESSAGE_GROUP_BYTES_MAX: usize = 128;
+/// Moves of a dead-letter queue's messages that are remembered and listed.
+pub const QUEUE_MOVES_MAX: usize = 10;
 /// Milliseconds that one fetch may wait.
 pub const FETCH_WAIT_MS_MAX: u32 = 60_000;
 /// Bytes of the name that a client or server gives itself in the handshake.
@@ -62,6 +76,8 @@ const _: () =
     assert!(LIST_STREAMS_MAX as usize * (STREAM_NAME_BYTES_MAX + 128) <= MESSAGE_BYTES_MAX as usize);
 const _: () = assert!(LIST_STREAMS_MAX as usize + 2 <= MESSAGE_TABLES_MAX);
 const _: () = assert!(QUEUE_NAME_BYTES_MAX <= STREAM_NAME_BYTES_MAX && LIST_QUEUES_MAX <= LIST_STREAMS_MAX);
+// A message that is received takes 72 bytes of a message, and one that is refused 32.
+const _: () = assert!(QUEUE_BATCH_MESSAGES_MAX * (72 + 32) + 4_096 <= MESSAGE_BYTES_MAX);
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 //! read, and names are parsed into types here, so what comes out of this module cannot be malformed.
 
 mod failure;
+mod messages;
 mod queue;
 mod request;
 mod response;
@@ -13,6 +14,11 @@ mod shape;
 use flatbuffers::{FlatBufferBuilder, Follow, Verifiable, VerifierOptions};
 
 pub use failure::{ErrorCode, Failure};
+pub use messages::{
+    Consume, DeleteMessages, ExtendMessages, ListDeadLetterSources, MessageCounts, MessageCredit, MessageId,
+    MessageParts, MessageReceipt, Move, MoveStatus, NewMessage, PartsError, ReceiveMessages, ReceivedMessage,
+    RefusedItem, SendMessages, SentMessage, SentMessages, StartMove,
+};
 pub use queue::{
     Allow, CreateQueue, Fifo, ListQueues, QueueChange, QueueDescription, QueueSettings, QueueSummary,
     Redrive, Scope, ThroughputLimit, UpdateQueue,

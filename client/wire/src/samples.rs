@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::attributes::{MessageAttribute, MessageAttributeValue, encode_attributes};
 use crate::batch::{BatchBuilder, BatchView, Compression};
 use crate::entry::{ENTRY_HEADER_BYTES, EntryHeader, EntryKind, stride};
 use crate::frame;
@@ -71,6 +72,7 @@ pub(crate) fn requests() -> Vec<Request> {
         RequestBody::ScaleStream(ScaleStream { name: name("f"), shards: u32::MAX }),
     ];
     bodies.extend(queue_requests());
+    bodies.extend(message_requests());
     for position in [
         Position::Oldest,
         Position::Newest,
@@ -136,6 +138,7 @@ pub(crate) fn responses() -> Vec<Response> {
         }),
     ];
     bodies.extend(queue_responses());
+    bodies.extend(message_responses());
     bodies.extend(ErrorCode::ALL.iter().map(|code| {
         let wait = std::time::Duration::from_millis(u64::from(*code as u16));
         ResponseBody::Failed(Failure::new(*code, "why: ü").with_limit(u64::MAX, 1).with_retry_after(wait))
@@ -191,6 +194,81 @@ fn queue_requests() -> Vec<RequestBody> {
         RequestBody::UpdateQueue(UpdateQueue { name: longest, settings: back }),
         RequestBody::UpdateQueue(UpdateQueue { name: shortest.clone(), settings: everyone }),
         RequestBody::DeleteQueue(shortest),
+    ]
+}
+
+/// Requests about messages, with none, one, and extreme values.
+fn message_requests() -> Vec<RequestBody> {
+    let queue = QueueId(u64::MAX);
+    let receipt = MessageReceipt { sequence: u64::MAX, receives: u32::MAX, partition: u16::MAX };
+    let message = NewMessage {
+        delay_s: Some(0),
+        group_bytes: u16::MAX,
+        deduplication_bytes: 1,
+        attributes_bytes: u32::MAX,
+        body_bytes: 0,
+    };
+    let (consumer, visibility_s) = (RequestId(1), Some(0));
+    vec![
+        RequestBody::SendMessages(SendMessages { queue, messages: vec![] }),
+        RequestBody::SendMessages(SendMessages { queue, messages: vec![message, NewMessage::default()] }),
+        RequestBody::ReceiveMessages(ReceiveMessages { queue, messages_max: 10, wait_ms: 0, visibility_s }),
+        RequestBody::DeleteMessages(DeleteMessages { queue, receipts: vec![receipt; 3] }),
+        RequestBody::ExtendMessages(ExtendMessages { queue, extensions: vec![(receipt, 7)] }),
+        RequestBody::Consume(Consume { queue, credit: u32::MAX, messages_max: 1, visibility_s: None }),
+        RequestBody::MessageCredit(MessageCredit { consumer, messages: u32::MAX }),
+        RequestBody::PurgeQueue(queue),
+        RequestBody::CountMessages(queue),
+        RequestBody::StartMove(StartMove { queue, target: None, messages_per_second: 0 }),
+        RequestBody::CancelMove { queue, number: 3 },
+        RequestBody::ListMoves(queue),
+        RequestBody::ListDeadLetterSources(ListDeadLetterSources { queue, after: None, limit: 0 }),
+    ]
+}
+
+/// Attributes as parts of a body.
+pub(crate) fn attributes() -> Vec<Vec<u8>> {
+    let text = MessageAttributeValue::Text("7".to_owned());
+    let binary = MessageAttributeValue::Binary(Bytes::from_static(&[0, 255]));
+    let attributes =
+        [("a", "Number.int", text), ("b.c", "Binary", binary)].map(|(name, data_type, value)| {
+            MessageAttribute { name: name.to_owned(), data_type: data_type.to_owned(), value }
+        });
+    [&attributes[..0], &attributes[..1], &attributes]
+        .map(|some| encode_attributes(some).expect("they are allowed").to_vec())
+        .to_vec()
+}
+
+fn message_responses() -> Vec<ResponseBody> {
+    let sent = SentMessage { id: MessageId(u128::MAX), sequence: 1 };
+    let refused = RefusedItem {
+        index: 1,
+        code: ErrorCode::MessageTooLarge,
+        retry_after_ms: 0,
+        value: u64::MAX,
+        limit: 1,
+    };
+    let received =
+        ReceivedMessage { id: MessageId(1 << 64), sent: Timestamp(1), ..ReceivedMessage::default() };
+    let counts = MessageCounts { visible: u64::MAX, in_flight: 0, delayed: 1, oldest_sent: None };
+    let one = Move {
+        number: 0,
+        target: Some(queue_name("work")),
+        messages_per_second: 500,
+        status: MoveStatus::Failed("why".to_owned()),
+        moved: 1,
+        to_move: 2,
+        started: Timestamp(3),
+    };
+    vec![
+        ResponseBody::SentMessages(SentMessages { sent: vec![sent, sent], refused: vec![refused] }),
+        ResponseBody::SentMessages(SentMessages { sent: vec![], refused: vec![] }),
+        ResponseBody::ReceivedMessages(vec![]),
+        ResponseBody::ReceivedMessages(vec![received, received]),
+        ResponseBody::SettledMessages(vec![]),
+        ResponseBody::SettledMessages(vec![refused]),
+        ResponseBody::MessageCounts(counts),
+        ResponseBody::MoveList(vec![one.clone(), Move { target: None, status: MoveStatus::Running, ..one }]),
     ]
 }
 

@@ -14,6 +14,7 @@ use crate::metrics::CoreMetrics;
 use crate::protocol::admin::Admin;
 use crate::protocol::aws::{self, Aws, Front, FrontSettings};
 use crate::protocol::native::{self, Native};
+use crate::service::queue::Chores;
 use crate::shard::{
     CatalogHandle, Clock, Core, CoreEnv, CoreParts, Executor, Known, Mailbox, OpenLanes, Placement, Post,
     Pulse, Strangers, open_lanes,
@@ -47,6 +48,7 @@ pub(super) struct CorePlan {
     pub(super) inflight_bytes_max: u64,
     pub(super) waiting_fetches_max: u64,
     pub(super) shards_per_stream: u32,
+    pub(super) chores: Chores,
     pub(super) heartbeat: Duration,
     pub(super) stall: Duration,
     pub(super) clock: Clock,
@@ -98,6 +100,7 @@ impl CorePlan {
             catalog: self.catalog,
             waiting_fetches_max: self.waiting_fetches_max,
             shards_per_stream: self.shards_per_stream,
+            chores: self.chores,
             metrics: Rc::new(CoreMetrics::default()),
         });
         let pulse = self.pulses[self.index as usize].clone();

@@ -149,12 +149,7 @@ impl Plan {
             region: aws.region.clone(),
             partition: aws.partition.clone(),
         };
-        aws::Settings {
-            identity,
-            secret: directory.secret,
-            subscription: aws::SubscriptionTimes::PRODUCTION,
-            chores: aws::Chores::default(),
-        }
+        aws::Settings { identity, secret: directory.secret, subscription: aws::SubscriptionTimes::PRODUCTION }
     }
 }
 

@@ -19,7 +19,7 @@ macro_rules! core_metrics {
         gauges { $( #[doc = $gauge_help:literal] $gauge:ident, )+ }
     ) => {
         /// The numbers of one core, written by that core alone.
-        #[derive(Debug, Default)]
+        #[derive(Debug)]
         pub struct CoreMetrics {
             $( #[doc = $counter_help] pub $counter: Counter, )+
             $( #[doc = $gauge_help] pub $gauge: Gauge, )+
@@ -54,6 +54,20 @@ macro_rules! core_metrics {
         /// Numbers that rise and fall.
         pub(super) const GAUGES: &[Family] =
             &[ $( (stringify!($gauge), $gauge_help.trim_ascii_start(), |core| core.$gauge), )+ ];
+
+        // There are more codes than an array may have elements to be made by default.
+        impl Default for CoreMetrics {
+            fn default() -> Self {
+                Self {
+                    $( $counter: Counter::default(), )+
+                    $( $gauge: Gauge::default(), )+
+                    requests: std::array::from_fn(|_| Counter::default()),
+                    errors: std::array::from_fn(|_| Counter::default()),
+                    durations: std::array::from_fn(|_| Histogram::default()),
+                    heartbeat_delay: Histogram::default(),
+                }
+            }
+        }
 
         impl CoreMetrics {
             /// The numbers as they are now.

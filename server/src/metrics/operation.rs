@@ -63,6 +63,30 @@ labels! {
         UpdateQueue = "update_queue",
         /// The end of a queue.
         DeleteQueue = "delete_queue",
+        /// Messages in.
+        SendMessages = "send_messages",
+        /// Messages out.
+        ReceiveMessages = "receive_messages",
+        /// Messages done with.
+        DeleteMessages = "delete_messages",
+        /// Messages hidden for longer or shorter.
+        ExtendMessages = "extend_messages",
+        /// Messages out as they come.
+        Consume = "consume",
+        /// More room at a consumer.
+        MessageCredit = "message_credit",
+        /// All messages of a queue away.
+        PurgeQueue = "purge_queue",
+        /// How many messages a queue has.
+        CountMessages = "count_messages",
+        /// Messages out of a dead-letter queue.
+        StartMove = "start_move",
+        /// The end of that.
+        CancelMove = "cancel_move",
+        /// How far that is.
+        ListMoves = "list_moves",
+        /// Whose dead letters a queue gets.
+        ListDeadLetterSources = "list_dead_letter_sources",
     }
 }
 
@@ -75,7 +99,13 @@ labels! {
         AppendWritten = "append_written",
         /// Fetches that did not have to wait.
         Fetch = "fetch",
-        /// Fetches that waited for records, their wait included.
+        /// Messages sent to queues, answered after the flush.
+        QueueSend = "queue_send",
+        /// Receives that did not have to wait.
+        QueueReceive = "queue_receive",
+        /// Messages deleted, or hidden for longer or shorter.
+        QueueSettle = "queue_settle",
+        /// Fetches and receives that waited, their wait included.
         FetchWaited = "fetch_waited",
         /// Requests about streams and queues as such.
         Catalog = "catalog",
@@ -108,6 +138,18 @@ impl Operation {
             RequestBody::ListQueues(_) => Self::ListQueues,
             RequestBody::UpdateQueue(_) => Self::UpdateQueue,
             RequestBody::DeleteQueue(_) => Self::DeleteQueue,
+            RequestBody::SendMessages(_) => Self::SendMessages,
+            RequestBody::ReceiveMessages(_) => Self::ReceiveMessages,
+            RequestBody::DeleteMessages(_) => Self::DeleteMessages,
+            RequestBody::ExtendMessages(_) => Self::ExtendMessages,
+            RequestBody::Consume(_) => Self::Consume,
+            RequestBody::MessageCredit(_) => Self::MessageCredit,
+            RequestBody::PurgeQueue(_) => Self::PurgeQueue,
+            RequestBody::CountMessages(_) => Self::CountMessages,
+            RequestBody::StartMove(_) => Self::StartMove,
+            RequestBody::CancelMove { .. } => Self::CancelMove,
+            RequestBody::ListMoves(_) => Self::ListMoves,
+            RequestBody::ListDeadLetterSources(_) => Self::ListDeadLetterSources,
         }
     }
 }
@@ -133,11 +175,22 @@ impl LatencyClass {
             | RequestBody::DescribeQueue(_)
             | RequestBody::ListQueues(_)
             | RequestBody::UpdateQueue(_)
-            | RequestBody::DeleteQueue(_) => Self::Catalog,
+            | RequestBody::DeleteQueue(_)
+            | RequestBody::PurgeQueue(_)
+            | RequestBody::CountMessages(_)
+            | RequestBody::StartMove(_)
+            | RequestBody::CancelMove { .. }
+            | RequestBody::ListMoves(_)
+            | RequestBody::ListDeadLetterSources(_) => Self::Catalog,
+            RequestBody::SendMessages(_) => Self::QueueSend,
+            RequestBody::ReceiveMessages(_) => Self::QueueReceive,
+            RequestBody::DeleteMessages(_) | RequestBody::ExtendMessages(_) => Self::QueueSettle,
             RequestBody::Hello(_)
             | RequestBody::Ping
             | RequestBody::Subscribe(_)
             | RequestBody::Credit { .. }
+            | RequestBody::Consume(_)
+            | RequestBody::MessageCredit(_)
             | RequestBody::Unsubscribe { .. } => Self::Session,
         }
     }

@@ -23,7 +23,7 @@ use super::mailbox::{Mailbox, Post};
 use super::request::{Errand, Letter, Request};
 use super::snapshot::CoreReport;
 use crate::metrics::CoreMetrics;
-use crate::service::queue::{Definition as Queue, Queues};
+use crate::service::queue::{Chores, Definition as Queue, Queues};
 use crate::service::stream::{Definition, HoldError, Streams};
 
 /// Which core holds which lane.
@@ -59,6 +59,8 @@ pub struct CoreParts {
     pub waiting_fetches_max: u64,
     /// Open shards that one stream may have.
     pub shards_per_stream: u32,
+    /// What is going on with queues beside requests, on all cores.
+    pub chores: Chores,
     /// Counts what it does.
     pub metrics: Rc<CoreMetrics>,
 }
@@ -74,6 +76,7 @@ pub struct Core {
     pub(super) post: Post,
     catalog: CatalogHandle,
     pub(super) shards_per_stream: u32,
+    pub(super) chores: Chores,
     pub(super) metrics: Rc<CoreMetrics>,
     pub(super) busy: Rc<Busy>,
     /// Nothing new is taken.
@@ -140,6 +143,7 @@ impl Core {
             post: parts.post,
             catalog: parts.catalog,
             shards_per_stream: parts.shards_per_stream,
+            chores: parts.chores,
             metrics: parts.metrics,
             busy: Rc::default(),
             stopping: Rc::default(),
@@ -371,6 +375,11 @@ impl Core {
     /// Chance, good enough for names and for spreading load; no secret comes from here.
     pub fn random_u64(&self) -> u64 {
         self.env.random_u64()
+    }
+
+    /// What is going on with queues beside requests, on all cores.
+    pub fn chores(&self) -> &Chores {
+        &self.chores
     }
 
     /// Runs a task in the queue of requests.

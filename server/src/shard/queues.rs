@@ -79,17 +79,14 @@ impl Core {
         let Some(definition) = self.queue_of(queue) else {
             return vec![Err(SendError::UnknownQueue { queue }); count];
         };
+        if !definition.is_fifo() {
+            let own = self.own_partition(&definition, self.queues.turn());
+            return self.send_at(&definition, own, messages).await;
+        }
         let mut parts: Vec<(u16, Vec<(usize, Message)>)> = Vec::new();
-        let own = self.own_partition(&definition);
         for (position, message) in messages.into_iter().enumerate() {
-            let index = if definition.is_fifo() {
-                partition_of(
-                    message.content.group.as_deref().unwrap_or_default(),
-                    definition.partitions.len(),
-                )
-            } else {
-                own
-            };
+            let group = message.content.group.as_deref().unwrap_or_default();
+            let index = partition_of(group, definition.partitions.len());
             match parts.iter_mut().find(|(known, _)| *known == index) {
                 Some((_, part)) => part.push((position, message)),
                 None => parts.push((index, vec![(position, message)])),
@@ -127,18 +124,27 @@ impl Core {
     }
 
     /// The partition that takes what is sent on this core: one of its own, in turn, if it has any.
-    fn own_partition(&self, definition: &Definition) -> u16 {
+    fn own_partition(&self, definition: &Definition, turn: usize) -> u16 {
         let own = || {
             let places = definition.partitions.iter().zip(0_u16..);
             places.filter(|(place, _)| self.queues.holds(place.lane)).map(|(_, index)| index)
         };
-        let turn = self.queues.turn();
         let nth = turn.checked_rem(own().count()).and_then(|nth| own().nth(nth));
         nth.unwrap_or_else(|| u16::try_from(turn % definition.partitions.len().max(1)).unwrap_or(0))
     }
 
     /// Receives messages, which are hidden from others then.
     pub async fn receive_messages(self: &Rc<Self>, receive: Receive) -> Result<Vec<Received>, ReceiveError> {
+        self.receive_messages_until(receive, std::future::pending()).await
+    }
+
+    /// The same; a wait for messages ends when whoever waits is `gone`, and what is being received then is returned all the same.
+    pub async fn receive_messages_until(
+        self: &Rc<Self>,
+        receive: Receive,
+        gone: impl Future<Output = ()>,
+    ) -> Result<Vec<Received>, ReceiveError> {
+        let mut gone = std::pin::pin!(gone);
         let queue = receive.queue;
         let arrival = self.monotonic();
         let deadline = arrival.saturating_add(receive.wait);
@@ -153,7 +159,17 @@ impl Core {
             if waiting.is_none() {
                 waiting = Some(self.queues.begin_to_wait()?);
             }
-            self.wait_for_messages(&definition, arrival, left).await;
+            let is_told = async {
+                self.wait_for_messages(&definition, arrival, left).await;
+                true
+            };
+            let is_gone = async {
+                gone.as_mut().await;
+                false
+            };
+            if !or(is_told, is_gone).await {
+                return Ok(Vec::new());
+            }
         }
     }
 
@@ -179,7 +195,7 @@ impl Core {
             Some(attempt) => usize::from(partition_of(attempt, count)),
             // Others are not forgotten, however much there is in this core's own.
             None if turn.is_multiple_of(FOREIGN_TURN) => turn / FOREIGN_TURN % count.max(1),
-            None => usize::from(self.own_partition(definition)),
+            None => usize::from(self.own_partition(definition, turn)),
         };
         let mut refused = None;
         for index in (first..count).chain(0..first) {
@@ -320,7 +336,13 @@ impl Core {
                 positions.into_iter().zip(done).collect::<Settled>()
             }
         });
-        for (position, outcome) in join_all(settled).await.into_iter().flatten() {
+        let mut settled: Vec<_> = settled.collect();
+        // Nearly always all of them are at one partition.
+        let done = match settled.len() {
+            1 => vec![settled.remove(0).await],
+            _ => join_all(settled).await,
+        };
+        for (position, outcome) in done.into_iter().flatten() {
             outcomes[position] = outcome;
         }
         outcomes

@@ -12,6 +12,7 @@ mod fixture;
 mod http;
 mod http2;
 mod lifecycle;
+mod messages;
 mod queues;
 mod quota;
 mod reconcile;

@@ -43,7 +43,7 @@ pub(crate) enum Command {
     Serve(serve::Serve),
     Demo(demo::Demo),
     Stream(stream::Stream),
-    Queue(queue::Queue),
+    Queue(queue::QueueCommand),
     Ingest(ingest::Ingest),
     Tail(tail::Tail),
     Replay(replay::Replay),

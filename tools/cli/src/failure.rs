@@ -113,7 +113,8 @@ pub(crate) fn exit_of(code: ErrorCode) -> Exit {
         ErrorCode::UnknownStream
         | ErrorCode::UnknownShard
         | ErrorCode::BeyondEnd
-        | ErrorCode::UnknownQueue => Exit::NotFound,
+        | ErrorCode::UnknownQueue
+        | ErrorCode::UnknownMove => Exit::NotFound,
         ErrorCode::StreamExists
         | ErrorCode::LimitExceeded
         | ErrorCode::BatchTooLarge
@@ -128,7 +129,12 @@ pub(crate) fn exit_of(code: ErrorCode) -> Exit {
         | ErrorCode::ShardMoving
         | ErrorCode::RoutingRefused
         | ErrorCode::QueueExists
-        | ErrorCode::QueueDeletedRecently => Exit::Refused,
+        | ErrorCode::QueueDeletedRecently
+        | ErrorCode::InFlightLimit
+        | ErrorCode::MessageTooLarge
+        | ErrorCode::MoveRunning
+        | ErrorCode::InvalidReceipt
+        | ErrorCode::NotInFlight => Exit::Refused,
         ErrorCode::Damaged => Exit::Damaged,
         // A value that the server does not allow came from the command line.
         ErrorCode::InvalidRequest => Exit::Usage,

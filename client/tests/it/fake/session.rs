@@ -217,7 +217,19 @@ impl Session {
             | RequestBody::DescribeQueue(_)
             | RequestBody::ListQueues(_)
             | RequestBody::UpdateQueue(_)
-            | RequestBody::DeleteQueue(_) => {
+            | RequestBody::DeleteQueue(_)
+            | RequestBody::SendMessages(_)
+            | RequestBody::ReceiveMessages(_)
+            | RequestBody::DeleteMessages(_)
+            | RequestBody::ExtendMessages(_)
+            | RequestBody::Consume(_)
+            | RequestBody::MessageCredit(_)
+            | RequestBody::PurgeQueue(_)
+            | RequestBody::CountMessages(_)
+            | RequestBody::StartMove(_)
+            | RequestBody::CancelMove { .. }
+            | RequestBody::ListMoves(_)
+            | RequestBody::ListDeadLetterSources(_) => {
                 plain(Err(Failure::new(ErrorCode::UnknownRequest, "an old server")))
             }
             RequestBody::Fetch(_) | RequestBody::Subscribe(_) => None,

@@ -40,6 +40,7 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         ("batch", batches),
         ("entry", vec![samples::run(), samples::entry(b"payload", 1, 1)]),
         ("numbered", samples::numbered_payloads()),
+        ("attributes", samples::attributes()),
         ("request", requests),
         ("response", responses),
     ])

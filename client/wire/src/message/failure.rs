@@ -101,6 +101,18 @@ codes! {
     QueueExists = 61 "queue_exists",
     /// A queue of that name was deleted a moment ago; the name is free after the given time.
     QueueDeletedRecently = 62 "queue_deleted_recently",
+    /// The receipt stands for no message of this queue.
+    InvalidReceipt = 63 "invalid_receipt",
+    /// The message is not in flight: it was deleted, is back in the queue, or was received again since.
+    NotInFlight = 64 "not_in_flight",
+    /// As many of the queue's messages are in flight as may be; delete some of them.
+    InFlightLimit = 65 "in_flight_limit",
+    /// The message is larger than its queue takes.
+    MessageTooLarge = 66 "message_too_large",
+    /// Messages of the queue are being moved already.
+    MoveRunning = 67 "move_running",
+    /// The queue has no such move, or it is over.
+    UnknownMove = 68 "unknown_move",
     /// Never sent: what a receiver reads a number as that is not in its version of this table.
     Unrecognized = 65535 "unrecognized",
 }
@@ -126,6 +138,7 @@ impl ErrorCode {
                 | Self::Overloaded
                 | Self::TooManyInFlight
                 | Self::DiskFull
+                | Self::InFlightLimit
         )
     }
 }

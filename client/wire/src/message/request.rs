@@ -3,8 +3,11 @@
 mod decode;
 mod encode;
 
-use super::{Ack, CreateQueue, ListQueues, Position, Settings, UpdateQueue};
-use crate::ids::{QueueName, RequestId, ShardIndex, StreamId, StreamName};
+use super::{
+    Ack, Consume, CreateQueue, DeleteMessages, ExtendMessages, ListDeadLetterSources, ListQueues,
+    MessageCredit, Position, ReceiveMessages, SendMessages, Settings, StartMove, UpdateQueue,
+};
+use crate::ids::{QueueId, QueueName, RequestId, ShardIndex, StreamId, StreamName};
 use crate::routing::HashKey;
 
 /// On the wire: no shard named.
@@ -70,6 +73,35 @@ pub enum RequestBody {
     UpdateQueue(UpdateQueue),
     /// Answered with `Done`.
     DeleteQueue(QueueName),
+    /// The frame's body has the parts of the messages; answered with what became of each.
+    SendMessages(SendMessages),
+    /// Answered with messages, whose parts are in the body.
+    ReceiveMessages(ReceiveMessages),
+    /// Answered with those that were refused.
+    DeleteMessages(DeleteMessages),
+    /// Answered with those that were refused.
+    ExtendMessages(ExtendMessages),
+    /// Answered with messages again and again as long as there is credit, and at last with `SubscriptionEnded`; ended by `Unsubscribe`.
+    Consume(Consume),
+    /// Lets the server push more messages; not answered.
+    MessageCredit(MessageCredit),
+    /// Deletes every message that was sent before; answered with `Done`.
+    PurgeQueue(QueueId),
+    /// Answered with the counts.
+    CountMessages(QueueId),
+    /// Answered with the move, as a list of one.
+    StartMove(StartMove),
+    /// Answered with the move as it is then, as a list of one.
+    CancelMove {
+        /// The queue.
+        queue: QueueId,
+        /// The move.
+        number: u64,
+    },
+    /// Answered with the last moves of the queue, the newest first.
+    ListMoves(QueueId),
+    /// Answered with a page of queues in order of their names.
+    ListDeadLetterSources(ListDeadLetterSources),
 }
 
 /// Opens a connection.

@@ -3,7 +3,10 @@
 mod decode;
 mod encode;
 
-use super::{ErrorCode, Failure, KeyCompaction, QueueDescription, QueueSummary, Quota, ShardState};
+use super::{
+    ErrorCode, Failure, KeyCompaction, MessageCounts, Move, QueueDescription, QueueSummary, Quota,
+    ReceivedMessage, RefusedItem, SentMessages, ShardState,
+};
 use crate::ids::{LaneId, RequestId, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
 use crate::routing::HashKeyRange;
 
@@ -54,6 +57,16 @@ pub enum ResponseBody {
         /// Whether there are more after the last one.
         more: bool,
     },
+    /// To messages that were sent.
+    SentMessages(SentMessages),
+    /// To a receive, and what is pushed; the frame's body has the parts of the messages.
+    ReceivedMessages(Vec<ReceivedMessage>),
+    /// To a delete or an extension of messages: those that were refused.
+    SettledMessages(Vec<RefusedItem>),
+    /// How many messages a queue has.
+    MessageCounts(MessageCounts),
+    /// Moves of a dead-letter queue's messages.
+    MoveList(Vec<Move>),
 }
 
 /// To a hello.

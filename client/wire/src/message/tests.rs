@@ -34,7 +34,8 @@ pub(super) fn check_forged_request(
     assert_eq!(Request::decode(b.finished_data()), Err(expected));
 }
 
-fn decode_forged_response(
+/// What an answer is read as that another version or an attacker would build.
+pub(super) fn decode_forged_response(
     body: impl FnOnce(&mut Builder) -> (fb::ResponseBody, flatbuffers::WIPOffset<flatbuffers::UnionWIPOffset>),
 ) -> Result<ResponseBody, DecodeError> {
     let mut b = Builder::new();
@@ -386,6 +387,7 @@ fn any_request() -> impl Strategy<Value = RequestBody> {
             .prop_map(|(subscription, bytes)| RequestBody::Credit { subscription, bytes }),
         id.prop_map(|subscription| RequestBody::Unsubscribe { subscription }),
         crate::message::queue::tests::any_request(),
+        crate::message::messages::tests::any_request(),
     ]
 }
 
@@ -415,6 +417,7 @@ fn any_response() -> impl Strategy<Value = ResponseBody> {
             }
         ),
         crate::message::queue::tests::any_response(),
+        crate::message::messages::tests::any_response(),
         (1_u32..40).prop_map(|open| ResponseBody::StreamDescription(samples::description(open))),
         prop::collection::vec(any::<(u32, u16)>(), 0..70).prop_map(|lanes| {
             ResponseBody::Welcome(Welcome {

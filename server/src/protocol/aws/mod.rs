@@ -40,7 +40,6 @@ pub use front::{Front, FrontSettings};
 pub use message::{Answer, Caller, Encoding, Payload, Piece, Pieces, Request};
 pub use parameters::Parameters;
 pub use query::QueryRequest;
-pub use sqs::Chores;
 
 use self::appends::Pending;
 use self::seal::Seal;
@@ -67,8 +66,6 @@ pub struct Settings {
     pub secret: [u8; 32],
     /// How long subscriptions take.
     pub subscription: SubscriptionTimes,
-    /// What goes on with queues beside calls.
-    pub chores: Chores,
 }
 
 /// How long subscriptions of registered consumers take.

@@ -8,9 +8,11 @@ use tidemill_wire::message::{ErrorCode, Failure, Request, RequestBody};
 use super::append::Pending;
 use super::connection::{Arrival, Connection, Violation};
 use super::error::decode_failure;
+use super::subscribe::Unit;
 use super::{
-    append, create_queue, create_stream, delete_queue, delete_stream, describe_queue, describe_stream, fetch,
-    hello, list_queues, list_streams, ping, reshard, subscribe, update_queue, update_stream,
+    append, consume, count_messages, create_queue, create_stream, delete_queue, delete_stream,
+    describe_queue, describe_stream, fetch, hello, list_queues, list_streams, moves, ping, receive_messages,
+    reshard, send_messages, settle_messages, subscribe, update_queue, update_stream,
 };
 use crate::metrics::{LatencyClass, Operation};
 use crate::shard::Courier;
@@ -39,8 +41,8 @@ impl Connection {
             return Ok(());
         }
         let class = LatencyClass::of(&request);
-        // Only a batch is kept until the answer; of other requests nothing is left but their few decoded fields.
-        let permit = matches!(request, RequestBody::Append(_)).then_some(arrival.permit);
+        // Only bodies and lists are kept until the answer; of other requests nothing is left but their few decoded fields.
+        let permit = is_kept(&request).then_some(arrival.permit);
         let ticket = self.ticket(id, class, arrival.at, permit);
         match request {
             RequestBody::Hello(asked) => return hello::answer(ticket, &asked),
@@ -53,7 +55,9 @@ impl Connection {
             RequestBody::Append(asked) => append::begin(ticket, asked, body, courier),
             RequestBody::Fetch(asked) => fetch::begin(ticket, asked),
             RequestBody::Subscribe(asked) => subscribe::begin(ticket, asked),
-            RequestBody::Credit { subscription, bytes } => subscribe::credit(self, subscription, bytes),
+            RequestBody::Credit { subscription, bytes } => {
+                subscribe::grant(self, subscription, Unit::Bytes, bytes);
+            }
             RequestBody::Unsubscribe { subscription } => subscribe::end(ticket, subscription),
             RequestBody::SplitShard(asked) => reshard::split(ticket, asked),
             RequestBody::MergeShards(asked) => reshard::merge(ticket, asked),
@@ -63,6 +67,18 @@ impl Connection {
             RequestBody::ListQueues(asked) => list_queues::answer(ticket, &asked),
             RequestBody::UpdateQueue(asked) => update_queue::begin(ticket, asked),
             RequestBody::DeleteQueue(name) => delete_queue::begin(ticket, &name),
+            RequestBody::SendMessages(asked) => send_messages::begin(ticket, &asked, body),
+            RequestBody::ReceiveMessages(asked) => receive_messages::begin(ticket, asked),
+            RequestBody::DeleteMessages(asked) => settle_messages::delete(ticket, asked),
+            RequestBody::ExtendMessages(asked) => settle_messages::extend(ticket, asked),
+            RequestBody::Consume(asked) => consume::begin(ticket, asked),
+            RequestBody::MessageCredit(asked) => consume::credit(self, asked),
+            RequestBody::PurgeQueue(queue) => count_messages::purge(ticket, queue),
+            RequestBody::CountMessages(queue) => count_messages::begin(ticket, queue),
+            RequestBody::StartMove(asked) => moves::start(ticket, asked),
+            RequestBody::CancelMove { queue, number } => moves::cancel(ticket, queue, number),
+            RequestBody::ListMoves(queue) => moves::list(ticket, queue),
+            RequestBody::ListDeadLetterSources(asked) => moves::sources(ticket, asked),
         }
         Ok(())
     }
@@ -78,10 +94,21 @@ impl Connection {
                 if is_hello { "the hello was answered before" } else { "the first request must be a hello" };
             return Some(Failure::new(ErrorCode::HelloExpected, text));
         }
-        if body_bytes > 0 && !matches!(request, RequestBody::Append(_)) {
-            let text = "only an append has bytes behind its message";
+        if body_bytes > 0 && !matches!(request, RequestBody::Append(_) | RequestBody::SendMessages(_)) {
+            let text = "only an append and a send have bytes behind their message";
             return Some(Failure::new(ErrorCode::InvalidRequest, text).with_limit(body_bytes as u64, 0));
         }
         None
     }
+}
+
+/// Whether a request takes memory until it is answered.
+fn is_kept(request: &RequestBody) -> bool {
+    matches!(
+        request,
+        RequestBody::Append(_)
+            | RequestBody::SendMessages(_)
+            | RequestBody::DeleteMessages(_)
+            | RequestBody::ExtendMessages(_)
+    )
 }

@@ -16,9 +16,9 @@ use crate::service::stream::{AppendError, FetchError, RouteError};
 use crate::shard::CatalogError;
 
 /// How long a client waits before it tries again what a full queue or disk refused.
-const RETRY_SOON: Duration = Duration::from_millis(10);
+pub(super) const RETRY_SOON: Duration = Duration::from_millis(10);
 /// See [`RETRY_SOON`]; room on a disk comes more slowly.
-const RETRY_LATER: Duration = Duration::from_secs(1);
+pub(super) const RETRY_LATER: Duration = Duration::from_secs(1);
 
 /// An append that was refused.
 pub(super) fn append_failure(error: &AppendError) -> Failure {
@@ -36,7 +36,8 @@ pub(super) fn append_failure(error: &AppendError) -> Failure {
     }
 }
 
-fn lane_failure(error: &tidemill_storage::AppendError) -> Failure {
+/// What a lane did not take.
+pub(super) fn lane_failure(error: &tidemill_storage::AppendError) -> Failure {
     use tidemill_storage::AppendError as Lane;
     let failure = |code| Failure::new(code, error.to_string());
     match error {

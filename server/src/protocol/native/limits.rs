@@ -44,6 +44,11 @@ pub(super) const LINGER: Duration = Duration::from_millis(500);
 pub(super) const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// Log lines about peers on one core: one in this time, the others are counted.
 pub(super) const LOG_PERIOD: Duration = Duration::from_secs(1);
+/// Seconds that a message of a queue may be delayed, as in
+/// [SQS](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html).
+pub(super) const MESSAGE_DELAY_S_MAX: u32 = 900;
+/// Seconds that a message of a queue may be hidden.
+pub(super) const MESSAGE_VISIBILITY_S_MAX: u32 = 43_200;
 /// A push waits for records in steps of this; each step ends by itself and is taken up again.
 pub(super) const PUSH_WAIT: Duration = Duration::from_secs(60);
 

@@ -21,10 +21,21 @@ use crate::shard::{Event, Signal};
 /// What the connection holds of a subscription.
 #[derive(Debug)]
 pub(super) struct Subscription {
-    /// Bytes of entries that may be pushed. An entry is pushed whole, so the last one may take more than is there.
+    /// What credit counts.
+    unit: Unit,
+    /// What may be pushed. An entry is pushed whole, so the last one may take more than is there.
     credit: Cell<u64>,
     granted: Signal,
     unsubscribed: Event,
+}
+
+/// What a subscription's credit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// Bytes of entries of a shard.
+    Bytes,
+    /// Messages of a queue.
+    Messages,
 }
 
 /// Why a subscription ends.
@@ -38,38 +49,69 @@ enum Ending {
 
 /// Begins to push.
 pub(super) fn begin(ticket: Ticket, asked: Subscribe) {
-    let connection = Rc::clone(&ticket.connection);
-    let mut subscriptions = connection.subscriptions.borrow_mut();
-    if subscriptions.contains_key(&ticket.id) {
-        let text = "a subscription with this request's id is open";
-        drop(subscriptions);
-        return ticket.settle(Err(Failure::new(ErrorCode::InvalidRequest, text)));
-    }
-    if subscriptions.len() >= SUBSCRIPTIONS_MAX {
-        let limit = SUBSCRIPTIONS_MAX as u64;
-        let failure =
-            Failure::new(ErrorCode::TooManyInFlight, "too many subscriptions").with_limit(limit, limit);
-        drop(subscriptions);
-        return ticket.settle(Err(failure));
-    }
-    let subscription = Rc::new(Subscription {
-        credit: Cell::new(asked.credit_bytes),
-        granted: Signal::default(),
-        unsubscribed: Event::default(),
-    });
-    subscriptions.insert(ticket.id, Rc::clone(&subscription));
-    drop(subscriptions);
-    let id = ticket.id;
+    let subscription = match open(&ticket, Unit::Bytes, asked.credit_bytes) {
+        Ok(subscription) => subscription,
+        Err(failure) => return ticket.settle(Err(failure)),
+    };
+    let (connection, id) = (Rc::clone(&ticket.connection), ticket.id);
     let core = Rc::clone(connection.core());
-    core.metrics().open_subscriptions.rise();
     core.spawn(async move { push(&connection, id, asked, &subscription).await });
 }
 
+/// Has the connection know a subscription, if it may have another one.
+pub(super) fn open(ticket: &Ticket, unit: Unit, credit: u64) -> Result<Rc<Subscription>, Failure> {
+    let mut subscriptions = ticket.connection.subscriptions.borrow_mut();
+    if subscriptions.contains_key(&ticket.id) {
+        let text = "a subscription with this request's id is open";
+        return Err(Failure::new(ErrorCode::InvalidRequest, text));
+    }
+    if subscriptions.len() >= SUBSCRIPTIONS_MAX {
+        let limit = SUBSCRIPTIONS_MAX as u64;
+        let failure = Failure::new(ErrorCode::TooManyInFlight, "too many subscriptions");
+        return Err(failure.with_limit(limit, limit));
+    }
+    let (credit, granted, unsubscribed) = (Cell::new(credit), Signal::default(), Event::default());
+    let subscription = Rc::new(Subscription { unit, credit, granted, unsubscribed });
+    subscriptions.insert(ticket.id, Rc::clone(&subscription));
+    ticket.connection.core().metrics().open_subscriptions.rise();
+    Ok(subscription)
+}
+
+/// Tells the peer why a subscription ends, and has the connection forget it.
+pub(super) fn close(connection: &Connection, id: RequestId, ended: SubscriptionEnded) {
+    connection.core().metrics().open_subscriptions.fall();
+    connection.subscriptions.borrow_mut().remove(&id);
+    connection.core().metrics().count_error(ended.code);
+    connection.answer(id, ResponseBody::SubscriptionEnded(ended));
+    connection.one_less();
+}
+
 /// Lets a subscription push more. Credit for one that has just ended is no mistake of the client's.
-pub(super) fn credit(connection: &Connection, id: RequestId, bytes: u64) {
-    if let Some(subscription) = connection.subscriptions.borrow().get(&id) {
-        subscription.credit.set(subscription.credit.get().saturating_add(bytes));
+pub(super) fn grant(connection: &Connection, id: RequestId, unit: Unit, more: u64) {
+    if let Some(subscription) = connection.subscriptions.borrow().get(&id)
+        && subscription.unit == unit
+    {
+        subscription.credit.set(subscription.credit.get().saturating_add(more));
         subscription.granted.notify();
+    }
+}
+
+impl Subscription {
+    /// What may be pushed, as soon as it is anything.
+    pub(super) async fn credit(&self) -> u64 {
+        self.granted.until(|| Some(self.credit.get()).filter(|credit| *credit > 0)).await
+    }
+
+    /// So much was pushed.
+    pub(super) fn spend(&self, pushed: u64) {
+        self.credit.set(self.credit.get().saturating_sub(pushed));
+    }
+
+    /// Resolves when nothing more is to be pushed, with whether that is the peer's wish.
+    pub(super) async fn ends(&self, connection: &Connection) -> bool {
+        let gone = or(connection.ended.wait(), self.unsubscribed.wait());
+        or(connection.core().stopping().wait(), gone).await;
+        self.unsubscribed.has_happened() || connection.ended.has_happened()
     }
 }
 
@@ -88,14 +130,9 @@ pub(super) fn end(ticket: Ticket, id: RequestId) {
 async fn push(connection: &Rc<Connection>, id: RequestId, asked: Subscribe, subscription: &Subscription) {
     let next = Cell::new(None);
     let stop = async {
-        let gone = or(connection.ended.wait(), subscription.unsubscribed.wait());
-        or(connection.core().stopping().wait(), gone).await;
-        let wanted = subscription.unsubscribed.has_happened() || connection.ended.has_happened();
-        if wanted { Ending::Unsubscribed } else { Ending::ShuttingDown }
+        if subscription.ends(connection).await { Ending::Unsubscribed } else { Ending::ShuttingDown }
     };
     let ending = or(stop, push_all(connection, id, asked, subscription, &next)).await;
-    connection.core().metrics().open_subscriptions.fall();
-    connection.subscriptions.borrow_mut().remove(&id);
     let (code, message) = match ending {
         Ending::Failed(error) => {
             let failure = fetch_failure(&error);
@@ -112,10 +149,7 @@ async fn push(connection: &Rc<Connection>, id: RequestId, asked: Subscribe, subs
         Position::Sequence(sequence) => sequence,
         Position::Timestamp(_) | Position::Oldest | Position::Newest => SequenceNumber(0),
     });
-    connection.core().metrics().count_error(code);
-    let ended = SubscriptionEnded { code, message, next_sequence };
-    connection.answer(id, ResponseBody::SubscriptionEnded(ended));
-    connection.one_less();
+    close(connection, id, SubscriptionEnded { code, message, next_sequence });
 }
 
 /// Pushes until something ends it; `next` is where it has come to.
@@ -136,11 +170,8 @@ async fn push_all(
         }
     }
     loop {
-        let credit = subscription.granted.until(|| match subscription.credit.get() {
-            0 => None,
-            credit => Some(usize::try_from(credit).unwrap_or(usize::MAX)),
-        });
-        let bytes_max = credit.await.min(PUSH_BYTES_MAX);
+        let credit = usize::try_from(subscription.credit().await).unwrap_or(usize::MAX);
+        let bytes_max = credit.min(PUSH_BYTES_MAX);
         connection.room().await;
         // The first step does not wait: it tells where the position is, for an end that comes before any record.
         let (position, wait) =
@@ -154,7 +185,7 @@ async fn push_all(
                 next.set(Some(delivery.next));
                 let Delivery { bytes, closed, .. } = delivery;
                 if bytes > 0 {
-                    subscription.credit.set(subscription.credit.get().saturating_sub(bytes as u64));
+                    subscription.spend(bytes as u64);
                     deliver(connection, id, delivery);
                 }
                 if closed {

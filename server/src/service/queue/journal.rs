@@ -3,7 +3,7 @@
 use tidemill_wire::Timestamp;
 
 /// How long a message that is on its way to another queue is hidden.
-pub(super) const MOVING_MS: u64 = 60_000;
+const MOVING_MS: u64 = 60_000;
 
 /// A change of a partition's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +99,28 @@ impl Entry {
     /// One that nobody has received.
     pub(super) fn new(group: u64, phase: Phase) -> Self {
         Self { phase, group, receives: 0, first_received: Timestamp(0), received: Timestamp(0) }
+    }
+
+    /// One that was looked at, and is due then; 0 for at once.
+    pub(super) fn passed(due: Timestamp, group: u64) -> Self {
+        Self::new(group, if due == Timestamp(0) { Phase::Ready } else { Phase::Delayed(due) })
+    }
+
+    /// It is received, and hidden until then.
+    pub(super) fn receive(&mut self, at: Timestamp, until: Timestamp) {
+        if self.receives == 0 {
+            self.first_received = at;
+        }
+        self.receives = self.receives.saturating_add(1);
+        self.received = at;
+        self.phase = Phase::InFlight(until);
+    }
+}
+
+impl Phase {
+    /// It is moved elsewhere from now on.
+    pub(super) fn moving_since(at: Timestamp) -> Self {
+        Self::Moving(Timestamp(at.0.saturating_add(MOVING_MS)))
     }
 }
 

@@ -1,8 +1,12 @@
 //! A message: as it is sent, and as it lies in the log and is received.
 
+use std::borrow::Cow;
+use std::fmt::Write;
+
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tidemill_wire::Timestamp;
+use tidemill_wire::limits::MESSAGE_GROUP_BYTES_MAX;
 
 /// Names a message for ever: what AWS shows as a UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +68,40 @@ pub struct Message {
 #[must_use]
 pub fn partition_of(group: &str, partitions: usize) -> u16 {
     u16::try_from(group_of(group.as_bytes()) % (partitions as u64).max(1)).unwrap_or(0)
+}
+
+/// Whether all protocols can tell a character: those that XML 1.0 has.
+#[must_use]
+pub fn is_plain(character: char) -> bool {
+    matches!(character, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+}
+
+/// Bytes as a text that all protocols can tell: what is none, or has characters that some cannot, is replaced.
+#[must_use]
+pub fn plain_text(bytes: &[u8]) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(bytes);
+    if text.chars().all(is_plain) {
+        return text;
+    }
+    let plain = |character| if is_plain(character) { character } else { char::REPLACEMENT_CHARACTER };
+    Cow::Owned(text.chars().map(plain).collect())
+}
+
+/// Whether a text may be the id of a group, of deduplication or of an attempt to receive, as in
+/// [SQS](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html).
+#[must_use]
+pub fn is_fifo_id(text: &str) -> bool {
+    (1..=MESSAGE_GROUP_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// The deduplication id of a message whose body tells it from others: its SHA-256, in hexadecimal digits.
+#[must_use]
+pub fn content_deduplication(body: &[u8]) -> String {
+    let mut text = String::with_capacity(64);
+    for byte in Sha256::digest(body) {
+        write!(text, "{byte:02x}").expect("a string takes all that is written to it");
+    }
+    text
 }
 
 /// Stands for a group in the journal: the first bytes of its name's SHA-256, and never 0, which is no group.

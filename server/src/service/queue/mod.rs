@@ -3,6 +3,7 @@
 //! Owns what a queue is, what its partitions decide, and how both are written to the lanes' logs. Decisions are pure (`state`): a request and the time in, an event out,
 //! which is written before the answer goes. Leaves out HTTP, AWS and where a partition's core is.
 
+mod chores;
 mod dedup;
 mod format;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod fuzz;
 mod journal;
 mod log;
 mod message;
+mod move_task;
 mod operation;
 mod partition;
 mod state;
@@ -19,11 +21,16 @@ mod waiters;
 
 use super::queue_definition as definition;
 
+pub use chores::{CancelError as MoveCancelError, Chores, PURGE_PERIOD, Refused as MoveRefused};
 pub use definition::{
     Allow, Definition, Fifo, Partition, QueueId, QueueName, QueueNameError, QueueSettings, Redrive, Scope,
     ThroughputLimit,
 };
-pub use message::{Attribute, AttributeValue, Message, MessageId, NewMessage, partition_of};
+pub use message::{
+    Attribute, AttributeValue, Message, MessageId, NewMessage, content_deduplication, is_fifo_id, is_plain,
+    partition_of, plain_text,
+};
+pub use move_task::{MoveError, Status as MoveStatus, Target as MoveTarget, Task as MoveTask};
 pub use operation::{
     Counts, Receipt, ReceiptError, Receive, ReceiveError, Received, SendError, Sent, Unreadable,
 };

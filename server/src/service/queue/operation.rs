@@ -23,7 +23,7 @@ pub struct Sent {
 pub struct Receive {
     /// From this queue.
     pub queue: QueueId,
-    /// So many messages at most: 1–10.
+    /// So many messages at most; more than ten only as far as they are new and small.
     pub messages_max: u32,
     /// How long they are hidden from others; the queue's setting if it is not given.
     pub visibility: Option<Duration>,

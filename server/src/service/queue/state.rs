@@ -9,7 +9,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use tidemill_wire::Timestamp;
 
-use super::journal::{Entry, Event, Kept, MOVING_MS, Passed, Phase, pass};
+use super::journal::{Entry, Event, Kept, Passed, Phase, pass};
 
 /// Messages ready and in flight that are kept in mind at most: a receive looks no further then.
 pub(super) const WINDOW_MAX: u64 = 120_000;
@@ -223,7 +223,20 @@ impl State {
     pub(super) fn receive(&mut self, ask: &Ask, tail: &[Head]) -> Taken {
         self.advance(ask.now);
         let before = self.cursor;
-        let (mut passed, mut picked, mut moving) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut passed, mut picked) = (Vec::new(), Vec::new());
+        self.take_fresh(ask, tail, &mut passed, &mut picked);
+        self.receive_rest(ask, tail, before, passed, picked)
+    }
+
+    fn receive_rest(
+        &mut self,
+        ask: &Ask,
+        tail: &[Head],
+        before: u64,
+        mut passed: Vec<Passed>,
+        mut picked: Vec<Pick>,
+    ) -> Taken {
+        let mut moving = Vec::new();
         // Who is moved elsewhere makes room for another one.
         loop {
             let moved = moving.len();
@@ -252,6 +265,28 @@ impl State {
         Taken { event, picked, moving }
     }
 
+    /// Receives messages as a look and a pick of each would, in one step: nothing is ready before them, and no group is among them or right behind.
+    fn take_fresh(&mut self, ask: &Ask, tail: &[Head], passed: &mut Vec<Passed>, picked: &mut Vec<Pick>) {
+        let from = tail.partition_point(|head| head.sequence < self.cursor);
+        let fresh = tail.get(from..).unwrap_or_default();
+        let is_fresh = |head: &&Head| head.due <= ask.now && head.over > ask.now && head.group == 0;
+        let count = fresh.iter().take(ask.messages_max).take_while(is_fresh).count();
+        let is_whole = count == ask.messages_max.min(fresh.len());
+        let is_alone = self.ready == 0 && fresh.get(count).is_none_or(|next| next.group == 0);
+        let has_room = self.in_flight + count as u64 <= WINDOW_MAX && self.delayed < DELAYED_MAX;
+        if self.is_fifo || !is_whole || !is_alone || !has_room {
+            return;
+        }
+        for head in &fresh[..count] {
+            pass(passed, head.sequence, Timestamp(0), head.group);
+            let (sequence, mut entry) = (head.sequence, Entry::passed(Timestamp(0), head.group));
+            entry.receive(ask.now, ask.until);
+            self.attach(sequence, entry);
+            self.cursor = sequence + 1;
+            picked.push(Pick { sequence, receives: entry.receives, first_received: entry.first_received });
+        }
+    }
+
     /// Looks at messages behind the cursor, until so many can be received.
     fn look(&mut self, ask: &Ask, wanted: usize, tail: &[Head], passed: &mut Vec<Passed>) {
         let cursor = self.cursor;
@@ -268,7 +303,7 @@ impl State {
                 }
                 let due = if is_due { Timestamp(0) } else { head.due };
                 pass(passed, head.sequence, due, head.group);
-                self.attach(head.sequence, passed_entry(due, head.group));
+                self.attach(head.sequence, Entry::passed(due, head.group));
             }
             self.cursor = head.sequence + 1;
         }
@@ -281,13 +316,13 @@ impl State {
             let Some(sequence) = first else { return };
             let receives = self.messages.get(&sequence).map_or(0, |entry| entry.receives);
             if ask.receives_max.is_some_and(|max| receives >= max) {
-                self.change(sequence, |entry| entry.phase = moving_since(ask.now));
+                self.change(sequence, |entry| entry.phase = Phase::moving_since(ask.now));
                 moving.push(sequence);
                 return;
             }
-            let entry = self.change(sequence, |entry| receive(entry, ask.now, ask.until));
-            let entry = entry.expect("a message that is ready is kept in mind");
-            picked.push(Pick { sequence, receives: entry.receives, first_received: entry.first_received });
+            let entry = self.change(sequence, |entry| entry.receive(ask.now, ask.until));
+            let Entry { receives, first_received, .. } = entry.expect("who is ready is kept in mind");
+            picked.push(Pick { sequence, receives, first_received });
         }
     }
 
@@ -318,15 +353,15 @@ impl State {
             Event::Received { at, until, cursor, passed, picked, moving, .. } => {
                 for run in passed {
                     for sequence in run.first..run.first.saturating_add(run.count).min(*cursor) {
-                        self.attach(sequence, passed_entry(run.due, run.group));
+                        self.attach(sequence, Entry::passed(run.due, run.group));
                     }
                 }
                 self.cursor = self.cursor.max(*cursor);
                 for sequence in picked {
-                    self.change(*sequence, |entry| receive(entry, *at, *until));
+                    self.change(*sequence, |entry| entry.receive(*at, *until));
                 }
                 for sequence in moving {
-                    self.change(*sequence, |entry| entry.phase = moving_since(*at));
+                    self.change(*sequence, |entry| entry.phase = Phase::moving_since(*at));
                 }
             }
             Event::Deleted(messages) => {
@@ -458,23 +493,6 @@ impl PartialEq for State {
         // All else follows from these.
         (self.is_fifo, self.cursor, &self.messages) == (other.is_fifo, other.cursor, &other.messages)
     }
-}
-
-fn receive(entry: &mut Entry, at: Timestamp, until: Timestamp) {
-    if entry.receives == 0 {
-        entry.first_received = at;
-    }
-    entry.receives = entry.receives.saturating_add(1);
-    entry.received = at;
-    entry.phase = Phase::InFlight(until);
-}
-
-fn moving_since(at: Timestamp) -> Phase {
-    Phase::Moving(Timestamp(at.0.saturating_add(MOVING_MS)))
-}
-
-fn passed_entry(due: Timestamp, group: u64) -> Entry {
-    Entry::new(group, if due == Timestamp(0) { Phase::Ready } else { Phase::Delayed(due) })
 }
 
 #[cfg(test)]

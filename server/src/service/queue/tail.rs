@@ -14,6 +14,8 @@ pub(super) struct Tail {
     start: usize,
     /// The next message to be read.
     next: u64,
+    /// Bytes of those that are at hand.
+    bytes: usize,
 }
 
 impl Tail {
@@ -40,6 +42,7 @@ impl Tail {
             self.start = 0;
         }
         for (head, record) in messages {
+            self.bytes += bytes_of(&record);
             self.heads.push(head);
             self.records.push(record);
         }
@@ -52,9 +55,16 @@ impl Tail {
         self.records.get(at)
     }
 
+    /// Bytes of all messages at hand.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Passes over what is below the cursor.
     pub(super) fn pass(&mut self, cursor: u64) {
         let passed = self.heads().iter().take_while(|head| head.sequence < cursor).count();
+        let records = self.records[self.start..].iter().take(passed);
+        self.bytes -= records.map(bytes_of).sum::<usize>();
         self.start += passed;
         self.next = self.next.max(cursor);
         if self.start == self.heads.len() {
@@ -70,4 +80,8 @@ impl Tail {
             .first()
             .map(|head| if head.is_out_of_order { Timestamp(0) } else { head.due.min(head.over) })
     }
+}
+
+fn bytes_of(record: &Written) -> usize {
+    record.key.len() + record.data.len()
 }

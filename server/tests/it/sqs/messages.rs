@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tidemill_wire::QueueName;
+use tidemill_wire::message::{NewMessage, RequestBody, ResponseBody, SendMessages};
 
 use super::{BAD_RECEIPT, Client, INVALID, MISSING, NO_QUEUE, UNSUPPORTED, bodies, output, start, text};
 use crate::fixture::now;
@@ -311,4 +313,24 @@ fn a_queue_is_purged_once_a_minute() {
     client.refused("PurgeQueue", &json!({ "QueueUrl": url }), error, part);
     client.send_message(&url, "four");
     assert_eq!(bodies(&client.receive_all(&url, 1)), ["four"]);
+}
+
+#[test]
+fn what_is_no_text_is_shown_as_one_with_the_digest_of_what_is_shown() {
+    let server = start();
+    let client = Client::of(&server);
+    let url = client.create("bytes", &json!({}));
+    let mut native = server.client();
+    let name = QueueName::new("bytes").expect("a name");
+    let ResponseBody::QueueDescription(queue) = native.ask(RequestBody::DescribeQueue(name)) else {
+        panic!("the queue is there");
+    };
+    let messages = vec![NewMessage { body_bytes: 3, ..NewMessage::default() }];
+    let send = RequestBody::SendMessages(SendMessages { queue: queue.id, messages });
+    let (answer, _) = native.ask_with(send, b"a\xff\x01");
+    assert!(matches!(&answer, ResponseBody::SentMessages(sent) if sent.refused.is_empty()), "{answer:?}");
+    let messages = client.receive_with(&url, &json!({ "AttributeNames": ["SenderId"] }));
+    assert_eq!(messages[0]["Body"], "a\u{fffd}\u{fffd}");
+    assert_eq!(messages[0]["MD5OfBody"], "8f5972ea4a5ed70af59490ac95df7848");
+    assert_eq!(messages[0]["Attributes"]["SenderId"], "native");
 }

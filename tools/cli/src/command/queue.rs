@@ -1,11 +1,15 @@
-//! `tidemill queue`: create, list, describe, set and delete queues.
+//! `tidemill queue`: create, list, describe, set and delete queues; send and receive messages, count, purge and move them.
 
 mod change;
 mod description;
+mod receive;
+mod redrive;
+mod send;
+mod stats;
 
 use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
-use tidemill_client::{Admin, ErrorCode, QueueChange, QueueName};
+use tidemill_client::{Admin, Client, ErrorCode, Queue, QueueChange, QueueName};
 
 use super::block_on;
 use crate::connection::{connect, request_failed};
@@ -16,9 +20,9 @@ use crate::time::show_time;
 use change::Changes;
 use description::Description;
 
-/// Create, list, describe, set and delete queues.
+/// Create, list, describe, set and delete queues; send and receive messages.
 #[derive(Debug, Args)]
-pub(crate) struct Queue {
+pub(crate) struct QueueCommand {
     #[command(subcommand)]
     action: Action,
 }
@@ -75,6 +79,29 @@ enum Action {
         #[arg(long)]
         if_present: bool,
     },
+    /// Send messages: those that are named, or the lines of standard input.
+    #[command(after_help = send::EXAMPLES)]
+    Send(send::Send),
+    /// Receive messages and print them, one on a line.
+    #[command(after_help = receive::EXAMPLES)]
+    Receive(receive::Receive),
+    /// Delete all messages of a queue that were sent before. There is no way back.
+    #[command(after_help = "Examples:
+  tidemill queue purge work")]
+    Purge {
+        /// The queue.
+        name: QueueName,
+    },
+    /// Move the messages of a dead-letter queue back to where they came from, or elsewhere.
+    #[command(after_help = redrive::EXAMPLES)]
+    Redrive(redrive::Redrive),
+    /// Show how many messages queues have.
+    #[command(after_help = stats::EXAMPLES)]
+    Stats {
+        /// The queues.
+        #[arg(required = true)]
+        names: Vec<QueueName>,
+    },
 }
 
 /// A line of the list.
@@ -86,10 +113,11 @@ struct Listed {
     created: String,
 }
 
-impl Queue {
+impl QueueCommand {
     pub(crate) fn run(self, server: &str, output: Output) -> Outcome {
         block_on(async move {
-            let admin = connect(server).await?.admin();
+            let client = connect(server).await?;
+            let admin = client.admin();
             match self.action {
                 Action::Create { name, changes } => {
                     let settings = QueueChange::try_from(changes)?;
@@ -102,9 +130,32 @@ impl Queue {
                     show(admin.update_queue(&name, settings).await, output)
                 }
                 Action::Delete { names, if_present } => delete(&admin, &names, if_present, output).await,
+                Action::Send(send) => {
+                    let queue = find(&client, send.name()).await?;
+                    send.run(&queue, output).await
+                }
+                Action::Receive(receive) => {
+                    let queue = find(&client, receive.name()).await?;
+                    receive.run(&queue, output).await
+                }
+                Action::Purge { name } => {
+                    let queue = find(&client, &name).await?;
+                    queue.purge().await.map_err(|error| request_failed(&error))?;
+                    output
+                        .print(&serde_json::json!({ "purged": name.as_str() }), |_| format!("purged {name}"))
+                }
+                Action::Redrive(redrive) => {
+                    let queue = find(&client, redrive.name()).await?;
+                    redrive.run(&queue, output).await
+                }
+                Action::Stats { names } => stats::show(&client, &names, output).await,
             }
         })
     }
+}
+
+async fn find(client: &Client, name: &QueueName) -> Outcome<Queue> {
+    client.queue(name).await.map_err(|error| request_failed(&error))
 }
 
 fn show(

@@ -1,15 +1,16 @@
 //! From received messages to requests.
 
 use super::super::{
-    Ack, CreateQueue, DecodeError, DecodeReason, ListQueues, Position, Settings, UpdateQueue, bounded, shape,
-    verified,
+    Ack, Consume, CreateQueue, DecodeError, DecodeReason, DeleteMessages, ExtendMessages,
+    ListDeadLetterSources, ListQueues, MessageCredit, Position, ReceiveMessages, SendMessages, Settings,
+    StartMove, UpdateQueue, bounded, shape, verified,
 };
 use super::{
     Append, CreateStream, Fetch, Hello, ListStreams, MergeShards, ROUTE, Request, RequestBody, ScaleStream,
     SplitShard, Subscribe, UpdateStream,
 };
 use crate::generated::tidemill::native as fb;
-use crate::ids::{QueueName, RequestId, ShardIndex, StreamId, StreamName};
+use crate::ids::{QueueId, QueueName, RequestId, ShardIndex, StreamId, StreamName};
 use crate::limits::PEER_NAME_BYTES_MAX;
 use crate::routing::HashKey;
 
@@ -112,6 +113,56 @@ impl RequestBody {
             fb::RequestBody::DeleteQueue => {
                 let delete = request.body_as_delete_queue().ok_or_else(unknown)?;
                 Self::DeleteQueue(QueueName::new(delete.name())?)
+            }
+            _ => return Self::decode_of_messages(request),
+        })
+    }
+
+    fn decode_of_messages(request: &fb::Request<'_>) -> Result<Self, DecodeReason> {
+        let unknown = || DecodeReason::UnknownBody(request.body_type().0);
+        Ok(match request.body_type() {
+            fb::RequestBody::SendMessages => {
+                let send = request.body_as_send_messages().ok_or_else(unknown)?;
+                Self::SendMessages(SendMessages::decode(&send)?)
+            }
+            fb::RequestBody::ReceiveMessages => {
+                let receive = request.body_as_receive_messages().ok_or_else(unknown)?;
+                Self::ReceiveMessages(ReceiveMessages::decode(&receive))
+            }
+            fb::RequestBody::DeleteMessages => {
+                let delete = request.body_as_delete_messages().ok_or_else(unknown)?;
+                Self::DeleteMessages(DeleteMessages::decode(&delete)?)
+            }
+            fb::RequestBody::ExtendMessages => {
+                let extend = request.body_as_extend_messages().ok_or_else(unknown)?;
+                Self::ExtendMessages(ExtendMessages::decode(&extend)?)
+            }
+            fb::RequestBody::Consume => {
+                Self::Consume(Consume::decode(&request.body_as_consume().ok_or_else(unknown)?))
+            }
+            fb::RequestBody::MessageCredit => {
+                let credit = request.body_as_message_credit().ok_or_else(unknown)?;
+                Self::MessageCredit(MessageCredit::decode(&credit))
+            }
+            fb::RequestBody::PurgeQueue => {
+                Self::PurgeQueue(QueueId(request.body_as_purge_queue().ok_or_else(unknown)?.queue()))
+            }
+            fb::RequestBody::CountMessages => {
+                Self::CountMessages(QueueId(request.body_as_count_messages().ok_or_else(unknown)?.queue()))
+            }
+            fb::RequestBody::StartMove => {
+                Self::StartMove(StartMove::decode(&request.body_as_start_move().ok_or_else(unknown)?)?)
+            }
+            fb::RequestBody::CancelMove => {
+                let cancel = request.body_as_cancel_move().ok_or_else(unknown)?;
+                Self::CancelMove { queue: QueueId(cancel.queue()), number: cancel.number() }
+            }
+            fb::RequestBody::ListMoves => {
+                Self::ListMoves(QueueId(request.body_as_list_moves().ok_or_else(unknown)?.queue()))
+            }
+            fb::RequestBody::ListDeadLetterSources => {
+                let list = request.body_as_list_dead_letter_sources().ok_or_else(unknown)?;
+                Self::ListDeadLetterSources(ListDeadLetterSources::decode(&list)?)
             }
             _ => return Err(unknown()),
         })

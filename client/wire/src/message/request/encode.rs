@@ -3,6 +3,7 @@
 use bytes::BytesMut;
 use flatbuffers::{UnionWIPOffset, WIPOffset};
 
+use super::super::messages::{encode_cancel, encode_count, encode_list_moves, encode_purge};
 use super::super::queue::{encode_delete as encode_delete_queue, encode_describe as encode_describe_queue};
 use super::super::{Builder, Encoder, bounded};
 use super::{
@@ -64,6 +65,20 @@ impl RequestBody {
             Self::ListQueues(list) => (fb::RequestBody::ListQueues, list.encode(b)),
             Self::UpdateQueue(update) => (fb::RequestBody::UpdateQueue, update.encode(b)),
             Self::DeleteQueue(name) => (fb::RequestBody::DeleteQueue, encode_delete_queue(b, name)),
+            Self::SendMessages(send) => (fb::RequestBody::SendMessages, send.encode(b)),
+            Self::ReceiveMessages(receive) => (fb::RequestBody::ReceiveMessages, receive.encode(b)),
+            Self::DeleteMessages(delete) => (fb::RequestBody::DeleteMessages, delete.encode(b)),
+            Self::ExtendMessages(extend) => (fb::RequestBody::ExtendMessages, extend.encode(b)),
+            Self::Consume(consume) => (fb::RequestBody::Consume, consume.encode(b)),
+            Self::MessageCredit(credit) => (fb::RequestBody::MessageCredit, credit.encode(b)),
+            Self::PurgeQueue(queue) => (fb::RequestBody::PurgeQueue, encode_purge(b, *queue)),
+            Self::CountMessages(queue) => (fb::RequestBody::CountMessages, encode_count(b, *queue)),
+            Self::StartMove(start) => (fb::RequestBody::StartMove, start.encode(b)),
+            Self::CancelMove { queue, number } => {
+                (fb::RequestBody::CancelMove, encode_cancel(b, *queue, *number))
+            }
+            Self::ListMoves(queue) => (fb::RequestBody::ListMoves, encode_list_moves(b, *queue)),
+            Self::ListDeadLetterSources(list) => (fb::RequestBody::ListDeadLetterSources, list.encode(b)),
         }
     }
 }

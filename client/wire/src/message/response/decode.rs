@@ -1,8 +1,8 @@
 //! From received messages to answers.
 
 use super::super::{
-    DecodeError, DecodeReason, ErrorCode, Failure, KeyCompaction, QueueDescription, QueueSummary, Quota,
-    ShardState, bounded, verified,
+    DecodeError, DecodeReason, ErrorCode, Failure, KeyCompaction, MessageCounts, QueueDescription,
+    QueueSummary, Quota, SentMessages, ShardState, bounded, messages, verified,
 };
 use super::{
     Appended, Fetched, NO_PARENT, Placement, Response, ResponseBody, RoutedAppend, ShardDescription,
@@ -60,6 +60,26 @@ impl ResponseBody {
             }
             fb::ResponseBody::Failed => {
                 Self::Failed(decode_failure(&response.body_as_failed().ok_or_else(unknown)?))
+            }
+            fb::ResponseBody::SentMessages => {
+                let sent = response.body_as_sent_messages().ok_or_else(unknown)?;
+                Self::SentMessages(SentMessages::decode(&sent)?)
+            }
+            fb::ResponseBody::ReceivedMessages => {
+                let received = response.body_as_received_messages().ok_or_else(unknown)?;
+                Self::ReceivedMessages(messages::decode_received(&received)?)
+            }
+            fb::ResponseBody::SettledMessages => {
+                let settled = response.body_as_settled_messages().ok_or_else(unknown)?;
+                Self::SettledMessages(messages::decode_settled(&settled)?)
+            }
+            fb::ResponseBody::MessageCounts => {
+                let counts = response.body_as_message_counts().ok_or_else(unknown)?;
+                Self::MessageCounts(MessageCounts::decode(&counts))
+            }
+            fb::ResponseBody::MoveList => {
+                let list = response.body_as_move_list().ok_or_else(unknown)?;
+                Self::MoveList(messages::decode_moves(&list)?)
             }
             _ => return Err(unknown()),
         })

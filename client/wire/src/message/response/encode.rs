@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use flatbuffers::{UnionWIPOffset, WIPOffset};
 
-use super::super::{Builder, Encoder, Failure, KeyCompaction, bounded, queue, shape};
+use super::super::{Builder, Encoder, Failure, KeyCompaction, bounded, messages, queue, shape};
 use super::{
     Appended, Fetched, NO_PARENT, Placement, Response, ResponseBody, RoutedAppend, ShardDescription,
     StreamDescription, StreamSummary, SubscriptionEnded, Welcome,
@@ -59,6 +59,15 @@ impl ResponseBody {
             Self::QueueList { queues, more } => {
                 (fb::ResponseBody::QueueList, queue::encode_list(b, queues, *more))
             }
+            Self::SentMessages(sent) => (fb::ResponseBody::SentMessages, sent.encode(b)),
+            Self::ReceivedMessages(received) => {
+                (fb::ResponseBody::ReceivedMessages, messages::encode_received(b, received))
+            }
+            Self::SettledMessages(refused) => {
+                (fb::ResponseBody::SettledMessages, messages::encode_settled(b, refused))
+            }
+            Self::MessageCounts(counts) => (fb::ResponseBody::MessageCounts, counts.encode(b)),
+            Self::MoveList(moves) => (fb::ResponseBody::MoveList, messages::encode_moves(b, moves)),
             Self::Failed(failure) => (fb::ResponseBody::Failed, encode_failure(b, failure)),
         }
     }

@@ -6,7 +6,7 @@ use super::super::Fault;
 use super::super::value::Value;
 use super::error::{invalid, unsupported};
 use super::limits::{ATTRIBUTE_CHARS_MAX, ATTRIBUTES_MAX};
-use crate::service::queue::{Attribute, AttributeValue};
+use crate::service::queue::{Attribute, AttributeValue, is_plain};
 
 /// The only attribute of the service that comes with a message.
 pub(super) const TRACE_HEADER: &str = "AWSTraceHeader";
@@ -151,7 +151,7 @@ fn attribute(name: String, mut value: Value) -> Result<Attribute, Fault> {
                     "Can't cast the value of message (user) attribute '{name}' to a number."
                 )));
             }
-            if !text.chars().all(is_allowed) {
+            if !text.chars().all(is_plain) {
                 return Err(invalid(format!("Invalid characters in message (user) attribute '{name}'.")));
             }
             AttributeValue::Text(text)
@@ -172,18 +172,13 @@ fn attribute(name: String, mut value: Value) -> Result<Attribute, Fault> {
 
 /// Whether a text may be the body of a message.
 pub(super) fn is_body(text: &str) -> bool {
-    !text.is_empty() && (is_ascii_allowed(text) || text.chars().all(is_allowed))
+    !text.is_empty() && (is_ascii_allowed(text) || text.chars().all(is_plain))
 }
 
 /// Whether a text has nothing but characters of ASCII that are allowed. All of its bytes are looked at, which goes many at a time.
 fn is_ascii_allowed(text: &str) -> bool {
     let is_other = |byte: u8| !((b' '..0x80).contains(&byte) || matches!(byte, b'\t' | b'\n' | b'\r'));
     !text.bytes().fold(false, |found, byte| found | is_other(byte))
-}
-
-/// Whether a body or a text has this character.
-pub(super) fn is_allowed(character: char) -> bool {
-    matches!(character, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
 /// A decimal number with an exponent or without, of so many digits and so great an exponent as AWS takes.

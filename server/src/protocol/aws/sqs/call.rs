@@ -8,11 +8,10 @@ use tidemill_wire::Timestamp;
 use super::super::seal::Seal;
 use super::super::value::Value;
 use super::super::{Aws, Caller, Fault, Identity};
-use super::chores::Chores;
 use super::error::{invalid_receipt, no_queue};
 use super::names::{parse_url, queue_arn, queue_of_arn, queue_url};
 use super::token::open_receipt;
-use crate::service::queue::{Definition, QueueName, Receipt};
+use crate::service::queue::{Chores, Definition, QueueName, Receipt};
 use crate::shard::Core;
 
 /// One call, in whatever protocol.
@@ -39,7 +38,7 @@ impl<'a> Call<'a> {
 
     /// What is going on beside calls.
     pub(super) fn chores(self) -> &'a Chores {
-        &self.aws.settings.chores
+        self.aws.core.chores()
     }
 
     /// What tokens are made with.

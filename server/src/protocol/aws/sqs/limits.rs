@@ -1,7 +1,6 @@
 //! Bounds of the service, as AWS documents them.
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
 /// Entries of a batch.
 pub(super) const BATCH_ENTRIES_MAX: usize = 10;
@@ -13,8 +12,6 @@ pub(super) const BATCH_ID_CHARS_MAX: usize = 80;
 pub(super) const ATTRIBUTES_MAX: usize = 10;
 /// Characters of an attribute's name, and of its type.
 pub(super) const ATTRIBUTE_CHARS_MAX: usize = 256;
-/// Characters of the ids of groups, deduplication and attempts.
-pub(super) const FIFO_ID_CHARS_MAX: usize = 128;
 /// Messages of one receive.
 pub(super) const RECEIVE_MESSAGES: RangeInclusive<i64> = 1..=10;
 /// Seconds that a message may be hidden.
@@ -29,21 +26,11 @@ pub(super) const LIST_QUEUES: RangeInclusive<i64> = 1..=1_000;
 pub(super) const LIST_QUEUES_DEFAULT: usize = 1_000;
 /// How long page tokens are good for.
 pub(super) const TOKEN_AGE_MS_MAX: u64 = 86_400_000;
-/// Least time between two purges of a queue.
-pub(super) const PURGE_PERIOD: Duration = Duration::from_secs(60);
 /// Actions, and statements, of a policy that AddPermission makes.
 pub(super) const POLICY_ACTIONS_MAX: usize = 7;
 /// See there.
 pub(super) const POLICY_STATEMENTS_MAX: usize = 20;
 /// Tags of a queue.
 pub(super) const TAGS_MAX: usize = 50;
-/// Tasks of a queue that are remembered and listed.
-pub(super) const MOVE_TASKS_MAX: usize = 10;
-/// Tasks that run at a time in all.
-pub(super) const MOVE_TASKS_RUNNING_MAX: usize = 100;
 /// Messages a second of a task that asks for a rate.
 pub(super) const MOVE_RATE: RangeInclusive<i64> = 1..=500;
-/// Messages that a task moves at a time.
-pub(super) const MOVE_MESSAGES: u32 = 10;
-/// How long a message that is being moved is hidden from others: longer than a move takes by far.
-pub(super) const MOVE_VISIBILITY: Duration = Duration::from_secs(60);

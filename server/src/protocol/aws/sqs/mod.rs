@@ -7,16 +7,13 @@ mod attributes;
 mod batch;
 mod call;
 mod change_visibility;
-mod chores;
 mod delete;
 mod digest;
 mod error;
 mod input;
 mod limits;
 mod model;
-mod move_task;
 mod move_tasks;
-mod mover;
 mod names;
 mod plain;
 mod policy;
@@ -33,8 +30,6 @@ mod token;
 
 use std::future::Future;
 use std::pin::Pin;
-
-pub use self::chores::Chores;
 
 use self::call::Call;
 use self::plain::Plain;

@@ -4,7 +4,7 @@ use super::super::Fault;
 use super::super::value::Value;
 use super::call::Call;
 use super::error::receipt_fault;
-use super::limits::PURGE_PERIOD;
+use crate::service::queue::PURGE_PERIOD;
 
 /// Deletes every message that was sent before.
 pub(super) async fn answer(call: Call<'_>, input: Value) -> Result<Option<Value>, Fault> {

@@ -70,35 +70,10 @@ pub(super) async fn list(call: Call<'_>, input: Value) -> Result<Option<Value>, 
 pub(super) async fn list_sources(call: Call<'_>, input: Value) -> Result<Option<Value>, Fault> {
     let target = call.queue(&input)?;
     let (page, after) = (Page::read(&input)?, after(call, List::Sources, &input)?);
-    let (queues, more) = sources(call, &target, after, page.limit);
+    let (queues, more) = call.core().dead_letter_sources(&target.name, after, page.limit).await;
     let urls = queues.iter().map(|queue| Value::Text(call.url(&queue.name))).collect();
     let next = page.next(call, List::Sources, queues.last().filter(|_| more));
     Ok(Some(Value::structure([("queueUrls", Some(Value::List(urls))), ("NextToken", next)])))
-}
-
-/// Up to `limit` queues that send their dead letters to one, after `after`, and whether there may be more.
-pub(super) fn sources(
-    call: Call<'_>,
-    target: &Definition,
-    mut after: Option<QueueName>,
-    limit: usize,
-) -> (Vec<Arc<Definition>>, bool) {
-    let mut found = Vec::new();
-    loop {
-        let (queues, more) = call.core().list_queues("", after.as_ref(), LIST_QUEUES_DEFAULT);
-        after = queues.last().map(|queue| queue.name.clone());
-        for queue in queues {
-            let is_source =
-                queue.settings.redrive.as_ref().is_some_and(|redrive| redrive.target == target.name);
-            if is_source && found.len() == limit {
-                return (found, true);
-            }
-            found.extend(is_source.then_some(queue));
-        }
-        if !more {
-            return (found, false);
-        }
-    }
 }
 
 /// How many queues are asked for.

@@ -1,5 +1,6 @@
 //! ReceiveMessage: up to ten messages, which are hidden from others then; waits for one if it is asked to.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::super::Fault;
@@ -15,7 +16,7 @@ use super::names::queue_arn;
 use super::queue_attributes::is_queue_attribute;
 use super::send::{NOT_OF_THIS_TYPE, fifo_id, sequence_number};
 use super::token::close_receipt;
-use crate::service::queue::{Attribute, Definition, Receive, Received};
+use crate::service::queue::{Attribute, Definition, Receive, Received, plain_text};
 
 /// What can be told of a message besides what was sent, by name.
 const SYSTEM_ATTRIBUTES: &[&str] = &[
@@ -53,10 +54,13 @@ pub(super) async fn answer(call: Call<'_>, mut input: Value) -> Result<Option<Va
     let received = call.core().receive_messages(receive).await;
     drop(rest);
     let received = received.map_err(|error| receive_fault(&error))?;
-    let bodies: Vec<&[u8]> = received.iter().map(|received| received.message.content.body.as_ref()).collect();
-    let messages = received.iter().zip(digest::of_bodies(&bodies));
+    // What another protocol has taken may be no text; the digests are of what is shown.
+    let bodies: Vec<Cow<'_, str>> =
+        received.iter().map(|received| plain_text(&received.message.content.body)).collect();
+    let digests = digest::of_bodies(&bodies.iter().map(|body| body.as_bytes()).collect::<Vec<_>>());
+    let shown = received.iter().zip(bodies.into_iter().zip(digests));
     let messages: Vec<Value> =
-        messages.map(|(received, of_body)| message(call, &queue, &input, received, of_body)).collect();
+        shown.map(|(received, body)| message(call, &queue, &input, received, body)).collect();
     Ok(Some(Value::structure([("Messages", (!messages.is_empty()).then_some(Value::List(messages)))])))
 }
 
@@ -72,7 +76,14 @@ fn check_names(input: &Value) -> Result<(), Fault> {
     }
 }
 
-fn message(call: Call<'_>, queue: &Definition, input: &Value, received: &Received, of_body: String) -> Value {
+/// A message as it is shown, with its body and the digest of that.
+fn message(
+    call: Call<'_>,
+    queue: &Definition,
+    input: &Value,
+    received: &Received,
+    (body, of_body): (Cow<'_, str>, String),
+) -> Value {
     let content = &received.message.content;
     let chosen: Vec<&Attribute> = content
         .attributes
@@ -85,8 +96,7 @@ fn message(call: Call<'_>, queue: &Definition, input: &Value, received: &Receive
         ("MessageId", Value::text(uuid(received.message.id.0))),
         ("ReceiptHandle", Value::text(close_receipt(call.seal(), call.now(), received.receipt))),
         ("MD5OfBody", Value::text(of_body)),
-        // What was sent was a text.
-        ("Body", Value::text(String::from_utf8_lossy(&content.body))),
+        ("Body", Value::text(body)),
         ("Attributes", (!system.is_empty()).then_some(Value::Map(system))),
         ("MD5OfMessageAttributes", of_attributes.and_then(Value::text)),
         ("MessageAttributes", (!chosen.is_empty()).then(|| attributes::show(chosen.iter().copied()))),

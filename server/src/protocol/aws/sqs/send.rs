@@ -1,9 +1,7 @@
 //! SendMessage and SendMessageBatch.
 
-use std::fmt::Write;
-
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
+use tidemill_wire::limits::MESSAGE_GROUP_BYTES_MAX;
 
 use super::super::hexadecimal::uuid;
 use super::super::value::Value;
@@ -14,8 +12,8 @@ use super::call::Call;
 use super::digest;
 use super::error::{invalid_value, missing, no_deduplication, send_fault, too_large};
 use super::input::number;
-use super::limits::{BATCH_BYTES_MAX, DELAY_S, FIFO_ID_CHARS_MAX};
-use crate::service::queue::{Definition, NewMessage, SendError, Sent};
+use super::limits::{BATCH_BYTES_MAX, DELAY_S};
+use crate::service::queue::{Definition, NewMessage, SendError, Sent, content_deduplication, is_fifo_id};
 
 /// A message that is to be sent, and what its sender is told about it.
 struct Draft {
@@ -106,7 +104,7 @@ impl Draft {
                 if group.is_none() {
                     return Err(missing("MessageGroupId"));
                 }
-                let of_content = || fifo.content_deduplication.then(|| sha256(&body));
+                let of_content = || fifo.content_deduplication.then(|| content_deduplication(&body));
                 (None, Some(deduplication.or_else(of_content).ok_or_else(no_deduplication)?))
             }
         };
@@ -172,13 +170,11 @@ pub(super) fn sequence_number(sequence: u64) -> String {
 /// An id of a group, of deduplication or of an attempt, if it is there.
 pub(super) fn fifo_id(entry: &mut Value, name: &str) -> Result<Option<String>, Fault> {
     let Some(id) = entry.take_text(name) else { return Ok(None) };
-    let is_valid =
-        (1..=FIFO_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
-    if is_valid {
+    if is_fifo_id(&id) {
         return Ok(Some(id));
     }
     let reason = format!(
-        "{name} can only include alphanumeric and punctuation characters. 1 to {FIFO_ID_CHARS_MAX} in length."
+        "{name} can only include alphanumeric and punctuation characters. 1 to {MESSAGE_GROUP_BYTES_MAX} in length."
     );
     Err(invalid_value(&id, name, &reason))
 }
@@ -186,12 +182,4 @@ pub(super) fn fifo_id(entry: &mut Value, name: &str) -> Result<Option<String>, F
 /// Whom a message says that it is from: who has signed the call, or the account where nobody was asked.
 pub(super) fn sender(caller: &Caller) -> String {
     if caller.access_key.is_empty() { caller.account.clone() } else { caller.name.clone() }
-}
-
-fn sha256(body: &[u8]) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(body) {
-        write!(text, "{byte:02x}").expect("a string takes all that is written to it");
-    }
-    text
 }

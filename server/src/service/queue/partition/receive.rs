@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tidemill_storage::{AppendError, Env};
 use tidemill_wire::Timestamp;
+use tidemill_wire::limits::RECEIVE_MESSAGES_SURE;
 
 use super::{Attempt, EVENT_BYTES_MAX, Memory, Partition, READ_BYTES};
 use crate::service::queue::definition::QueueSettings;
@@ -14,13 +15,16 @@ use crate::service::queue::journal::Event;
 use crate::service::queue::log::{self, Written};
 use crate::service::queue::message::{Message, group_of};
 use crate::service::queue::operation::{Receipt, ReceiveError, Received, Unreadable};
-use crate::service::queue::state::{Ask, Head, Pick, Standing};
+use crate::service::queue::state::{Ask, Head, Pick, Standing, State};
+use crate::service::queue::tail::Tail;
 
 /// Messages in flight of one partition, as of a queue in
 /// [SQS](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html).
 pub(super) const IN_FLIGHT_MAX: u64 = 120_000;
 /// Messages that are at hand before a receive looks at them.
 const AT_HAND_MIN: usize = 32;
+/// Bytes of more messages than a few that are handed out together.
+const RECEIVED_BYTES_MAX: usize = 8 << 20;
 /// Attempts that are remembered.
 const ATTEMPTS_MAX: usize = 10_000;
 /// For how long.
@@ -208,7 +212,7 @@ impl<E: Env> Partition<E> {
         let ask = Ask {
             now,
             until: later(now, want.visibility),
-            messages_max: want.messages_max.min(room),
+            messages_max: bounded(want.messages_max, state, tail).min(room),
             receives_max: want.receives_max,
         };
         let taken = state.receive(&ask, tail.heads());
@@ -233,8 +237,9 @@ impl<E: Env> Partition<E> {
         let definition = self.definition();
         let retention_ms = u64::from(definition.settings.retention_s) * 1_000;
         let (mut received, mut over) = (Vec::with_capacity(picked.len()), Vec::new());
+        // One moment for all of them.
+        let now = self.lane.now().0;
         for (Pick { sequence, receives, first_received }, record) in picked {
-            let now = self.lane.now().0;
             let message = self.message(sequence, record).await?;
             let Some(message) = message.filter(|message| message.sent.0.saturating_add(retention_ms) > now)
             else {
@@ -265,6 +270,13 @@ impl<E: Env> Partition<E> {
         let message = record.map(|record| decode_message(&record.key, &record.data)).transpose();
         message.map_err(|error| log::foreign(owner, sequence, &error))
     }
+}
+
+/// How many messages are looked for: more than a few only where their size is known, which is that of those at hand while no others can be received.
+fn bounded(wanted: usize, state: &State, tail: &Tail) -> usize {
+    let sure = RECEIVE_MESSAGES_SURE as usize;
+    let is_known = state.ready() == 0 && tail.bytes() <= RECEIVED_BYTES_MAX;
+    if is_known { wanted } else { wanted.min(sure) }
 }
 
 /// The time so much later.

@@ -269,3 +269,30 @@ proptest! {
         run(true, &steps);
     }
 }
+
+proptest! {
+    #[test]
+    fn what_is_taken_in_one_step_is_what_a_look_and_a_pick_would_give(
+        heads in prop::collection::vec((0_u8..12, 0_u64..30), 0..40),
+        asks in prop::collection::vec((1_usize..12, 0_u64..9), 1..8),
+    ) {
+        let tail: Vec<Head> = heads.iter().zip(0..).map(|((kind, time), sequence)| match kind {
+            0 => head(sequence, 1 + time % 2),
+            1 => Head { due: Timestamp(*time), is_out_of_order: true, ..head(sequence, 0) },
+            2 => Head { due: Timestamp(*time), ..head(sequence, 0) },
+            3 => Head { over: Timestamp(*time), ..head(sequence, 0) },
+            _ => head(sequence, 0),
+        }).collect();
+        let (mut quick, mut slow) = (State::new(false), State::new(false));
+        let mut now = 0;
+        for (max, later) in asks {
+            now += later;
+            let ask = ask(now, now + 5, max);
+            slow.advance(ask.now);
+            let cursor = slow.cursor();
+            let expected = slow.receive_rest(&ask, &tail, cursor, Vec::new(), Vec::new());
+            prop_assert_eq!(quick.receive(&ask, &tail), expected);
+            prop_assert_eq!(&quick, &slow);
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The scenarios as commands: which groups of options each takes.
 
 use clap::{Args, Subcommand};
-use tidemill_bench::{Options, Rate, Scenario, Sizes};
+use tidemill_bench::{Options, Rate, Scenario, Sizes, Until};
 
 use super::arguments::{
     Amount, Apply, Arrivals, Compress, Fill, Reads, Requests, Run, Shape, Share, Slots, Time,
@@ -43,6 +43,35 @@ pub(super) enum Load {
     #[command(after_help = "Examples:
   tidemill bench quota --offer 5MB --duration 60s")]
     Quota(Quota),
+    /// Send messages to a queue, receive and delete them, in batches: how many go through, and how long each step takes.
+    ///
+    /// The queue has the name that --stream gives. It is created if it is missing, and then deleted again at the end.
+    #[command(after_help = "Examples:
+  tidemill bench queue --connections 4 --in-flight 32
+  tidemill bench queue --embedded --backlog 20000000 --connections 4 --in-flight 32")]
+    Queue(Queue),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Queue {
+    #[command(flatten)]
+    run: Run,
+    #[command(flatten)]
+    slots: Slots,
+    /// Messages that are sent before the measured part begins, whatever the queue holds already.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    backlog: u64,
+    /// Bytes of a message's body.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    message_bytes: u32,
+    /// Messages of one send, one receive and one deletion.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    batch: u32,
+    #[command(flatten)]
+    time: Time,
+    /// Measure until messages of so many bytes went through, instead of for a time.
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, conflicts_with = "duration")]
+    bytes: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -157,6 +186,7 @@ impl Load {
             Self::Replay(load) => &load.run,
             Self::Connections(load) => &load.run,
             Self::Quota(load) => &load.run,
+            Self::Queue(load) => &load.run,
         }
     }
 
@@ -193,6 +223,7 @@ impl Load {
             Self::Replay(load) => (Scenario::Replay, vec![&load.reads, &load.fill, &load.share, load]),
             Self::Connections(load) => (Scenario::Connections, vec![&load.time, load]),
             Self::Quota(load) => (Scenario::Quota, vec![&load.time, load]),
+            Self::Queue(load) => (Scenario::Queue, vec![&load.slots, &load.time, load]),
         };
         let mut options = self.run().options(server);
         groups.into_iter().for_each(|group| group.apply(&mut options));
@@ -203,6 +234,14 @@ impl Load {
 impl Apply for Replay {
     fn apply(&self, options: &mut Options) {
         (options.connections, options.is_cold) = (self.connections, self.cold);
+    }
+}
+
+impl Apply for Queue {
+    fn apply(&self, options: &mut Options) {
+        options.backlog = self.backlog;
+        options.until = self.bytes.map_or(options.until, Until::Bytes);
+        (options.record_bytes, options.batch_records) = (Sizes::Fixed(self.message_bytes), self.batch);
     }
 }
 

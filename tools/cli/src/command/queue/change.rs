@@ -74,7 +74,7 @@ enum QueueOrGroup {
     Group,
 }
 
-fn parse_seconds(text: &str) -> Result<u32, String> {
+pub(super) fn parse_seconds(text: &str) -> Result<u32, String> {
     let span = parse_span(text)?;
     match u32::try_from(span.as_secs()) {
         Ok(seconds) if span.subsec_nanos() == 0 => Ok(seconds),

@@ -16,11 +16,12 @@ use tidemill_wire::{LaneId, OwnerId};
 
 use super::super::super::eventstream::tests::Frame;
 use super::super::super::{
-    Answer, Aws, Caller, Chores, Encoding, Identity, Payload, Piece, Request, Settings, SubscriptionTimes,
+    Answer, Aws, Caller, Encoding, Identity, Payload, Piece, Request, Settings, SubscriptionTimes,
 };
 use crate::gate::budget::Budget;
 use crate::metrics::CoreMetrics;
 use crate::service::catalog::{Catalog, Limits, MemoryCatalog, Node, NodeId, StreamDefaults};
+use crate::service::queue::Chores;
 use crate::shard::{
     CatalogHandle, CatalogThread, Clock, Core, CoreEnv, CoreParts, Executor, Known, Letter, Placement, Post,
     Pulse, Runtime, online_cpus, open_lanes,
@@ -167,6 +168,7 @@ impl Served {
                 catalog: at_core,
                 waiting_fetches_max: 1_000,
                 shards_per_stream: 64,
+                chores: Chores::default(),
                 metrics: std::rc::Rc::new(CoreMetrics::default()),
             });
             let identity = Identity {
@@ -175,8 +177,7 @@ impl Served {
                 partition: "aws".to_owned(),
             };
             let subscription = SubscriptionTimes::TEST_MIN;
-            let chores = Chores::default();
-            let settings = Settings { identity, secret: [7; 32], subscription, chores };
+            let settings = Settings { identity, secret: [7; 32], subscription };
             let aws = Aws::new(std::rc::Rc::clone(&core), settings, Budget::new(1 << 20, 1_000));
             let at_questions = std::rc::Rc::clone(&core);
             core.spawn(async move {

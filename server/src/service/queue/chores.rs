@@ -1,16 +1,22 @@
 //! What is going on beside calls, known to all cores: when queues were purged last, and the tasks that move messages.
 //!
 //! It is behind a lock, for calls about it come rarely and to any core; the calls that carry messages never come here. It is in memory alone: a
-//! restart forgets it. Bounded by `limits`, and by the number of queues.
+//! restart forgets it. Bounded by the constants here, and by the number of queues.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::limits::{MOVE_TASKS_MAX, MOVE_TASKS_RUNNING_MAX, PURGE_PERIOD};
-use super::move_task::Task;
-use crate::service::queue::QueueId;
+use tidemill_wire::limits::QUEUE_MOVES_MAX;
+
+use super::definition::QueueId;
+use super::move_task::{Status, Task};
+
+/// Least time between two purges of a queue, as SQS has it.
+pub const PURGE_PERIOD: Duration = Duration::from_secs(60);
+/// Tasks that run at a time in all.
+const MOVE_TASKS_RUNNING_MAX: usize = 100;
 
 /// What is going on. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -26,11 +32,20 @@ struct Inner {
 
 /// Why a task was not begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub enum Refused {
     /// The queue has one.
     Running,
     /// There are as many as may be.
     TooMany,
+}
+
+/// Why a task was not told to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelError {
+    /// There is no such task.
+    Unknown,
+    /// It does not run any more, or was told before.
+    Over,
 }
 
 impl Chores {
@@ -40,7 +55,7 @@ impl Chores {
     }
 
     /// Notes that a queue is purged now, unless it was a short time ago.
-    pub(super) fn begin_purge(&self, queue: QueueId, now: Duration) -> bool {
+    pub fn begin_purge(&self, queue: QueueId, now: Duration) -> bool {
         let mut inner = self.lock();
         inner.purges.retain(|_, at| now.saturating_sub(*at) < PURGE_PERIOD);
         match inner.purges.entry(queue) {
@@ -53,12 +68,12 @@ impl Chores {
     }
 
     /// Forgets that a queue was purged.
-    pub(super) fn forget_purge(&self, queue: QueueId) {
+    pub fn forget_purge(&self, queue: QueueId) {
         self.lock().purges.remove(&queue);
     }
 
     /// Begins a task, and returns its number. Tasks of queues that are not there any more are forgotten.
-    pub(super) fn begin_task(
+    pub fn begin_task(
         &self,
         source: QueueId,
         task: Task,
@@ -78,7 +93,7 @@ impl Chores {
         if tasks.iter().any(|task| task.status.is_active()) {
             return Err(Refused::Running);
         }
-        if tasks.len() >= MOVE_TASKS_MAX {
+        if tasks.len() >= QUEUE_MOVES_MAX {
             tasks.remove(0);
         }
         tasks.push(Task { number, ..task });
@@ -87,12 +102,24 @@ impl Chores {
     }
 
     /// The tasks of a queue, the newest first.
-    pub(super) fn tasks(&self, source: QueueId) -> Vec<Task> {
+    pub fn tasks(&self, source: QueueId) -> Vec<Task> {
         self.lock().tasks.get(&source).into_iter().flatten().rev().cloned().collect()
     }
 
+    /// Lets a task of a queue end, and returns it as it is then: only one that runs can be.
+    pub fn cancel_task(&self, source: QueueId, number: u64) -> Result<Task, CancelError> {
+        let cancelled = self.with_task(source, number, |task| {
+            if task.status != Status::Running {
+                return Err(CancelError::Over);
+            }
+            task.status = Status::Cancelling;
+            Ok(task.clone())
+        });
+        cancelled.unwrap_or(Err(CancelError::Unknown))
+    }
+
     /// Looks at a task, and changes it.
-    pub(super) fn with_task<T>(
+    pub fn with_task<T>(
         &self,
         source: QueueId,
         number: u64,
@@ -105,7 +132,7 @@ impl Chores {
 
 #[cfg(test)]
 mod tests {
-    use super::super::move_task::{Status, Target};
+    use super::super::move_task::Target;
     use super::*;
 
     fn task() -> Task {
