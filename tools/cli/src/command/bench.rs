@@ -48,7 +48,11 @@ enum What {
   tidemill bench ceiling socket
   tidemill bench ceiling disk --directory /var/lib/tidemill")]
     Ceiling(CeilingCommand),
-    #[command(hide = true)]
+    #[command(
+        hide = true,
+        after_help = "Examples:
+  tidemill bench sink --core 0 < LENGTH-AND-ANSWER"
+    )]
     Sink(Sink),
     /// Show what changed from one run to another, from what --json has printed.
     #[command(after_help = "Examples:
