@@ -68,7 +68,8 @@ impl Queue {
     }
 
     /// Sends messages, 1 to 1,000, and tells of each what became of it; those that were taken are durable. After a lost connection the whole is an error of which it
-    /// is not known whether the messages were taken, unless it is known that they were not.
+    /// is not known whether the messages were taken, unless it is known that they were not. A refusal of all of them that passes is tried again as the client's policy says; one of some is left to the caller
+    /// ([`ErrorCode::is_retryable`]).
     pub async fn send(&self, messages: &[Outgoing]) -> Result<Vec<SendOutcome>, ClientError> {
         let (heads, payload) = message::pack(messages).map_err(|error| unfit(&error))?;
         let body = RequestBody::SendMessages(SendMessages { queue: self.id(), messages: heads });
