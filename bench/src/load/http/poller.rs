@@ -48,6 +48,15 @@ fn missing(progress: &Progress) -> Option<u64> {
     Some(sent.saturating_sub(progress.total(Flow::Out).records))
 }
 
+/// Whether messages may still come.
+fn is_more_awaited(turn: &Turn<'_>) -> bool {
+    match turn.phase {
+        Phase::Running => true,
+        Phase::Stopping => missing(turn.progress) != Some(0),
+        Phase::Failed => false,
+    }
+}
+
 impl Role for Poller {
     fn pump(&mut self, turn: &mut Turn<'_>) -> Option<u64> {
         if self.stage == Stage::Rested {
@@ -55,11 +64,7 @@ impl Role for Poller {
             if !handles.is_empty() {
                 self.stage = Stage::Deleting;
                 put(&mut self.signer, "DeleteMessageBatch", &delete(&self.queue, &handles), turn.out);
-            } else if match turn.phase {
-                Phase::Running => true,
-                Phase::Stopping => missing(turn.progress) != Some(0),
-                Phase::Failed => false,
-            } {
+            } else if is_more_awaited(turn) {
                 self.stage = Stage::Receiving;
                 put(&mut self.signer, "ReceiveMessage", &receive(&self.queue, WAIT_S), turn.out);
             }
