@@ -37,7 +37,10 @@ fn reading_goes_on_from_the_oldest_after_the_end() {
     let options = Options { fill_bytes: 20_000, keep_stream: true, ..options(&server) };
     consume(&options).unwrap();
     // A machine that stalls fills in more than it was asked to.
-    let (records, bytes) = (server.state().stored_records, server.state().stored_bytes);
+    let (records, bytes) = {
+        let state = server.state();
+        (state.stored_records, state.stored_bytes)
+    };
     let found = consume(&Options { until: Until::Bytes(6 * bytes), ..options }).unwrap();
     assert!(found.answered.records > 5 * records, "{records}: {found:?}");
 }

@@ -39,9 +39,17 @@ fn a_record_that_is_never_pushed_fails_the_run() {
 #[test]
 fn records_without_room_for_a_time_are_refused() {
     let server = Server::start(Fault::None);
-    let error = report(Scenario::Mixed, &Options { record_bytes: Sizes::Uniform(4, 9), ..options(&server) })
-        .unwrap_err();
-    assert_eq!(error.to_string(), "record-bytes is 4, must be 8 to 9");
+    let options = Options {
+        record_bytes: Sizes::Uniform(4, 9),
+        rate: Some(Rate::Fixed(10)),
+        // The parent of this test is a process like any other, and is not this one.
+        server_pid: Some(std::os::unix::process::parent_id()),
+        ..options(&server)
+    };
+    for scenario in [Scenario::Mixed, Scenario::Connections] {
+        let error = report(scenario, &options).unwrap_err();
+        assert_eq!(error.to_string(), "record-bytes is 4, must be 8 to 9");
+    }
 }
 
 #[test]

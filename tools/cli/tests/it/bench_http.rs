@@ -133,6 +133,5 @@ fn what_is_not_spoken_over_http_is_refused() {
     refused("produce --protocol kinesis --batch-records 501", "batch-records is 501, must be 1 to 500");
     refused("quota --protocol kinesis", "protocol has no effect without");
     refused("consume --protocol sqs --ceiling", "ceiling has no effect without a load that can be repeated");
-    refused("connections --protocol kinesis --rate 10 --record-bytes 4", "record-bytes is 4, must be");
     refused("replay --protocol sqs", "protocol has no effect without");
 }

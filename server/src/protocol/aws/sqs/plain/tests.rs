@@ -85,8 +85,11 @@ fn message(is_alone: bool) -> BoxedStrategy<String> {
     ])
 }
 
+/// Id and body of each message.
+type Messages = Vec<(Option<String>, String)>;
+
 /// What the tree of values says of a call: URL, and id and body of each message; nothing if there is anything else.
-fn from_tree(operation: &str, body: &[u8]) -> Option<(String, Vec<(Option<String>, String)>)> {
+fn from_tree(operation: &str, body: &[u8]) -> Option<(String, Messages)> {
     let input = json::decode(find(operation).ok()?.input, body).ok()?;
     let read = |value: &Value| {
         let Value::Structure(members) = value else { return None };
