@@ -14,6 +14,7 @@ mod message;
 mod move_task;
 mod operation;
 mod partition;
+mod recorder;
 mod state;
 mod table;
 mod tail;

@@ -9,7 +9,10 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use tidemill_wire::Timestamp;
 
+use super::format::{FormatError, decode_event};
 use super::journal::{Entry, Event, Kept, Passed, Phase, pass};
+use super::log::Written;
+use super::recorder::Replayed;
 
 /// Messages ready and in flight that are kept in mind at most: a receive looks no further then.
 pub(super) const WINDOW_MAX: u64 = 120_000;
@@ -134,11 +137,6 @@ impl State {
             pending: None,
             is_of_snapshot: false,
         }
-    }
-
-    /// Whether events before those that were applied do not matter.
-    pub(super) fn is_of_snapshot(&self) -> bool {
-        self.is_of_snapshot
     }
 
     /// Every message below this was looked at.
@@ -485,6 +483,18 @@ impl State {
         } else if self.groups.get(&id).is_some_and(|group| group.ready.is_empty() && group.in_flight == 0) {
             self.groups.remove(&id);
         }
+    }
+}
+
+impl Replayed for State {
+    fn take(&mut self, event: &Written) -> Result<bool, FormatError> {
+        let event = decode_event(&event.data)?;
+        self.apply(&event);
+        Ok(matches!(event, Event::Snapshot { .. }))
+    }
+
+    fn is_whole(&self) -> bool {
+        self.is_of_snapshot
     }
 }
 

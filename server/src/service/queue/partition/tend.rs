@@ -82,7 +82,7 @@ impl<E: Env> Partition<E> {
         self.fill().await?;
         let now = self.lane.now();
         let Ok(bounds) = self.lane.bounds(self.place.messages) else { return Ok(Outlook::Open) };
-        let mut memory = self.memory.borrow_mut();
+        let mut memory = self.recorder.memory.borrow_mut();
         let Some(memory) = &mut *memory else { return Ok(Outlook::At(now)) };
         memory.state.advance(now);
         let has_room = memory.state.in_flight() < IN_FLIGHT_MAX;
