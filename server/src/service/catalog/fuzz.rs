@@ -7,8 +7,9 @@ use tidemill_wire::{SequenceNumber, Timestamp};
 
 use super::encoding::{
     decode_capacity, decode_commitment, decode_consumer, decode_counters, decode_node, decode_policy,
-    decode_queue, decode_record_size, decode_stream, encode_capacity, encode_commitment, encode_consumer,
-    encode_counters, encode_node, encode_policy, encode_queue, encode_record_size, encode_stream,
+    decode_queue, decode_record_size, decode_stream, decode_stream_queue, encode_capacity, encode_commitment,
+    encode_consumer, encode_counters, encode_node, encode_policy, encode_queue, encode_record_size,
+    encode_stream, encode_stream_queue,
 };
 use super::entity::Counters;
 use super::memory::MemoryCatalog;
@@ -31,6 +32,7 @@ const TARGETS: &[Target] = &[
     ("catalog_policy", policy),
     ("catalog_record_size", record_size),
     ("catalog_queue", queue),
+    ("catalog_stream_queue", stream_queue),
     ("catalog_capacity", capacity),
 ];
 
@@ -84,6 +86,13 @@ fn queue(input: &[u8]) {
     if let Ok(queue) = decode_queue(input) {
         assert!(queue.partitions.len() <= input.len(), "what comes out is bounded by what went in");
         assert_eq!(encode_queue(&queue), input);
+    }
+}
+
+fn stream_queue(input: &[u8]) {
+    if let Ok(queue) = decode_stream_queue(input) {
+        assert!(queue.partitions.len() <= input.len(), "what comes out is bounded by what went in");
+        assert_eq!(decode_stream_queue(&encode_stream_queue(&queue)), Ok(queue));
     }
 }
 

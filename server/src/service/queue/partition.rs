@@ -13,7 +13,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use futures_util::lock::Mutex;
-use tidemill_storage::{AppendSink, Env, FetchError, Lane, Settled};
+use tidemill_storage::{AppendSink, Env, Lane, Settled};
 use tidemill_wire::{SequenceNumber, Timestamp};
 
 use super::dedup::{Deduplication, WINDOW, key_of};
@@ -171,12 +171,8 @@ impl<E: Env> Partition<E> {
         let owner = self.place.messages;
         let window_ms = u64::try_from(WINDOW.as_millis()).unwrap_or(u64::MAX);
         let since = Timestamp(self.lane.now().0.saturating_sub(window_ms));
-        let mut from = self.lane.sequence_at(owner, since).await.map_err(|error| match error {
-            FetchError::Damaged(damage) => damage.into(),
-            FetchError::Disk(error) => error.into(),
-            FetchError::UnknownOwner(_) => Unreadable::Deleted,
-            error @ FetchError::BeyondEnd { .. } => log::foreign(owner, 0, &error),
-        })?;
+        let found = self.lane.sequence_at(owner, since).await;
+        let mut from = found.map_err(|error| log::unfetched(owner, 0, error))?;
         let mut known = Deduplication::default();
         loop {
             let stretch = log::read(&self.lane, owner, from.get(), READ_BYTES).await?;
@@ -198,7 +194,7 @@ impl<E: Env> Partition<E> {
     fn write(&self, memory: &Memory, event: &Event) -> Recorded {
         let sink = Rc::<Sink<E>>::clone(&self.sink);
         let parts = || memory.state.snapshot().iter().map(pack_event).collect();
-        self.recorder.write(sink, pack_event(event), memory.oldest(), parts)
+        self.recorder.write(sink, pack_event(event), memory.oldest(), Some(parts))
     }
 
     /// Forgets what time is over for, and lets go of what was read ahead if nobody has wanted messages since the last time: it keeps segments and blocks of the lane,

@@ -198,14 +198,14 @@ impl<E: Env, M> Recorder<E, M> {
         self.lane.admits(self.journal, EVENT_BYTES_MAX)
     }
 
-    /// Queues an event that the memory already has, and a snapshot behind it when one is due. What fails takes the memory with it. `oldest` is told to
+    /// Queues an event that the memory already has, and a snapshot behind it when one is due and can be taken: the memory has nothing then that is to follow. What fails takes the memory with it. `oldest` is told to
     /// [`take_in`](Self::take_in) when the event is durable.
     pub(super) fn write(
         &self,
         sink: Rc<dyn AppendSink>,
         payload: Bytes,
         oldest: u64,
-        snapshot: impl FnOnce() -> Vec<Bytes>,
+        snapshot: Option<impl FnOnce() -> Vec<Bytes>>,
     ) -> Recorded {
         self.journal_bytes.set(self.journal_bytes.get() + payload.len() as u64);
         let token = self.next_token.get();
@@ -224,7 +224,9 @@ impl<E: Env, M> Recorder<E, M> {
             }
         }
         let due = self.snapshot_after_bytes.get().max(SNAPSHOT_TIMES * self.snapshot_bytes.get());
-        if self.journal_bytes.get() >= due {
+        if self.journal_bytes.get() >= due
+            && let Some(snapshot) = snapshot
+        {
             self.write_snapshot(snapshot());
         }
         Recorded(told)

@@ -8,8 +8,10 @@ use redb::backends::InMemoryBackend;
 use tempfile::TempDir;
 use tidemill_wire::Timestamp;
 
+use super::super::redb_queues::QUEUES;
 use super::super::tests::{DEFAULTS, LIMITS, NODE as SAMPLE, name, new};
 use super::*;
+use crate::service::catalog::encoding::encode_queue;
 
 fn directory() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("a temporary directory");
