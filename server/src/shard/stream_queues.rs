@@ -98,10 +98,15 @@ impl Core {
         let mut waiting = None;
         loop {
             let definition = self.stream_queues.get(queue).ok_or(ReceiveError::UnknownQueue { queue })?;
-            let received = self.receive_records_now(&definition, &receive).await?;
+            let received = self.receive_records_now(&definition, &receive).await;
             let left = deadline.saturating_sub(self.monotonic());
-            if !received.is_empty() || left.is_zero() || self.stopping.has_happened() {
-                return Ok(received);
+            // Whoever waits is served when fewer are in flight.
+            let is_wanting = match &received {
+                Ok(received) => received.is_empty(),
+                Err(error) => matches!(error, ReceiveError::OverLimit { .. }),
+            };
+            if !is_wanting || left.is_zero() || self.stopping.has_happened() {
+                return received;
             }
             if waiting.is_none() {
                 waiting = Some(self.queues.begin_to_wait()?);
@@ -116,7 +121,7 @@ impl Core {
         }
     }
 
-    /// Looks at each partition until there are enough.
+    /// Looks at each partition, until one gives something: each more would cost a flush more.
     async fn receive_records_now(
         self: &Rc<Self>,
         definition: &StreamQueue,
@@ -125,33 +130,22 @@ impl Core {
         let setting = Duration::from_secs(u64::from(definition.settings.visibility_s));
         let visibility = receive.visibility.unwrap_or(setting);
         let (queue, count) = (definition.id, definition.partitions.len().max(1));
+        let wanted = Wanted { side: receive.side, records_max: receive.records_max, visibility };
         let first = self.queues.turn() % count;
-        let mut received: Vec<StreamReceived> = Vec::new();
         let mut refused = None;
         for (index, lane) in lanes(definition).cycle().skip(first).take(count) {
-            let records_max = receive.records_max - received.len();
-            let wanted = Wanted { side: receive.side, records_max, visibility };
             let there = move |core: Rc<Self>| async move {
                 let partition = core.stream_queues.partition(queue, index);
                 partition.ok_or(ReceiveError::UnknownQueue { queue })?.receive(&wanted).await
             };
             match self.run_at(lane, Effort::Work, there).await.unwrap_or(Err(ReceiveError::Closing)) {
-                Ok(more) => received.extend(more),
-                Err(error) => refused = refused.or(Some(error)),
-            }
-            // What was received is hidden from others, so it is given whatever comes after it; large records come alone.
-            if received.len() >= receive.records_max
-                || received.iter().map(bytes).sum::<usize>() > LARGE_BYTES
-            {
-                break;
+                Ok(received) if received.is_empty() => {}
+                // Others may have something all the same.
+                Err(error @ ReceiveError::OverLimit { .. }) => refused = Some(error),
+                outcome => return outcome,
             }
         }
-        match refused {
-            // Whoever waits is served when fewer are in flight.
-            Some(ReceiveError::OverLimit { .. }) if !receive.wait.is_zero() => Ok(received),
-            Some(error) if received.is_empty() => Err(error),
-            Some(_) | None => Ok(received),
-        }
+        refused.map_or(Ok(Vec::new()), Err)
     }
 
     /// Acknowledges records: they are not given again.
@@ -229,13 +223,6 @@ impl Core {
         })
         .await
     }
-}
-
-/// Bytes of records after which no more are asked for: one partition gives no more than ten of those that streams have as a rule.
-const LARGE_BYTES: usize = 5 << 20;
-
-fn bytes(received: &StreamReceived) -> usize {
-    received.key.len() + received.data.len()
 }
 
 fn lanes(queue: &StreamQueue) -> impl Iterator<Item = (u16, LaneId)> + Clone {

@@ -13,7 +13,7 @@ use super::encoding::{
 };
 use super::entity::Counters;
 use super::memory::MemoryCatalog;
-use super::tests::{DEFAULTS, LIMITS, NODE, new, queues};
+use super::tests::{DEFAULTS, LIMITS, NODE, new, queues, stream_queues};
 use super::{Catalog, Ends, ShardChange, Stream};
 use crate::fuzzing;
 use crate::service::capacity::Capacity;
@@ -111,12 +111,16 @@ fn seeds() -> Vec<Vec<u8>> {
     let planned = catalog.plan_reshard(&plain.name, change).expect("it is less than twice as many");
     let ends = planned.parents().iter().map(|parent| (*parent, SequenceNumber(7))).collect();
     let resharded = catalog.reshard(planned, &Ends { at: Timestamp(99), ends }).expect("memory takes it");
+    let over = stream_queues::on_demand(&mut catalog, "shared");
+    let over = stream_queues::new_stream_queue(over.id, "work");
+    let over = catalog.create_stream_queue(over, Timestamp(79)).expect("the name is free");
     let streams = [plain, keyed, tagged, resharded];
     let streams = streams.iter().map(encode_stream);
     let others = [
         encode_node(NODE),
         counters,
         encode_consumer(&consumer),
+        encode_stream_queue(&over),
         encode_policy("{\"Version\":\"2012-10-17\"}"),
         encode_record_size(2_048),
         encode_commitment(Commitment { started: Timestamp(5), ended: Timestamp(6) }),

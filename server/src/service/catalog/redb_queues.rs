@@ -14,7 +14,7 @@ use crate::service::stream_queue::StreamQueue;
 /// By id.
 pub(super) const QUEUES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("queues");
 /// By id.
-const STREAM_QUEUES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("stream_queues");
+pub(super) const STREAM_QUEUES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("stream_queues");
 
 /// Every queue.
 pub(super) fn read_queues(transaction: &ReadTransaction, path: &Path) -> Result<Vec<Queue>, StoreError> {

@@ -71,9 +71,9 @@ impl Run {
         (!self.received.is_empty()).then(|| self.received[index.index(self.received.len())])
     }
 
-    fn step(&mut self, step: Step) {
+    fn step(&mut self, step: &Step) {
         self.ledger.advance(Timestamp(self.now));
-        match step {
+        match *step {
             Step::Receive(shard, behind, max) => {
                 let shard = ShardIndex(shard);
                 if !self.ledger.knows(shard) {
@@ -150,7 +150,7 @@ proptest! {
     fn replay_gives_the_same_ledger(steps in proptest::collection::vec(any_step(), 1..120)) {
         let mut run = Run::default();
         for step in steps {
-            run.step(step);
+            run.step(&step);
         }
         run.check();
     }

@@ -313,3 +313,34 @@ fn what_is_over_is_not_given_and_not_kept_in_mind() {
         opened.lane.close().await;
     });
 }
+
+#[test]
+fn so_many_are_in_flight_and_no_more() {
+    run(8, async |_, env| {
+        let opened = open(env, definition(Start::Oldest, Timestamp(0))).await;
+        opened.partition.recorder.snapshot_after_bytes.set(u64::MAX);
+        // Small records, so that a receive may have many of them.
+        opened.partition.follow(&Arc::new(Source { record_kib: 1, ..Source::clone(&source(0..2)) }));
+        let limit = receive::IN_FLIGHT_MAX;
+        for first in (0..limit + 10).step_by(5_000) {
+            opened.put(0, first..(first + 5_000).min(limit + 10)).await;
+        }
+        let (mut received, mut last) = (0, Vec::new());
+        // Each receive gives some, so it ends.
+        let refused = loop {
+            match opened.partition.receive(&wanted(5_000)).await {
+                Ok(batch) => {
+                    assert!(!batch.is_empty(), "{received} were received");
+                    received += batch.len() as u64;
+                    last = batch;
+                }
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((received, refused), (limit, ReceiveError::OverLimit { in_flight: limit, limit }));
+        assert_eq!(opened.counts().await, (10, limit, 0, 0));
+        opened.acknowledge(&last[..1]).await;
+        assert_eq!(opened.partition.receive(&wanted(5_000)).await.expect("there is room").len(), 1);
+        opened.lane.close().await;
+    });
+}

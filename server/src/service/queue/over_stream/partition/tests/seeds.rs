@@ -119,10 +119,8 @@ impl World {
                 }
             }
             1 if side == Side::Dead => {
-                let mut model = self.model.borrow_mut();
-                model.hidden.remove(&name);
-                model.maybe_restored.insert(name);
-                drop(model);
+                self.model.borrow_mut().hidden.remove(&name);
+                self.model.borrow_mut().maybe_restored.insert(name);
                 drop(open.partition.restore(&[named]).await);
             }
             1..=3 => {}
@@ -135,6 +133,13 @@ impl World {
         }
     }
 
+    fn expect_all(&self, side: Side, received: &[StreamReceived], before: &Model, now: Timestamp) {
+        let mut model = self.model.borrow_mut();
+        model.take(side, received, before, now, Timestamp(0));
+        model.acknowledging.extend(names(received));
+        model.acknowledged.extend(names(received));
+    }
+
     /// With time, all that is left comes, on one side or the other, and can be acknowledged.
     async fn drain(&self, env: &SimEnv, open: &Open) {
         env.sleep(Duration::from_secs(20)).await;
@@ -145,11 +150,7 @@ impl World {
                 if received.is_empty() {
                     break;
                 }
-                let mut model = self.model.borrow_mut();
-                model.take(side, &received, &before, open.lane.now(), Timestamp(0));
-                model.acknowledging.extend(names(&received));
-                model.acknowledged.extend(names(&received));
-                drop(model);
+                self.expect_all(side, &received, &before, open.lane.now());
                 open.acknowledge(&received).await;
             }
         }
