@@ -185,7 +185,8 @@ pub(super) fn open_queue_page(seal: &Seal, token: &str) -> Option<(QueueId, Time
 
 /// A receipt of a queue over a stream as a consumer gets it.
 pub(super) fn close_receipt(seal: &Seal, now: Timestamp, receipt: StreamReceipt) -> String {
-    let StreamReceipt { queue, partition, side, named: Named { shard, sequence, receives } } = receipt;
+    let StreamReceipt { queue, partition, side, named } = receipt;
+    let Named { shard, sequence, receives, received } = named;
     let mut bytes = queue.0.to_be_bytes().to_vec();
     bytes.extend(partition.to_be_bytes());
     bytes.push(match side {
@@ -195,6 +196,7 @@ pub(super) fn close_receipt(seal: &Seal, now: Timestamp, receipt: StreamReceipt)
     bytes.extend(shard.get().to_be_bytes());
     bytes.extend(sequence.to_be_bytes());
     bytes.extend(receives.to_be_bytes());
+    bytes.extend(received.get().to_be_bytes());
     seal.close(RECEIPT, now, &bytes)
 }
 
@@ -206,6 +208,7 @@ pub(super) fn open_receipt(seal: &Seal, token: &str) -> Option<StreamReceipt> {
     let (side, rest) = rest.split_first()?;
     let (shard, rest) = rest.split_first_chunk()?;
     let (sequence, rest) = rest.split_first_chunk()?;
+    let (receives, rest) = rest.split_first_chunk()?;
     let side = match side {
         0 => Side::Live,
         1 => Side::Dead,
@@ -214,7 +217,8 @@ pub(super) fn open_receipt(seal: &Seal, token: &str) -> Option<StreamReceipt> {
     let named = Named {
         shard: ShardIndex(u32::from_be_bytes(*shard)),
         sequence: u64::from_be_bytes(*sequence),
-        receives: u32::from_be_bytes(rest.try_into().ok()?),
+        receives: u32::from_be_bytes(*receives),
+        received: Timestamp(u64::from_be_bytes(rest.try_into().ok()?)),
     };
     let partition = u16::from_be_bytes(*partition);
     Some(StreamReceipt { queue: QueueId(u64::from_be_bytes(*queue)), partition, side, named })
@@ -268,7 +272,8 @@ mod tests {
     fn receipts_say_what_they_stand_for_and_fit_the_models_bound() {
         let seal = Seal::new(&[7; 32]);
         for side in [Side::Live, Side::Dead] {
-            let named = Named { shard: ShardIndex(u32::MAX), sequence: u64::MAX, receives: 3 };
+            let (shard, sequence) = (ShardIndex(u32::MAX), u64::MAX);
+            let named = Named { shard, sequence, receives: 3, received: Timestamp(u64::MAX) };
             let receipt = StreamReceipt { queue: QueueId(u64::MAX), partition: 2, side, named };
             let token = close_receipt(&seal, Timestamp(9), receipt);
             assert!(token.len() <= 1_024, "{token}");

@@ -42,4 +42,6 @@ pub struct Named {
     pub sequence: u64,
     /// Which receive, counted from one.
     pub receives: u32,
+    /// When that was: a dead letter that was restored is received for the first time again.
+    pub received: Timestamp,
 }

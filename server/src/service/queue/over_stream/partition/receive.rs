@@ -42,6 +42,7 @@ pub struct Wanted {
 struct Picked {
     place: Place,
     pick: Pick,
+    received: Timestamp,
     /// The record, if it was at hand.
     record: Option<Written>,
 }
@@ -216,7 +217,7 @@ impl<E: Env> StreamPartition<E> {
             let tail = memory.tails.get(&place.shard).map(|ahead| &ahead.tail);
             round.picked.extend(taken.picked.into_iter().map(|pick| {
                 let record = tail.and_then(|tail| tail.record(pick.sequence)).cloned();
-                Picked { place: *place, pick, record }
+                Picked { place: *place, pick, received: now, record }
             }));
             // All that was at hand may have been too old.
             let tail = memory.ahead(place.shard, turn);
@@ -229,14 +230,16 @@ impl<E: Env> StreamPartition<E> {
     async fn deliver(&self, side: Side, picked: Vec<Picked>) -> Result<Vec<StreamReceived>, ReceiveError> {
         let queue = self.definition().id;
         let (mut received, mut gone) = (Vec::with_capacity(picked.len()), Vec::new());
-        for Picked { place, pick: Pick { sequence, receives, first_received }, record } in picked {
+        for Picked { place, pick: Pick { sequence, receives, first_received }, received: at, record } in
+            picked
+        {
             let record = match record {
                 Some(record) => Some(record),
                 None => self.record(&place, sequence).await?,
             };
             let now = self.lane.now();
             let record = record.filter(|record| self.head(record).over > now);
-            let named = Named { shard: place.shard, sequence, receives };
+            let named = Named { shard: place.shard, sequence, receives, received: at };
             let Some(Written { key, data, at, .. }) = record else {
                 gone.push(named);
                 continue;

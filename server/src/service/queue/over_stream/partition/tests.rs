@@ -344,3 +344,25 @@ fn so_many_are_in_flight_and_no_more() {
         opened.lane.close().await;
     });
 }
+
+#[test]
+fn a_receipt_of_before_a_restoration_does_not_bring_a_record_back() {
+    run(9, async |_, env| {
+        let opened = open(env, definition(Start::Oldest, Timestamp(0))).await;
+        opened.put(0, [1]).await;
+        let first = opened.receive(1, 1).await.remove(0).receipt.named;
+        for _ in 1..RECEIVES_MAX {
+            env.sleep(Duration::from_secs(1)).await;
+            assert_eq!(opened.receive(1, 1).await.len(), 1);
+        }
+        env.sleep(Duration::from_secs(1)).await;
+        let dead = opened.receive_from(Side::Dead, 1, 30).await.remove(0).receipt.named;
+        assert_eq!(opened.partition.restore(&[dead]).await, [Ok(())]);
+        let again = opened.receive(1, 30).await.remove(0).receipt.named;
+        assert_eq!((again.sequence, again.receives), (first.sequence, first.receives));
+        let back = [(first, Duration::ZERO)];
+        assert_eq!(opened.partition.hide(Side::Live, &back).await, [Err(ReceiptError::NotInFlight)]);
+        assert_eq!(opened.receive(1, 30).await, []);
+        opened.lane.close().await;
+    });
+}

@@ -64,6 +64,8 @@ impl Model {
 
 struct World {
     model: RefCell<Model>,
+    /// The catalog has the third shard, and never forgets it.
+    is_split: Cell<bool>,
 }
 
 impl World {
@@ -73,10 +75,16 @@ impl World {
                 0..=3 => self.put(sim, open).await,
                 4..=7 => self.consume(sim, open, Side::Live).await,
                 8 => self.consume(sim, open, Side::Dead).await,
-                9 | 10 => env.sleep(Duration::from_millis(sim.draw(4_000))).await,
+                9 => self.split(open),
+                10 => env.sleep(Duration::from_millis(sim.draw(4_000))).await,
                 _ => drop(open.partition.count().await),
             }
         }
+    }
+
+    fn split(&self, open: &Open) {
+        self.is_split.set(true);
+        open.partition.follow(&source(0..3));
     }
 
     async fn put(&self, sim: &Sim, open: &Open) {
@@ -87,7 +95,8 @@ impl World {
             model.next += count;
             (first..first + count).collect()
         };
-        let shard = u32::try_from(sim.draw(2)).expect("few");
+        // The queue comes to know of the third shard at some time.
+        let shard = u32::try_from(sim.draw(3)).expect("few");
         if open.try_put(shard, names.iter().copied()).await.is_ok() {
             self.model.borrow_mut().put.extend(names);
         }
@@ -142,6 +151,7 @@ impl World {
 
     /// With time, all that is left comes, on one side or the other, and can be acknowledged.
     async fn drain(&self, env: &SimEnv, open: &Open) {
+        self.split(open);
         env.sleep(Duration::from_secs(20)).await;
         for side in [Side::Live, Side::Dead] {
             for _ in 0..2_000 {
@@ -167,11 +177,14 @@ fn run_seed(seed: u64) -> (u64, u64) {
     let sim = Sim::new(seed);
     let env = sim.env();
     let queue = definition(Start::Oldest, Timestamp(0));
-    let world = World { model: RefCell::default() };
+    let world = World { model: RefCell::default(), is_split: Cell::default() };
     for generation in 0..GENERATIONS {
         sim.stop_after(50 + sim.draw(3_000));
         let finished = sim.run(async {
             let open = open(&env, Arc::clone(&queue)).await;
+            if world.is_split.get() {
+                world.split(&open);
+            }
             futures_util::future::join_all((0..WORKERS).map(|_| world.work(&sim, &env, &open))).await;
         });
         let crash = if sim.draw(2) == 0 { Crash::Process } else { Crash::Power };
