@@ -141,8 +141,8 @@ impl Core {
             match self.run_at(lane, Effort::Work, there).await.unwrap_or(Err(ReceiveError::Closing)) {
                 Ok(received) if received.is_empty() => {}
                 // Others may have something all the same.
-                Err(error @ ReceiveError::OverLimit { .. }) => refused = Some(error),
-                outcome => return outcome,
+                Err(error) => refused = refused.or(Some(error)),
+                received => return received,
             }
         }
         refused.map_or(Ok(Vec::new()), Err)

@@ -292,6 +292,12 @@ impl State {
         self.messages.contains_key(&sequence)
     }
 
+    /// Whether a message that is kept in mind knows nothing of a receive at that time.
+    pub(super) fn is_older(&self, sequence: u64, received: Timestamp) -> bool {
+        let is_older = |entry: &Entry| entry.receives == 0 || received < entry.first_received;
+        self.messages.get(&sequence).is_some_and(is_older)
+    }
+
     /// Messages that can be received and were received so often before, those first that were received most; so many at most.
     pub(super) fn worn(&self, receives_max: u32, max: usize) -> Vec<u64> {
         let worn = self.back.iter().rev().take_while(|(receives, _)| *receives >= receives_max);

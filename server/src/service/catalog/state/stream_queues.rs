@@ -40,6 +40,7 @@ pub struct NewStreamQueue {
 #[derive(Debug, Clone, Default)]
 pub(super) struct StreamQueues {
     by_id: BTreeMap<QueueId, Arc<StreamQueue>>,
+    ids: BTreeMap<ConsumerName, QueueId>,
 }
 
 impl State {
@@ -58,7 +59,7 @@ impl State {
             });
             self.admit_stream_queue(&queue, owners)?;
             if self.names.contains_key(&queue.stream) {
-                self.stream_queues.by_id.insert(queue.id, Arc::new(queue));
+                self.keep_stream_queue(Arc::new(queue));
             }
         }
         Ok(self)
@@ -108,7 +109,7 @@ impl State {
     }
 
     fn stream_queue_named(&self, name: &ConsumerName) -> Option<&Arc<StreamQueue>> {
-        self.stream_queues().find(|queue| queue.name == *name)
+        self.stream_queue(*self.stream_queues.ids.get(name)?)
     }
 
     /// Every queue over a stream, in the order of their ids.
@@ -211,14 +212,18 @@ impl State {
     }
 
     pub(super) fn keep_stream_queue(&mut self, queue: Arc<StreamQueue>) {
+        self.stream_queues.ids.insert(queue.name.clone(), queue.id);
         self.stream_queues.by_id.insert(queue.id, queue);
     }
 
     pub(super) fn drop_stream_queue(&mut self, id: QueueId) {
-        self.stream_queues.by_id.remove(&id);
+        if let Some(queue) = self.stream_queues.by_id.remove(&id) {
+            self.stream_queues.ids.remove(&queue.name);
+        }
     }
 
     pub(super) fn drop_stream_queues_of(&mut self, stream: StreamId) {
-        self.stream_queues.by_id.retain(|_, queue| queue.stream != stream);
+        let over: Vec<QueueId> = self.stream_queues_of(stream).map(|queue| queue.id).collect();
+        over.into_iter().for_each(|queue| self.drop_stream_queue(queue));
     }
 }

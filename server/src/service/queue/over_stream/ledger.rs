@@ -84,8 +84,10 @@ impl Track {
 
     fn restore(&mut self, records: &[u64]) {
         for sequence in records {
-            if self.dead.lift(*sequence).is_some() {
-                self.live.place(*sequence, Entry::new(0, Phase::Ready));
+            if let Some(entry) = self.dead.lift(*sequence) {
+                // Later than all receives of before, so that no receipt of them is one of a receive from now on.
+                let due = Timestamp(entry.received.0.saturating_add(1));
+                self.live.place(*sequence, Entry::new(0, Phase::Delayed(due)));
             }
         }
     }
@@ -128,7 +130,10 @@ impl Ledger {
 
     /// What is kept in mind of a shard is not older than this.
     pub(super) fn oldest(&self, shard: ShardIndex) -> Option<u64> {
-        self.tracks.get(&shard).map(|track| track.live.oldest().min(track.dead.oldest()))
+        self.tracks.get(&shard).map(|track| match track.dead.kept() {
+            0 => track.live.oldest(),
+            _ => track.live.oldest().min(track.dead.oldest()),
+        })
     }
 
     /// Records of one side that a receive would get, counted up to `max` for each shard.
@@ -162,6 +167,11 @@ impl Ledger {
         self.kept(Side::Live) < WINDOW_MAX
     }
 
+    /// Whether records may become dead letters.
+    pub(super) fn buries(&self) -> bool {
+        self.kept(Side::Dead) < DEAD_MAX
+    }
+
     /// When time alone next changes something on one side.
     pub(super) fn next_timer(&self, side: Side) -> Option<Timestamp> {
         self.tracks.values().filter_map(|track| state(track, side).next_timer()).min()
@@ -177,10 +187,8 @@ impl Ledger {
 
     /// Receives records of one shard: of those that are kept in mind, and of `tail`, which begins at the cursor.
     pub(super) fn receive(&mut self, shard: ShardIndex, ask: &Ask, tail: &[Head]) -> Taken {
-        let is_full = self.kept(Side::Dead) >= DEAD_MAX;
         let Some(track) = self.tracks.get_mut(&shard) else { return Taken::default() };
-        let receives_max = ask.receives_max.filter(|_| !is_full);
-        let taken = track.live.receive(&Ask { receives_max, ..*ask }, tail);
+        let taken = track.live.receive(ask, tail);
         track.bury(&taken.moving);
         let event = taken.event.map(|event| ShardEvent::Of { shard, side: Side::Live, event });
         Taken { event, picked: taken.picked, is_more: !taken.moving.is_empty() }
@@ -194,8 +202,7 @@ impl Ledger {
         receives_max: u32,
         max: usize,
     ) -> Option<ShardEvent> {
-        let is_full = self.kept(Side::Dead) >= DEAD_MAX;
-        let track = self.tracks.get_mut(&shard).filter(|_| !is_full)?;
+        let track = self.tracks.get_mut(&shard)?;
         let moving = track.live.worn(receives_max, max);
         if moving.is_empty() {
             return None;
@@ -215,13 +222,14 @@ impl Ledger {
         Taken { event, picked: taken.picked, is_more: false }
     }
 
-    /// What a receipt of a record of one side stands for. Nothing if the record is on the other side.
+    /// What a receipt of a record of one side stands for. Nothing if the record is on the other side, or was there since.
     pub(super) fn standing(
         &self,
         side: Side,
         shard: ShardIndex,
         sequence: u64,
         receives: u32,
+        received: Timestamp,
     ) -> Option<Standing> {
         // A shard that is no more has no records.
         let Some(track) = self.tracks.get(&shard) else { return Some(Standing::Gone) };
@@ -229,7 +237,9 @@ impl Ledger {
             Side::Live => &track.dead,
             Side::Dead => &track.live,
         };
-        (!other.keeps(sequence)).then(|| state(track, side).standing(sequence, receives))
+        let state = state(track, side);
+        let is_of_before = state.is_older(sequence, received);
+        (!is_of_before && !other.keeps(sequence)).then(|| state.standing(sequence, receives))
     }
 
     /// Does what an event says.

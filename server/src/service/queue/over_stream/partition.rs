@@ -249,7 +249,15 @@ impl<E: Env> StreamPartition<E> {
         };
         let new: Vec<Place> = self.places().into_iter().filter(is_new).collect();
         for place in new {
-            let Some(start) = self.start_of(&place).await? else { continue };
+            let start = match self.start_of(&place).await {
+                Ok(Some(start)) => start,
+                Ok(None) => continue,
+                // Nobody has anything of it yet, and others go on.
+                Err(error) => {
+                    tracing::error!(shard = %place.shard, %error, "where a queue begins in a shard cannot be read");
+                    continue;
+                }
+            };
             if let Some(memory) = &mut *self.recorder.memory.borrow_mut()
                 && !memory.ledger.knows(place.shard)
             {

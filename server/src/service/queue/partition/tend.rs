@@ -66,7 +66,13 @@ impl<E: Env> Partition<E> {
             // Whoever sends may be gone before anybody could say that a message is there, so the log itself tells.
             let sent = async {
                 match end {
-                    Ok(end) => self.lane.watch(self.place.messages, end).await,
+                    Ok(end) => {
+                        self.lane.watch(self.place.messages, end).await;
+                        // It ends without a message when the lane does: then none is sent any more.
+                        if self.lane.bounds(self.place.messages).is_ok_and(|bounds| bounds.next <= end) {
+                            std::future::pending::<()>().await;
+                        }
+                    }
                     Err(_) => std::future::pending().await,
                 }
             };

@@ -180,6 +180,8 @@ fn a_stream_with_queues_stays_and_stays_on_demand() {
     create_stream(&served, "logs");
     let arn = create(&served, "work", &json!({}));
     put(&served, 0..3);
+    let summary = served.ask("DescribeStreamSummary", &json!({ "StreamName": "logs" }));
+    assert_eq!(summary["StreamDescriptionSummary"]["QueueCount"], 1);
     let enforced = json!({ "StreamName": "logs", "EnforceConsumerDeletion": true });
     served.expect("DeleteStream", &enforced, IN_USE, "DeleteQueue");
     let mode =

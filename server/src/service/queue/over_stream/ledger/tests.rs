@@ -189,18 +189,18 @@ fn what_is_received_too_often_is_a_dead_letter_until_it_is_restored() {
     assert_eq!(receive(&mut ledger, 10, &[]), [(5, 2)]);
     assert_eq!(receive_dead(&mut ledger, 15), [], "it may still be acknowledged");
     assert_eq!(
-        ledger.standing(Side::Live, shard, 5, 2),
+        ledger.standing(Side::Live, shard, 5, 2, Timestamp(10)),
         Some(Standing::InFlight { received: Timestamp(10) })
     );
     assert_eq!(receive_dead(&mut ledger, 20), [(5, 3)], "nobody has to receive it in vain before");
     assert_eq!(receive(&mut ledger, 40, &[]), []);
-    assert_eq!(ledger.standing(Side::Live, shard, 5, 2), None, "it is elsewhere");
-    assert_eq!(ledger.standing(Side::Dead, shard, 5, 2), Some(Standing::Lapsed));
+    assert_eq!(ledger.standing(Side::Live, shard, 5, 2, Timestamp(10)), None, "it is elsewhere");
+    assert_eq!(ledger.standing(Side::Dead, shard, 5, 2, Timestamp(10)), Some(Standing::Lapsed));
     ledger.apply(&ShardEvent::Restored { shard, records: vec![5] });
     assert_eq!(receive(&mut ledger, 50, &[]), [(5, 1)], "it begins anew");
-    assert_eq!(ledger.standing(Side::Dead, shard, 5, 3), None);
+    assert_eq!(ledger.standing(Side::Dead, shard, 5, 3, Timestamp(20)), None);
     ledger.apply(&ShardEvent::Of { shard, side: Side::Live, event: Event::Deleted(vec![5]) });
-    assert_eq!(ledger.standing(Side::Live, shard, 5, 1), Some(Standing::Gone));
+    assert_eq!(ledger.standing(Side::Live, shard, 5, 1, Timestamp(50)), Some(Standing::Gone));
     assert_eq!((ledger.kept(Side::Live), ledger.kept(Side::Dead)), (0, 0));
 }
 

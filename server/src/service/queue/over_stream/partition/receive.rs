@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use tidemill_storage::Env;
 use tidemill_wire::Timestamp;
 
@@ -80,34 +81,41 @@ impl<E: Env> StreamPartition<E> {
             let mut places = self.places();
             let first = turn.checked_rem(places.len()).unwrap_or(0);
             places.rotate_left(first);
-            if wanted.side == Side::Live {
-                self.fill(&places, records_max, turn).await?;
-            }
+            let unreadable = match wanted.side {
+                Side::Live => self.fill(&places, records_max, turn).await,
+                Side::Dead => None,
+            };
             let Some(round) = self.look(&places, wanted, records_max, turn)? else { continue };
             for written in round.written {
                 written.await?;
             }
             let received = self.deliver(wanted.side, round.picked).await?;
             if !received.is_empty() || !round.is_more {
-                return Ok(received);
+                return match unreadable {
+                    Some(error) if received.is_empty() => Err(error.into()),
+                    Some(_) | None => Ok(received),
+                };
             }
         }
     }
 
-    /// Brings in records behind the cursors, of one shard after the other, until there are enough.
-    async fn fill(&self, places: &[Place], records_max: usize, turn: usize) -> Result<(), Unreadable> {
-        let mut at_hand = 0;
+    /// Brings in records behind the cursors, of one shard after the other, until there are enough. Tells of a shard that cannot be read; others go on.
+    async fn fill(&self, places: &[Place], records_max: usize, turn: usize) -> Option<Unreadable> {
+        let (mut at_hand, mut unreadable) = (0, None);
         for place in places {
             if at_hand >= records_max {
                 break;
             }
-            self.fill_shard(place, turn).await?;
+            if let Err(error) = self.fill_shard(place, turn).await {
+                tracing::error!(shard = %place.shard, %error, "records of a shard cannot be read");
+                unreadable = unreadable.or(Some(error));
+            }
             if let Some(memory) = &mut *self.recorder.memory.borrow_mut() {
                 let ready = memory.ledger.deliverable(Side::Live, Some(place.shard), records_max);
                 at_hand += ready + memory.ahead(place.shard, turn).heads().len();
             }
         }
-        Ok(())
+        unreadable
     }
 
     async fn fill_shard(&self, place: &Place, turn: usize) -> Result<(), Unreadable> {
@@ -129,6 +137,7 @@ impl<E: Env> StreamPartition<E> {
                     Err(Unreadable::Deleted) => return Ok(()),
                     stretch => stretch?,
                 };
+            let (records, next) = bounded(records, next);
             // Where all records of a stretch were compacted away the next one may have some.
             let is_empty = records.is_empty();
             let heads: Vec<_> = records.into_iter().map(|record| (self.head(&record), record)).collect();
@@ -176,7 +185,9 @@ impl<E: Env> StreamPartition<E> {
             return Err(ReceiveError::OverLimit { in_flight, limit });
         }
         let records_max = records_max.min(room);
-        let receives_max = definition.settings.receives_max;
+        // Both hold for the whole look, in which little is added.
+        let is_roomy = memory.ledger.has_room();
+        let receives_max = definition.settings.receives_max.filter(|_| memory.ledger.buries());
         let until = later(now, wanted.visibility);
         let mut round = Round::default();
         for place in places {
@@ -194,7 +205,6 @@ impl<E: Env> StreamPartition<E> {
                 break;
             }
             let ask = Ask { now, until, messages_max, receives_max };
-            let is_roomy = memory.ledger.has_room();
             memory.ahead(place.shard, turn);
             let Memory { ledger, tails, .. } = &mut *memory;
             let at_hand = tails.get(&place.shard).map_or(&[][..], |ahead| ahead.tail.heads());
@@ -230,12 +240,21 @@ impl<E: Env> StreamPartition<E> {
     async fn deliver(&self, side: Side, picked: Vec<Picked>) -> Result<Vec<StreamReceived>, ReceiveError> {
         let queue = self.definition().id;
         let (mut received, mut gone) = (Vec::with_capacity(picked.len()), Vec::new());
+        let mut unreadable = None;
         for Picked { place, pick: Pick { sequence, receives, first_received }, received: at, record } in
             picked
         {
             let record = match record {
                 Some(record) => Some(record),
-                None => self.record(&place, sequence).await?,
+                // Others are not to wait for one that cannot be read.
+                None => match self.record(&place, sequence).await {
+                    Ok(record) => record,
+                    Err(error) => {
+                        tracing::error!(%queue, shard = %place.shard, sequence, %error, "a record cannot be read");
+                        unreadable = Some(error);
+                        continue;
+                    }
+                },
             };
             let now = self.lane.now();
             let record = record.filter(|record| self.head(record).over > now);
@@ -254,7 +273,10 @@ impl<E: Env> StreamPartition<E> {
                 }
             }
         }
-        Ok(received)
+        match unreadable {
+            Some(error) if received.is_empty() => Err(error.into()),
+            Some(_) | None => Ok(received),
+        }
     }
 
     /// A record that is not at hand. Nothing if it has gone.
@@ -265,4 +287,22 @@ impl<E: Env> StreamPartition<E> {
             Err(error) => Err(error),
         }
     }
+}
+
+/// As many of the first records as have about [`READ_BYTES`], and where the next ones begin. What is left out is not kept in memory by those that are not: a batch may
+/// have been much smaller in the log.
+fn bounded(mut records: Vec<Written>, next: u64) -> (Vec<Written>, u64) {
+    let mut bytes = 0;
+    let is_within = |record: &Written| {
+        bytes += record.key.len() + record.data.len();
+        bytes <= READ_BYTES
+    };
+    let count = records.iter().map(is_within).take_while(|is_within| *is_within).count().max(1);
+    let Some(left) = records.get(count).map(|record| record.sequence) else { return (records, next) };
+    records.truncate(count);
+    for record in &mut records {
+        record.key = Bytes::copy_from_slice(&record.key);
+        record.data = Bytes::copy_from_slice(&record.data);
+    }
+    (records, left)
 }

@@ -102,11 +102,11 @@ impl<E: Env> StreamPartition<E> {
             let (mut outcomes, mut affected) = (Vec::new(), BTreeMap::<ShardIndex, Vec<usize>>::new());
             for (place, named) in records.iter().copied().enumerate() {
                 let Named { shard, sequence, receives, received } = named;
-                let standing =
-                    memory.ledger.standing(side, shard, sequence, receives).map(|standing| match standing {
-                        Standing::InFlight { received: last } if last != received => Standing::Lapsed,
-                        standing => standing,
-                    });
+                let standing = memory.ledger.standing(side, shard, sequence, receives, received);
+                let standing = standing.map(|standing| match standing {
+                    Standing::InFlight { received: last } if last != received => Standing::Lapsed,
+                    standing => standing,
+                });
                 let verdict =
                     standing.map_or(Err(ReceiptError::NotInFlight), |standing| judge(place, standing));
                 if verdict == Ok(true) {

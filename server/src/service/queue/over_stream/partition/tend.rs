@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use futures_lite::future::or;
 use futures_util::future::{Either, select_all};
-use tidemill_storage::{Env, until};
+use tidemill_storage::{AppendError, Env, until};
 use tidemill_wire::Timestamp;
 
 use super::StreamPartition;
@@ -93,6 +93,10 @@ impl<E: Env> StreamPartition<E> {
 
     async fn outlook(&self, side: Side) -> Result<Outlook, ReceiveError> {
         self.ready().await?;
+        // A lane that takes nothing any more tells those who watch it at once, again and again: whoever waits is told why.
+        if let Err(error @ (AppendError::Poisoned { .. } | AppendError::Closed)) = self.recorder.admits() {
+            return Err(error.into());
+        }
         let (now, places, turn) = (self.lane.now(), self.places(), self.turn.get());
         let receives_max = self.definition().settings.receives_max;
         let mut memory = self.recorder.memory.borrow_mut();

@@ -230,6 +230,7 @@ fn dead_letters_are_received_hidden_acknowledged_and_restored() {
         opened.acknowledge(&dead[1..2]).await;
         assert_eq!(opened.partition.restore(&named[2..]).await, [Ok(())]);
         assert_eq!(opened.partition.restore(&named[2..]).await, [Err(ReceiptError::NotInFlight)]);
+        env.sleep(Duration::from_millis(2)).await;
         let restored = opened.receive(10, 30).await;
         assert_eq!((names(&restored), restored[0].receipt.named.receives), (names(&dead[2..]), 1));
         assert_eq!(opened.counts().await, (0, 1, 0, 1));
@@ -358,11 +359,31 @@ fn a_receipt_of_before_a_restoration_does_not_bring_a_record_back() {
         env.sleep(Duration::from_secs(1)).await;
         let dead = opened.receive_from(Side::Dead, 1, 30).await.remove(0).receipt.named;
         assert_eq!(opened.partition.restore(&[dead]).await, [Ok(())]);
+        env.sleep(Duration::from_millis(2)).await;
         let again = opened.receive(1, 30).await.remove(0).receipt.named;
         assert_eq!((again.sequence, again.receives), (first.sequence, first.receives));
         let back = [(first, Duration::ZERO)];
         assert_eq!(opened.partition.hide(Side::Live, &back).await, [Err(ReceiptError::NotInFlight)]);
+        let late = opened.partition.acknowledge(Side::Live, &[first]).await;
+        assert_eq!(late, [Err(ReceiptError::NotInFlight)], "nor take it from who has it now");
         assert_eq!(opened.receive(1, 30).await, []);
         opened.lane.close().await;
+    });
+}
+
+#[test]
+fn those_who_wait_at_a_lane_that_fails_are_told() {
+    let sim = Sim::new(10);
+    let env = sim.env();
+    sim.run(async {
+        let opened = open(&env, definition(Start::Oldest, Timestamp(0))).await;
+        assert_eq!(opened.receive(1, 1).await, []);
+        let told = opened.partition.wait(Side::Live, Duration::from_millis(1));
+        env.sleep(Duration::from_secs(1)).await;
+        sim.set_faults(Faults { write_failures: 1_000_000, ..Faults::default() });
+        opened.try_put(0, [1]).await.expect_err("nothing is written");
+        told.await.expect("they are told, and find out why");
+        sim.set_faults(Faults::default());
+        sim.crash(Crash::Process);
     });
 }
