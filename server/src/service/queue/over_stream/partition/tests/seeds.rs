@@ -19,6 +19,8 @@ struct Model {
     acknowledging: BTreeSet<u64>,
     /// Until when a record is hidden for sure.
     hidden: BTreeMap<u64, Timestamp>,
+    /// How often somebody who had a record has let it go before its time.
+    let_go: BTreeMap<u64, u64>,
     /// How often a record was received for sure since it was put or restored; one that may have been restored is not there.
     receives: BTreeMap<u64, u32>,
     maybe_restored: BTreeSet<u64>,
@@ -43,7 +45,9 @@ impl Model {
             assert!(name < self.next, "{name} was never put");
             assert!(!before.acknowledged.contains(&name), "{name} was acknowledged and came back");
             let hidden = before.hidden.get(&name).copied().unwrap_or_default();
-            assert!(hidden <= now, "{name} is hidden until {hidden}, and came at {now}");
+            // Who had it may have let it go since this receive was begun.
+            let is_let_go = before.let_go.get(&name) != self.let_go.get(&name);
+            assert!(is_let_go || hidden <= now, "{name} is hidden until {hidden}, and came at {now}");
             let receives = one.receipt.named.receives;
             if !self.maybe_restored.contains(&name) {
                 let known = before.receives.get(&name).copied().unwrap_or(0);
@@ -80,6 +84,12 @@ impl World {
                 _ => drop(open.partition.count().await),
             }
         }
+    }
+
+    fn let_go(&self, name: u64) {
+        let mut model = self.model.borrow_mut();
+        model.hidden.remove(&name);
+        *model.let_go.entry(name).or_default() += 1;
     }
 
     fn split(&self, open: &Open) {
@@ -121,14 +131,14 @@ impl World {
             0 => {
                 let seconds = sim.draw(4);
                 let before = open.lane.now();
-                self.model.borrow_mut().hidden.remove(&name);
+                self.let_go(name);
                 let changes = [(named, Duration::from_secs(seconds))];
                 if open.partition.hide(side, &changes).await.remove(0).is_ok() {
                     self.model.borrow_mut().hidden.insert(name, Timestamp(before.0 + seconds * 1_000));
                 }
             }
             1 if side == Side::Dead => {
-                self.model.borrow_mut().hidden.remove(&name);
+                self.let_go(name);
                 self.model.borrow_mut().maybe_restored.insert(name);
                 drop(open.partition.restore(&[named]).await);
             }
