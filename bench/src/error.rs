@@ -224,6 +224,12 @@ pub enum BenchError {
         /// The end of what was acknowledged.
         end: SequenceNumber,
     },
+    /// Messages that were taken never came.
+    #[error("{missing} messages were sent and had not been received when the run gave up")]
+    NotDelivered {
+        /// How many.
+        missing: u64,
+    },
     /// What the scenario is about needs the server's process.
     #[error(
         "this needs the server's process, and it is not known: {reason}; name it with --server-pid if it is on this machine"

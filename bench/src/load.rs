@@ -34,12 +34,13 @@ use self::tally::Tally;
 use self::window::{End, Plan, measure};
 use self::worker::{Patience, Worker};
 use crate::error::BenchError;
+use crate::http::STAMP_CHARS;
 use crate::options::{Options, Until};
 use crate::pace::Pace;
 use crate::watch::Watch;
 use crate::workload::Workload;
 
-pub(crate) use produce::STAMP_BYTES;
+use produce::STAMP_BYTES;
 pub(crate) use progress::{Flow, Gain};
 pub(crate) use subscriber::Goal;
 pub(crate) use tally::Series;
@@ -118,6 +119,9 @@ impl Part {
         is_stamped: bool,
         is_limited: bool,
     ) -> Result<(), BenchError> {
+        if is_stamped {
+            check_stamp(options)?;
+        }
         let pace = |connection| {
             rate.map(|rate| {
                 Pace::new(rate, options.batch_records, options.linger, connection, options.connections)
@@ -241,6 +245,15 @@ impl Part {
             unfinished,
         })
     }
+}
+
+/// Refuses records that have no room for a time.
+fn check_stamp(options: &Options) -> Result<(), BenchError> {
+    let (smallest, largest) = options.record_bytes.range();
+    let room = if options.http.is_some() { STAMP_CHARS } else { STAMP_BYTES };
+    let (value, min) = (smallest.into(), room as u64);
+    let refusal = BenchError::Option { option: "record-bytes", value, min, max: min.max(largest.into()) };
+    if value < min { Err(refusal) } else { Ok(()) }
 }
 
 /// Threads that share the connections.

@@ -114,9 +114,6 @@ impl Part {
         let mut caller = Caller::open(http.service(), http, options.answer_timeout)?;
         let signer = caller.signer().clone();
         let mut known: BTreeMap<ShardIndex, Pages> = BTreeMap::new();
-        if let Some(queue) = target.queue.as_ref().filter(|_| self.is_sampled) {
-            self.sample = Some(caller.exchange("ReceiveMessage", cycle::receive(queue.url(), 0).as_bytes())?);
-        }
         let places = target.places(options.connections, shards);
         for connection in 0..options.connections {
             let role: Box<dyn Role> = match (http.protocol, places.get(connection as usize)) {

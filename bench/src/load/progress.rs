@@ -219,6 +219,11 @@ impl Progress {
         }
     }
 
+    /// All threads together, once nobody appends any more.
+    pub(super) fn final_total(&self, flow: Flow) -> Option<Gain> {
+        (self.appending.load(Ordering::Acquire) == 0).then(|| self.total(flow))
+    }
+
     /// The end of all that was acknowledged in the shard, once nobody appends any more.
     pub(super) fn final_tail(&self, shard: ShardIndex) -> Option<SequenceNumber> {
         if self.appending.load(Ordering::Acquire) > 0 {

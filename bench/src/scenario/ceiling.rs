@@ -1,15 +1,16 @@
 //! What the machine could do right before and after a run.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidemill_wire::message::Ack;
 
 use super::Scenario;
 use crate::ceiling::{Ceiling, CeilingReport, Sink, measure_ceiling};
+use crate::cpu::process_cpu;
 use crate::error::BenchError;
 use crate::load::{Flow, Part, PartEnd, Target};
-use crate::options::Options;
+use crate::options::{HttpProtocol, Options};
 use crate::report::{CeilingShare, PartReport, Report};
 use crate::watch::Watch;
 
@@ -17,6 +18,8 @@ use crate::watch::Watch;
 const TIME: Duration = Duration::from_secs(1);
 /// Before that of HTTP.
 const HTTP_WARM_UP: Duration = Duration::from_millis(300);
+/// A server that only answers and uses less of its core waits for somebody else. Some of the time is before its load.
+const BUSY_CORES_MIN: f64 = 0.9;
 
 /// The ceilings that bound a scenario.
 pub(super) fn of(
@@ -27,7 +30,13 @@ pub(super) fn of(
     if !options.has_ceiling {
         return Ok(Vec::new());
     }
+    let of_messages = options.http.as_ref().is_some_and(|http| http.protocol == HttpProtocol::Sqs);
     match scenario {
+        // What is received is gone, and the answers to deletions are others.
+        Scenario::Consume if of_messages => Err(BenchError::NoEffect {
+            option: "ceiling",
+            needs: "a load that can be repeated: receives take away what they give",
+        }),
         // Those of HTTP are the load itself on another server.
         Scenario::Produce | Scenario::Consume if options.http.is_some() => Ok(Vec::new()),
         Scenario::Produce if options.ack == Ack::Written => Ok(vec![Ceiling::SocketWrite]),
@@ -72,7 +81,7 @@ pub(super) fn of_http(
     let program = options.program.as_deref();
     let program = program.ok_or(BenchError::NoEffect { option: "ceiling", needs })?;
     let flow = if scenario == Scenario::Produce { Flow::In } else { Flow::Out };
-    let shards = if target.queue.is_some() { Vec::new() } else { target.describe(options)?.shards };
+    let shards = if flow == Flow::In { Vec::new() } else { target.describe(options)?.shards };
     let add = |part: &mut Part| match flow {
         Flow::In => part.appenders(options, target, None, false, false),
         Flow::Out => part.fetchers(options, target, &shards, None, false),
@@ -85,8 +94,23 @@ pub(super) fn of_http(
     (part.warm_up, part.end) = (HTTP_WARM_UP, PartEnd::Elapsed(TIME));
     part.call_instead(sink.address());
     add(&mut part)?;
+    let used = || Ok::<_, BenchError>((Instant::now(), process_cpu(sink.pid())?.total()));
+    let (began, before) = used()?;
     let found = part.run(options, target, watch)?;
+    let (ended, after) = used()?;
+    let cores = (after - before).as_secs_f64() / (ended - began).as_secs_f64();
+    watch.note(&bound_of_http(cores));
     Ok(Some(PartReport::new(&found).answered.megabytes_per_second))
+}
+
+/// Says what a ceiling of HTTP is the ceiling of.
+fn bound_of_http(cores: f64) -> String {
+    let bound = if cores < BUSY_CORES_MIN {
+        "the generator or a machine that is not quiet bounds this ceiling, and HTTP alone does more"
+    } else {
+        "HTTP bounds this ceiling"
+    };
+    format!("the server that only answers used {cores:.2} of its core: {bound}")
 }
 
 /// The run as a share of what HTTP alone does.
@@ -113,4 +137,15 @@ pub(super) fn shares(
         }
     };
     before.iter().zip(after).map(share).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_waits_is_not_called_the_bound() {
+        assert!(bound_of_http(0.97).ends_with("0.97 of its core: HTTP bounds this ceiling"));
+        assert!(bound_of_http(0.4).contains("the generator or a machine that is not quiet bounds"));
+    }
 }

@@ -5,8 +5,7 @@ use tidemill_wire::message::{Position, ShardState};
 
 use super::{Outcome, Scenario, ramp};
 use crate::error::BenchError;
-use crate::http::STAMP_CHARS;
-use crate::load::{Flow, Goal, Part, STAMP_BYTES, Target};
+use crate::load::{Flow, Goal, Part, Target};
 use crate::options::Options;
 use crate::watch::Watch;
 use crate::workload::check_batch;
@@ -16,12 +15,6 @@ pub(super) fn run(
     target: &mut Target,
     watch: &mut dyn Watch,
 ) -> Result<Outcome, BenchError> {
-    let (smallest, max) = options.record_bytes.range();
-    let stamp_bytes = if options.http.is_some() { STAMP_CHARS } else { STAMP_BYTES };
-    if (smallest as usize) < stamp_bytes {
-        let (value, min, max) = (smallest.into(), stamp_bytes as u64, max.max(stamp_bytes as u32).into());
-        return Err(BenchError::Option { option: "record-bytes", value, min, max });
-    }
     if options.compression != Compression::None {
         let needs = "a scenario whose records carry no times";
         return Err(BenchError::NoEffect { option: "compression", needs });

@@ -26,6 +26,7 @@ pub(super) struct Subscriber {
     from_s: u64,
     /// The number that it goes on behind, once there was an event.
     continuation: Option<String>,
+    /// Behind the last record that came; unknown until the first, which may be any.
     seen: Option<SequenceNumber>,
     is_subscribed: bool,
     goal: Goal,
@@ -96,8 +97,7 @@ impl Role for Subscriber {
         if gain.records == 0 {
             return Ok(());
         }
-        let last = texts(event, "\"SequenceNumber\":\"").filter_map(sequence_of).max();
-        self.seen = last.map(|last| SequenceNumber(last.0.saturating_add(1))).or(self.seen);
+        self.seen = end_of_run(self.seen, texts(event, "\"SequenceNumber\":\"").filter_map(sequence_of))?;
         if self.is_stamped {
             let stamps: Vec<u64> = texts(event, "\"Data\":\"").filter_map(read_stamp).collect();
             let counts = |at: &&u64| turn.span.contains(**at) && **at <= turn.now_ns;
@@ -135,5 +135,47 @@ impl Role for Subscriber {
 
     fn answer_bytes(&self) -> usize {
         EVENT_BYTES
+    }
+}
+
+/// Behind the last of these records, each of which has to be the one that is due.
+fn end_of_run(
+    due: Option<SequenceNumber>,
+    records: impl Iterator<Item = SequenceNumber>,
+) -> Result<Option<SequenceNumber>, BenchError> {
+    let mut due = due;
+    for found in records {
+        if let Some(expected) = due.filter(|due| *due != found) {
+            return Err(BenchError::Gap { expected, found });
+        }
+        due = Some(SequenceNumber(found.0.saturating_add(1)));
+    }
+    Ok(due)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(due: Option<u64>, records: &[u64], expected: Result<Option<u64>, (u64, u64)>) {
+        let found = end_of_run(due.map(SequenceNumber), records.iter().copied().map(SequenceNumber));
+        let found = found.map(|end| end.map(|end| end.0)).map_err(|error| match error {
+            BenchError::Gap { expected, found } => (expected.0, found.0),
+            other => panic!("{other}"),
+        });
+        assert_eq!(found, expected, "{records:?} where {due:?} is due");
+    }
+
+    #[test]
+    fn a_record_that_is_lost_doubled_or_out_of_order_is_a_gap() {
+        check(None, &[], Ok(None));
+        check(None, &[7, 8, 9], Ok(Some(10)));
+        check(Some(10), &[], Ok(Some(10)));
+        check(Some(10), &[10, 11], Ok(Some(12)));
+        check(Some(10), &[11, 12], Err((10, 11)));
+        check(Some(10), &[10, 12], Err((11, 12)));
+        check(Some(10), &[10, 10, 11], Err((11, 10)));
+        check(None, &[8, 7], Err((9, 7)));
     }
 }

@@ -1,4 +1,6 @@
 //! A consumer that waits for messages: how long from a message's time until it is here.
+//!
+//! It goes on after the end until all that was sent has come, for what comes late or never is what the measurement is about.
 
 use tidemill_wire::message::{Response, ResponseBody};
 
@@ -6,7 +8,7 @@ use super::cycle::{check_deleted, delete, handles_in, put, receive};
 use crate::connection::refusal;
 use crate::error::BenchError;
 use crate::http::{Signer, read_stamp, texts};
-use crate::load::progress::{Flow, Gain, Phase};
+use crate::load::progress::{Flow, Gain, Phase, Progress};
 use crate::load::role::{Role, Turn};
 use crate::load::tally::Measure;
 
@@ -40,6 +42,21 @@ impl Poller {
     }
 }
 
+/// Messages that were sent and have not come, once nobody sends any more.
+fn missing(progress: &Progress) -> Option<u64> {
+    let sent = progress.final_total(Flow::In)?.records;
+    Some(sent.saturating_sub(progress.total(Flow::Out).records))
+}
+
+/// Whether messages may still come.
+fn is_more_awaited(turn: &Turn<'_>) -> bool {
+    match turn.phase {
+        Phase::Running => true,
+        Phase::Stopping => missing(turn.progress) != Some(0),
+        Phase::Failed => false,
+    }
+}
+
 impl Role for Poller {
     fn pump(&mut self, turn: &mut Turn<'_>) -> Option<u64> {
         if self.stage == Stage::Rested {
@@ -47,7 +64,7 @@ impl Role for Poller {
             if !handles.is_empty() {
                 self.stage = Stage::Deleting;
                 put(&mut self.signer, "DeleteMessageBatch", &delete(&self.queue, &handles), turn.out);
-            } else if turn.phase == Phase::Running {
+            } else if is_more_awaited(turn) {
                 self.stage = Stage::Receiving;
                 put(&mut self.signer, "ReceiveMessage", &receive(&self.queue, WAIT_S), turn.out);
             }
@@ -84,11 +101,15 @@ impl Role for Poller {
     }
 
     fn is_finished(&self, turn: &Turn<'_>) -> bool {
-        turn.phase != Phase::Running && self.stage != Stage::Deleting
+        let is_deleted = self.stage != Stage::Deleting && self.handles.is_empty();
+        turn.phase != Phase::Running && is_deleted && missing(turn.progress) == Some(0)
     }
 
-    fn give_up(&mut self, _turn: &mut Turn<'_>) -> Result<(), BenchError> {
-        Ok(())
+    fn give_up(&mut self, turn: &mut Turn<'_>) -> Result<(), BenchError> {
+        match missing(turn.progress) {
+            Some(missing) if missing > 0 => Err(BenchError::NotDelivered { missing }),
+            _ => Ok(()),
+        }
     }
 
     fn answer_bytes(&self) -> usize {

@@ -24,6 +24,7 @@ mod query_input;
 mod seal;
 mod shape;
 mod sqs;
+mod structure;
 #[cfg(test)]
 mod tests;
 mod text;

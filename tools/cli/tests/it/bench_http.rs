@@ -54,7 +54,7 @@ fn records_are_put_and_got_through_kinesis() {
 fn a_run_is_shown_as_a_share_of_what_http_alone_does() {
     for arguments in [
         "produce --protocol kinesis --connections 2 --warm-up 0s --bytes 50000 --ceiling",
-        "consume --protocol sqs --fill 2MB --connections 2 --warm-up 0s --bytes 100KB --ceiling",
+        "consume --protocol kinesis --fill 2MB --connections 2 --warm-up 0s --bytes 100KB --ceiling",
     ] {
         let found = bench(arguments);
         assert_eq!(found["ceilings"].as_array().map(Vec::len), Some(1), "{found}");
@@ -89,7 +89,9 @@ fn messages_are_sent_received_and_deleted_through_sqs() {
     let found = bench(
         "mixed --protocol sqs --rate 100 --batch-records 1 --connections 2 --warm-up 0s --duration 500ms",
     );
-    assert_eq!(found["parts"][0]["latency_us"][0]["samples"], 50, "{found}");
+    let latencies = &found["parts"][0]["latency_us"];
+    assert_eq!((&latencies[0]["samples"], &latencies[1]["samples"]), (&50.into(), &50.into()), "{found}");
+    assert_eq!(latencies[1]["name"], "end to end");
 }
 
 #[test]
@@ -130,5 +132,7 @@ fn what_is_not_spoken_over_http_is_refused() {
     refused("produce --protocol sqs --batch-records 11", "batch-records is 11, must be 1 to 10");
     refused("produce --protocol kinesis --batch-records 501", "batch-records is 501, must be 1 to 500");
     refused("quota --protocol kinesis", "protocol has no effect without");
+    refused("consume --protocol sqs --ceiling", "ceiling has no effect without a load that can be repeated");
+    refused("connections --protocol kinesis --rate 10 --record-bytes 4", "record-bytes is 4, must be");
     refused("replay --protocol sqs", "protocol has no effect without");
 }

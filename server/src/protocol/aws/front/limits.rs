@@ -15,7 +15,7 @@ pub(super) const SEND_BYTES_MAX: usize = 256 << 10;
 pub(super) const REQUEST_BYTES: u64 = 4 << 10;
 /// Times that a body is in memory: as it came, and decoded.
 pub(super) const BODY_COPIES: u64 = 2;
-/// Answers up to this size are sent whether or not there is room: they are no more than a connection's share.
+/// Answers up to this size are sent whether or not there is room, which they do not take: they are no more than a connection's share.
 pub(super) const SMALL_ANSWER_BYTES: usize = 64 << 10;
 /// What is read away of a refused request's body, so that its peer gets to read the refusal.
 pub(super) const DISCARD_BYTES_MAX: u64 = 32 << 20;

@@ -9,6 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
 use super::super::base64::decode_into;
 use super::super::cbor::CborReader;
+use super::super::structure::Structure;
 use super::super::text::Text;
 use super::super::{Encoding, Fault, Request};
 use super::call::StreamNames;
@@ -113,7 +114,7 @@ impl<'b> PutRecord<'b> {
     /// Reads it from a request.
     pub(super) fn read(request: &'b Request<'_>) -> Result<Self, Fault> {
         let read = match request.encoding {
-            Encoding::Json => serde_json::from_slice(&request.body).ok(),
+            Encoding::Json => serde_json::from_slice(&request.body).ok().map(|Structure(read)| read),
             Encoding::Cbor => Self::of_cbor(&request.body).ok(),
         };
         match read.filter(Self::is_whole) {
@@ -177,7 +178,7 @@ impl<'b> PutRecords<'b> {
     /// Reads it from a request.
     pub(super) fn read(request: &'b Request<'_>) -> Result<Self, Fault> {
         let read = match request.encoding {
-            Encoding::Json => serde_json::from_slice(&request.body).ok(),
+            Encoding::Json => serde_json::from_slice(&request.body).ok().map(|Structure(read)| read),
             Encoding::Cbor => Self::of_cbor(&request.body).ok(),
         };
         match read.filter(Self::is_whole) {
@@ -351,7 +352,7 @@ impl<'de: 'b, 'b> Deserialize<'de> for Entries<'b> {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
                 let mut entries = Vec::new();
-                while let Some(entry) = items.next_element()? {
+                while let Some(Structure(entry)) = items.next_element()? {
                     if entries.len() >= PUT_RECORDS_MAX {
                         return Err(A::Error::custom("too many records"));
                     }
@@ -364,3 +365,6 @@ impl<'de: 'b, 'b> Deserialize<'de> for Entries<'b> {
         reader.deserialize_seq(Bounded)
     }
 }
+
+#[cfg(test)]
+mod tests;

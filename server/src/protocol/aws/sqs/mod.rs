@@ -51,6 +51,10 @@ pub(super) const TARGET: &str = model::TARGET;
 pub(super) const VERSION: &str = "2012-11-05";
 /// Bytes that most answers fit into.
 const ANSWER_BYTES: usize = 4 << 10;
+/// The same for refusals and answers without members.
+const SHORT_ANSWER_BYTES: usize = 256;
+/// Members of a refusal.
+const SHORT: [&str; 2] = ["__type", "message"];
 /// What an error's name is part of.
 const ERROR_NAMESPACE: &str = "com.amazonaws.sqs#";
 /// Tells older clients what an error was called in the query protocol.
@@ -166,7 +170,9 @@ pub(super) fn refuse(encoding: Encoding, fault: &Fault) -> Answer {
 fn success(encoding: Encoding, output: &Value) -> Answer {
     match encoding {
         Encoding::Json => {
-            let mut out = JsonOutput::with_capacity(ANSWER_BYTES);
+            // Refusals and what deletions and the like say, for the answer's memory is kept until the peer has taken it.
+            let is_short = matches!(output, Value::Structure(members) if members.iter().all(|(name, _)| SHORT.contains(name)));
+            let mut out = JsonOutput::with_capacity(if is_short { SHORT_ANSWER_BYTES } else { ANSWER_BYTES });
             out.value(output);
             Answer { content_type: JSON_1_0, ..Answer::success(encoding, out.finish()) }
         }

@@ -12,6 +12,7 @@ use super::super::hexadecimal::uuid;
 use super::super::json::JsonOutput;
 use super::super::message::JSON_1_0;
 use super::super::output::Output;
+use super::super::structure::Structure;
 use super::super::text::Text;
 use super::super::value::Value;
 use super::super::{Answer, Encoding};
@@ -133,11 +134,11 @@ impl<'b> Plain<'b> {
 fn parse<'b>(operation: &str, body: &'b [u8]) -> Option<(Text<'b>, Vec<Message<'b>>, bool)> {
     match operation {
         "SendMessage" => {
-            let mut message: Message<'_> = serde_json::from_slice(body).ok()?;
+            let Structure(mut message): Structure<Message<'_>> = serde_json::from_slice(body).ok()?;
             Some((message.queue_url.take()?, vec![message], false))
         }
         "SendMessageBatch" => {
-            let batch: Batch<'_> = serde_json::from_slice(body).ok()?;
+            let Structure(batch): Structure<Batch<'_>> = serde_json::from_slice(body).ok()?;
             Some((batch.queue_url?, batch.entries?.0, true))
         }
         _ => None,
@@ -215,7 +216,7 @@ impl<'de: 'b, 'b> Deserialize<'de> for Entries<'b> {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
                 let mut entries = Vec::new();
-                while let Some(entry) = items.next_element()? {
+                while let Some(Structure(entry)) = items.next_element()? {
                     if entries.len() >= BATCH_ENTRIES_MAX {
                         return Err(A::Error::custom("too many messages"));
                     }
@@ -230,63 +231,4 @@ impl<'de: 'b, 'b> Deserialize<'de> for Entries<'b> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Bodies that are read here, of calls that the model's tables read as well.
-    #[track_caller]
-    fn check(operation: &str, input: &str, expected: Option<&[&str]>) {
-        let parsed = parse(operation, input.as_bytes());
-        let bodies = parsed.and_then(|(_, messages, _)| {
-            let bodies: Option<Vec<String>> =
-                messages.iter().map(|message| Some(message.plain_body()?.0.into_owned())).collect();
-            bodies
-        });
-        let expected = expected.map(|bodies| bodies.iter().map(|body| (*body).to_owned()).collect());
-        assert_eq!(bodies, expected, "{input}");
-    }
-
-    #[test]
-    fn messages_that_have_nothing_but_a_body_are_read_as_they_are() {
-        check("SendMessage", r#"{"QueueUrl":"q","MessageBody":"b"}"#, Some(&["b"]));
-        // What is null is not there, and what nobody knows is skipped.
-        let more = r#"{"New":[1,{}],"MessageBody":"\u00fc \"x\"\n","QueueUrl":"q","DelaySeconds":null}"#;
-        check("SendMessage", more, Some(&["ü \"x\"\n"]));
-        let two = r#"{"QueueUrl":"q","Entries":[{"Id":"1","MessageBody":"a"},{"Id":"2","MessageBody":"b"}]}"#;
-        check("SendMessageBatch", two, Some(&["a", "b"]));
-    }
-
-    #[test]
-    fn everything_else_goes_the_way_that_knows_what_to_say() {
-        let with = |more: &str| format!(r#"{{"QueueUrl":"q","MessageBody":"b"{more}}}"#);
-        for more in [
-            r#","DelaySeconds":0"#,
-            r#","MessageAttributes":{}"#,
-            r#","MessageSystemAttributes":{}"#,
-            r#","MessageDeduplicationId":"d""#,
-            r#","MessageGroupId":"g""#,
-            r#","MessageBody":"twice""#,
-        ] {
-            check("SendMessage", &with(more), None);
-        }
-        for input in [
-            "",
-            "[]",
-            r#"{"QueueUrl":"q"}"#,
-            r#"{"MessageBody":"b"}"#,
-            r#"{"QueueUrl":"q","MessageBody":""}"#,
-            r#"{"QueueUrl":"q","MessageBody":1}"#,
-            r#"{"QueueUrl":"q","MessageBody":"\u0001"}"#,
-            r#"{"QueueUrl":"q","MessageBody":"b"} x"#,
-        ] {
-            check("SendMessage", input, None);
-        }
-        let entry = r#"{"Id":"1","MessageBody":"a"}"#;
-        let batch =
-            |count: usize| format!(r#"{{"QueueUrl":"q","Entries":[{}]}}"#, vec![entry; count].join(","));
-        check("SendMessageBatch", &batch(BATCH_ENTRIES_MAX), Some(&["a"; BATCH_ENTRIES_MAX]));
-        check("SendMessageBatch", &batch(BATCH_ENTRIES_MAX + 1), None);
-        check("SendMessageBatch", r#"{"QueueUrl":"q","Entries":{}}"#, None);
-        check("ReceiveMessage", r#"{"QueueUrl":"q","MessageBody":"b"}"#, None);
-    }
-}
+mod tests;

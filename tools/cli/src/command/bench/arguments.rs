@@ -22,7 +22,8 @@ pub(super) struct Run {
     /// The region that calls are signed for.
     #[arg(long, value_name = "NAME", default_value = "us-east-1")]
     region: String,
-    /// The stream. It is created if it is missing, and then deleted again at the end.
+    /// The stream, or the queue for `sqs`. It is created if it is missing, and then deleted again at the end. Whatever is in a queue that is there already may be
+    /// received by `consume` and `mixed`, and is deleted then.
     #[arg(long, value_name = "NAME", default_value = "bench")]
     stream: StreamName,
     /// Shards of a stream that is created.
