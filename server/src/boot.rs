@@ -68,9 +68,11 @@ impl Server {
         let known = Known {
             streams: definitions(&catalog)?,
             queues: catalog.state().queues().cloned().collect(),
+            stream_queues: catalog.state().stream_queues().cloned().collect(),
             next_owner: catalog.state().next_owner(),
         };
         let (streams, queues) = (known.streams.len(), known.queues.len());
+        let stream_queues = known.stream_queues.len();
         let doors = Doors::open(&plan)?;
         let addresses = doors.addresses();
         let clock = Clock::start();
@@ -84,6 +86,7 @@ impl Server {
             lanes = directory.lanes,
             streams,
             queues,
+            stream_queues,
             data = %plan.config.data.directory.display(),
             "server listens"
         );

@@ -63,7 +63,7 @@ pub const COLD_TURNS: usize = 2;
 /// Owners or spans that are looked at before others get their turn: some hundred nanoseconds each.
 pub const UPKEEP_BATCH: usize = 64;
 /// A checkpoint of the index is written only when so many times its bytes were written to the lane since the one before.
-pub const CHECKPOINT_PARTS: u64 = 16;
+pub const CHECKPOINT_PARTS: u64 = 8;
 /// A checkpoint that cannot be written is tried again after this time at the latest.
 pub const CHECKPOINT_RETRY_MAX: std::time::Duration = std::time::Duration::from_secs(600);
 /// Bits of the filter of a segment for each of its owners, and in all. It is rounded up to a power of two.

@@ -96,6 +96,7 @@ impl CorePlan {
             lanes,
             streams: self.known.streams,
             queues: self.known.queues,
+            stream_queues: self.known.stream_queues,
             post: self.post,
             catalog: self.catalog,
             waiting_fetches_max: self.waiting_fetches_max,

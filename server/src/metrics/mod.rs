@@ -15,6 +15,7 @@ mod lane;
 mod operation;
 mod queue;
 mod shard;
+mod stream_queue;
 mod text;
 
 pub use self::cell::{Counter, Gauge};
@@ -24,4 +25,5 @@ pub use self::lane::LaneSnapshot;
 pub use self::operation::{LatencyClass, Operation};
 pub use self::queue::QueueSnapshot;
 pub use self::shard::ShardSnapshot;
+pub use self::stream_queue::StreamQueueSnapshot;
 pub use self::text::{CONTENT_TYPE, ServerSnapshot};

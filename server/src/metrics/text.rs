@@ -17,6 +17,7 @@ use super::lane::{self, LaneSnapshot};
 use super::operation::{LatencyClass, Operation};
 use super::queue::{self, QueueSnapshot};
 use super::shard::{self, ShardSnapshot};
+use super::stream_queue::{self, StreamQueueSnapshot};
 
 /// The media type of the text, for the answer's header.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -42,6 +43,8 @@ pub struct ServerSnapshot {
     pub lanes: Vec<LaneSnapshot>,
     /// The busiest queues of each core.
     pub queues: Vec<QueueSnapshot>,
+    /// The queues over streams that each core was asked for.
+    pub stream_queues: Vec<StreamQueueSnapshot>,
     /// One snapshot per shard that is watched.
     pub shards: Vec<ShardSnapshot>,
 }
@@ -67,6 +70,7 @@ impl Collector for ServerSnapshot {
         self.encode_requests(&mut families)?;
         self.encode_lanes(&mut families)?;
         self.encode_queues(&mut families)?;
+        self.encode_stream_queues(&mut families)?;
         self.encode_shards(&mut families)
     }
 }
@@ -122,6 +126,21 @@ impl ServerSnapshot {
         }
         for (name, help, value) in queue::GAUGES {
             families.gauge(name, help, self.queues.iter().map(|queue| (of_queue(queue), value(queue))))?;
+        }
+        Ok(())
+    }
+
+    fn encode_stream_queues(&self, families: &mut Families<'_>) -> fmt::Result {
+        if self.stream_queues.is_empty() {
+            return Ok(());
+        }
+        for (name, help, value) in stream_queue::COUNTERS {
+            let shown = self.stream_queues.iter().map(|queue| (of_stream_queue(queue), value(queue)));
+            families.counter(name, help, shown)?;
+        }
+        for (name, help, value) in stream_queue::GAUGES {
+            let shown = self.stream_queues.iter().map(|queue| (of_stream_queue(queue), value(queue)));
+            families.gauge(name, help, shown)?;
         }
         Ok(())
     }
@@ -191,6 +210,10 @@ fn of_core(core: &CoreSnapshot) -> Labels {
 }
 
 fn of_queue(queue: &QueueSnapshot) -> Labels {
+    vec![("core", queue.core.to_string()), ("queue", queue.queue.clone())]
+}
+
+fn of_stream_queue(queue: &StreamQueueSnapshot) -> Labels {
     vec![("core", queue.core.to_string()), ("queue", queue.queue.clone())]
 }
 

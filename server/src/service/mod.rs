@@ -10,3 +10,4 @@ pub mod queue;
 pub mod queue_definition;
 pub mod quota;
 pub mod stream;
+pub mod stream_queue;

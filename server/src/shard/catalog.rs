@@ -5,6 +5,7 @@
 
 mod capacity;
 mod queues;
+mod stream_queues;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -18,15 +19,18 @@ use futures_channel::oneshot;
 use tidemill_storage::failpoint::{self, Step};
 use tidemill_wire::message::Settings;
 use tidemill_wire::routing::RoutingError;
-use tidemill_wire::{ShardIndex, StreamId, StreamName};
+use tidemill_wire::{QueueId, ShardIndex, StreamId, StreamName};
 
 pub use self::capacity::{CapacityFailure, CommitmentFailure};
 use self::queues::QueueCommand;
 pub use self::queues::{QueueCreateError, QueueDeleteError, QueueTagError, QueueUpdateError};
+use self::stream_queues::StreamQueueCommand;
+pub use self::stream_queues::{StreamQueueCreateError, StreamQueueUpdateError};
 use super::clock::Clock;
 use super::limits::{CATALOG_COMMANDS_MAX, HELD_NAMES_MAX};
 use super::mailbox::Post;
 use super::request::Letter;
+use super::stream_queues::StreamQueueNews;
 use crate::service::catalog::{
     Catalog, CreateStreamError, DeleteStreamError, DeregisterConsumerError, Ends, HeldNames, NewConsumer,
     NewStream, OnConsumers, PolicyError, PolicyHolder, RecordSizeError, RegisterConsumerError, ReshardError,
@@ -90,6 +94,7 @@ enum Command {
     Policy { holder: PolicyHolder, answer: Answer<Option<String>, PolicyError> },
     Deregister { consumer: Consumer, answer: Answer<(), DeregisterConsumerError> },
     Queue(QueueCommand),
+    StreamQueue(StreamQueueCommand),
 }
 
 /// The way to the catalog's thread. Clones are the same.
@@ -246,6 +251,7 @@ impl<C: Catalog> Worker<C> {
                     drop(answer.send(self.set_record_size(stream, kib)));
                 }
                 Command::Queue(command) => self.begin_queue(command),
+                Command::StreamQueue(command) => self.begin_stream_queue(command),
                 Command::Policy { holder, answer } => {
                     let policy = self.catalog.state().policy(&holder).map(str::to_owned);
                     drop(answer.send(Ok(policy)));
@@ -394,8 +400,14 @@ impl<C: Catalog> Worker<C> {
 
     fn delete(&mut self, key: StreamKey, on_consumers: OnConsumers) -> Result<(), DeleteError> {
         let name = self.meant(key, |name| DeleteStreamError::Unknown { name })?;
+        let state = self.catalog.state();
+        let over = state.stream(&name).into_iter().flat_map(|stream| state.stream_queues_of(stream.id));
+        let over: Vec<QueueId> = over.map(|queue| queue.id).collect();
         let deleted = self.catalog.delete_stream(&name, on_consumers).map_err(CatalogError::Refused)?;
-        tracing::info!(stream = %deleted.name, id = %deleted.id, "stream deleted");
+        tracing::info!(stream = %deleted.name, id = %deleted.id, queues = over.len(), "stream deleted");
+        for queue in over {
+            self.tell_of(&StreamQueueNews::Forget(queue))?;
+        }
         self.tell_all(|done| Letter::Forget { stream: deleted.id, done })
     }
 

@@ -22,9 +22,12 @@ use super::limits::{
 use super::mailbox::{Mailbox, Post};
 use super::request::{Errand, Letter, Request};
 use super::snapshot::CoreReport;
+use super::stream_queues::source;
 use crate::metrics::CoreMetrics;
+use crate::service::queue::over_stream::StreamQueues;
 use crate::service::queue::{Chores, Definition as Queue, Queues};
 use crate::service::stream::{Definition, HoldError, Streams};
+use crate::service::stream_queue::StreamQueue;
 
 /// Which core holds which lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,8 @@ pub struct CoreParts {
     pub streams: Vec<Arc<Definition>>,
     /// The queues there are.
     pub queues: Vec<Arc<Queue>>,
+    /// The queues over streams there are.
+    pub stream_queues: Vec<Arc<StreamQueue>>,
     /// The way to the others.
     pub post: Post,
     /// The way to the catalog.
@@ -73,6 +78,7 @@ pub struct Core {
     env: CoreEnv,
     pub(super) streams: Streams<CoreEnv>,
     pub(super) queues: Queues<CoreEnv>,
+    pub(super) stream_queues: StreamQueues<CoreEnv>,
     pub(super) post: Post,
     catalog: CatalogHandle,
     pub(super) shards_per_stream: u32,
@@ -124,6 +130,7 @@ impl Core {
     #[must_use]
     pub fn new(parts: CoreParts) -> Rc<Self> {
         let queues = Queues::new(parts.env.clone(), parts.lanes.clone(), parts.waiting_fetches_max);
+        let stream_queues = StreamQueues::new(parts.env.clone(), parts.lanes.clone());
         let streams = Streams::new(parts.env.clone(), parts.lanes, parts.waiting_fetches_max);
         for definition in &parts.streams {
             streams.take_in(definition);
@@ -133,6 +140,12 @@ impl Core {
             queues.take_in(definition);
             queues.name(definition.id);
         }
+        for queue in &parts.stream_queues {
+            if let Some(stream) = streams.get(queue.stream) {
+                stream_queues.take_in(queue, &Arc::new(source(stream.definition())));
+                stream_queues.name(queue.id);
+            }
+        }
         Rc::new(Self {
             index: parts.index,
             placement: parts.placement,
@@ -140,6 +153,7 @@ impl Core {
             env: parts.env,
             streams,
             queues,
+            stream_queues,
             post: parts.post,
             catalog: parts.catalog,
             shards_per_stream: parts.shards_per_stream,
@@ -183,6 +197,7 @@ impl Core {
             Letter::Request(request) => self.begin(request),
             Letter::TakeIn { definition, done } => {
                 self.streams.take_in(&definition);
+                self.stream_queues.follow(definition.id, || source(&definition));
                 tell(&done);
             }
             Letter::Name { stream, done } => {
@@ -219,6 +234,10 @@ impl Core {
             }
             Letter::ForgetQueue { queue, done } => {
                 self.queues.forget(queue);
+                tell(&done);
+            }
+            Letter::StreamQueue { news, done } => {
+                self.hear_of_stream_queue(&news);
                 tell(&done);
             }
             // Whoever asked and has gone does not need the answer.
@@ -289,6 +308,7 @@ impl Core {
             loop {
                 sleep(REST_PERIOD).await;
                 self.queues.rest(yield_if_needed).await;
+                self.stream_queues.rest();
             }
         };
         or(rest, or(self.stopping.wait(), self.closed.wait())).await;
@@ -402,8 +422,14 @@ impl Core {
         self.metrics.waiting_fetches.set(self.streams.waiting());
         self.metrics.waiting_receives.set(self.queues.waiting());
         let queues = self.queues.busiest(REPORTED_QUEUES_MAX, self.index).await;
+        let stream_queues = self.stream_queues.report(REPORTED_QUEUES_MAX, self.index).await;
         let shards = self.streams.watched(WATCHED_SHARDS_MAX);
-        CoreReport { queues, shards, ..CoreReport::of(self.index, &self.metrics, self.streams.lanes()) }
+        CoreReport {
+            queues,
+            stream_queues,
+            shards,
+            ..CoreReport::of(self.index, &self.metrics, self.streams.lanes())
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use tidemill_wire::{LaneId, OwnerId};
 use super::env::CoreEnv;
 use crate::service::queue::Definition as Queue;
 use crate::service::stream::Definition;
+use crate::service::stream_queue::StreamQueue;
 
 /// Why a lane could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,8 @@ pub struct Known {
     pub streams: Vec<Arc<Definition>>,
     /// Every queue.
     pub queues: Vec<Arc<Queue>>,
+    /// Every queue over a stream.
+    pub stream_queues: Vec<Arc<StreamQueue>>,
     /// Owners from here on were never given out.
     pub next_owner: OwnerId,
 }
@@ -124,5 +127,7 @@ fn homes(known: &Known) -> BTreeMap<OwnerId, LaneId> {
     let partitions = known.queues.iter().flat_map(|queue| &queue.partitions);
     let partitions = partitions
         .flat_map(|partition| [partition.messages, partition.journal].map(|owner| (owner, partition.lane)));
-    shards.map(|shard| (shard.owner, shard.lane)).chain(partitions).collect()
+    let journals = known.stream_queues.iter().flat_map(|queue| &queue.partitions);
+    let journals = journals.map(|partition| (partition.journal, partition.lane));
+    shards.map(|shard| (shard.owner, shard.lane)).chain(partitions).chain(journals).collect()
 }

@@ -19,11 +19,13 @@ mod ledger;
 mod limits;
 mod mailbox;
 mod mover;
+mod partitions;
 mod pump;
 mod queues;
 mod request;
 mod router;
 mod snapshot;
+mod stream_queues;
 #[cfg(test)]
 mod tests;
 mod watchdog;
@@ -31,8 +33,8 @@ mod watchdog;
 pub use catalog::{
     CapacityFailure, CatalogError, CatalogHandle, CatalogThread, CommitmentFailure, ConsumerTagError,
     CreateError, DeleteError, DeregisterError, PolicyChangeError, QueueCreateError, QueueDeleteError,
-    QueueTagError, QueueUpdateError, RecordSizeChangeError, RegisterError, ReshardFailure, TagError,
-    UpdateError, define,
+    QueueTagError, QueueUpdateError, RecordSizeChangeError, RegisterError, ReshardFailure,
+    StreamQueueCreateError, StreamQueueUpdateError, TagError, UpdateError, define,
 };
 pub use clock::Clock;
 pub use core::{Core, CoreParts, Guest, Placement};
@@ -47,4 +49,5 @@ pub use mailbox::{Courier, Mailbox, Post, TrySendError};
 pub use mover::MoveStartError;
 pub use request::{Letter, Request};
 pub use snapshot::CoreReport;
+pub use stream_queues::{StreamQueueNews, StreamReceive};
 pub use watchdog::Watchdog;

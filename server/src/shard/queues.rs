@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::future::or;
-use futures_util::future::{join_all, select_all};
+use futures_util::future::join_all;
 use tidemill_wire::Timestamp;
 
 use super::core::Core;
 use super::env::CoreEnv;
 use super::errand::Effort;
-use super::executor::sleep;
 use crate::service::queue::{
     Batch, Counts, Definition, LocalPartition, Message, MessageId, NewMessage, QueueId, QueueName, Receipt,
     ReceiptError, Receive, ReceiveError, Received, SendError, Sent, Want, partition_of,
@@ -25,11 +24,6 @@ const FOREIGN_TURN: usize = 16;
 
 /// A partition of a queue on one of the server's cores.
 type Partition = LocalPartition<CoreEnv>;
-/// A partition, and what goes there: positions in the request, and the messages by number and receive.
-type Part<T> = (u16, Vec<usize>, Vec<((u64, u32), T)>);
-/// What becomes of messages at one partition: by their positions in the request.
-type Settled = Vec<(usize, Result<(), ReceiptError>)>;
-
 impl Core {
     /// The queue of this name.
     pub fn queue_named(&self, name: &QueueName) -> Option<Arc<Definition>> {
@@ -233,19 +227,14 @@ impl Core {
     /// Waits until a receive is worth another try, or for so long.
     async fn wait_for_messages(self: &Rc<Self>, definition: &Definition, arrival: Duration, left: Duration) {
         let queue = definition.id;
-        let tolds = definition.partitions.iter().zip(0_u16..).map(|(place, index)| {
-            let wait = move |core: Rc<Self>| async move {
-                if let Some(partition) = core.queues.partition(queue, index) {
-                    // An end tells that the queue was deleted: another try finds out.
-                    let _ = partition.wait(arrival).await;
-                }
-            };
-            Box::pin(self.run_at(place.lane, Effort::Wait, wait))
-        });
-        let told = async {
-            select_all(tolds).await;
+        let lanes = (0_u16..).zip(definition.partitions.iter().map(|place| place.lane));
+        let wait = move |core: Rc<Self>, index| async move {
+            if let Some(partition) = core.queues.partition(queue, index) {
+                // An end tells that the queue was deleted: another try finds out.
+                let _ = partition.wait(arrival).await;
+            }
         };
-        or(told, or(sleep(left), self.stopping.wait())).await;
+        self.wait_at(lanes, left, wait).await;
     }
 
     /// Moves messages that were received too often: each is in the dead-letter queue before it is gone from here. One that cannot be moved comes back in its time.
@@ -306,46 +295,22 @@ impl Core {
         let Some(definition) = self.queue_of(queue) else {
             return vec![Err(ReceiptError::UnknownQueue { queue }); count];
         };
-        let mut outcomes = vec![Err(ReceiptError::Invalid); count];
-        let mut parts: Vec<Part<T>> = Vec::new();
-        for (position, (receipt, item)) in items.into_iter().enumerate() {
-            if receipt.queue != queue || usize::from(receipt.partition) >= definition.partitions.len() {
-                continue;
-            }
-            let named = ((receipt.sequence, receipt.receives), item);
-            match parts.iter_mut().find(|(known, ..)| *known == receipt.partition) {
-                Some((_, positions, part)) => {
-                    positions.push(position);
-                    part.push(named);
-                }
-                None => parts.push((receipt.partition, vec![position], vec![named])),
-            }
-        }
-        let settled = parts.into_iter().map(|(index, positions, part)| {
-            let lane = definition.partitions[usize::from(index)].lane;
-            let (run, count) = (run.clone(), part.len());
-            let there = move |core: Rc<Self>| async move {
+        let items = items.into_iter().map(|(receipt, item)| {
+            let is_ours = receipt.queue == queue;
+            (is_ours.then_some(receipt.partition), ((receipt.sequence, receipt.receives), item))
+        });
+        let lane_of =
+            |index: u16| definition.partitions.get(usize::from(index)).map(|partition| partition.lane);
+        self.settle_at(items.collect(), lane_of, move |core, index, items| {
+            let (run, count) = (run.clone(), items.len());
+            async move {
                 match core.queues.partition(queue, index) {
-                    Some(partition) => run(partition, part).await,
+                    Some(partition) => run(partition, items).await,
                     None => vec![Err(ReceiptError::UnknownQueue { queue }); count],
                 }
-            };
-            async move {
-                let done = self.run_at(lane, Effort::Work, there).await;
-                let done = done.unwrap_or_else(|| vec![Err(ReceiptError::Closing); count]);
-                positions.into_iter().zip(done).collect::<Settled>()
             }
-        });
-        let mut settled: Vec<_> = settled.collect();
-        // Nearly always all of them are at one partition.
-        let done = match settled.len() {
-            1 => vec![settled.remove(0).await],
-            _ => join_all(settled).await,
-        };
-        for (position, outcome) in done.into_iter().flatten() {
-            outcomes[position] = outcome;
-        }
-        outcomes
+        })
+        .await
     }
 
     /// Deletes every message that was sent before.

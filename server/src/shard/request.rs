@@ -12,6 +12,7 @@ use tidemill_wire::{ShardIndex, StreamId};
 use super::core::Core;
 use super::ledger::Outcome;
 use super::snapshot::CoreReport;
+use super::stream_queues::StreamQueueNews;
 use crate::service::meter::Reading;
 use crate::service::queue::{Definition as Queue, QueueId};
 use crate::service::stream::{
@@ -143,6 +144,13 @@ pub enum Letter {
         /// Which.
         queue: QueueId,
         /// Told when the core has forgotten it.
+        done: Sender<()>,
+    },
+    /// Something is new about a queue over a stream.
+    StreamQueue {
+        /// What.
+        news: StreamQueueNews,
+        /// Told when the core knows.
         done: Sender<()>,
     },
     /// The core's numbers are wanted.

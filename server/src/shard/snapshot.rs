@@ -4,7 +4,9 @@ use tidemill_storage::Lane;
 use tidemill_wire::LaneId;
 
 use super::env::CoreEnv;
-use crate::metrics::{CoreMetrics, CoreSnapshot, LaneSnapshot, QueueSnapshot, ShardSnapshot};
+use crate::metrics::{
+    CoreMetrics, CoreSnapshot, LaneSnapshot, QueueSnapshot, ShardSnapshot, StreamQueueSnapshot,
+};
 
 /// The numbers of a core and its lanes.
 #[derive(Clone, Debug)]
@@ -15,6 +17,8 @@ pub struct CoreReport {
     pub lanes: Vec<LaneSnapshot>,
     /// What its busiest queues count.
     pub queues: Vec<QueueSnapshot>,
+    /// What its queues over streams count.
+    pub stream_queues: Vec<StreamQueueSnapshot>,
     /// What is counted of the shards that are watched.
     pub shards: Vec<ShardSnapshot>,
 }
@@ -27,6 +31,12 @@ impl CoreReport {
     ) -> Self {
         let lanes =
             lanes.map(|(id, lane)| LaneSnapshot { lane: id, stats: lane.stats(), health: lane.health() });
-        Self { core: metrics.snapshot(core), lanes: lanes.collect(), queues: Vec::new(), shards: Vec::new() }
+        Self {
+            core: metrics.snapshot(core),
+            lanes: lanes.collect(),
+            queues: Vec::new(),
+            stream_queues: Vec::new(),
+            shards: Vec::new(),
+        }
     }
 }

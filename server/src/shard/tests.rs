@@ -190,6 +190,7 @@ fn numbers_are_gathered_without_the_cores_that_do_not_answer() {
                 core: CoreMetrics::default().snapshot(core),
                 lanes: Vec::new(),
                 queues: Vec::new(),
+                stream_queues: Vec::new(),
                 shards: Vec::new(),
             };
             reply.send(report).expect("somebody waits");

@@ -60,6 +60,7 @@ fn check_places(examined: &mut [Examined]) {
 fn check_end(examined: &mut [Examined]) {
     // Segments that are not closed: the log ends in the first of them, unless something says that they were stable.
     let mut ends: Vec<usize> = Vec::new();
+    let taken: Vec<bool> = examined.iter().map(|one| is_taken(one, examined)).collect();
     for index in 0..examined.len() {
         let one = &examined[index];
         if one.report.covers.is_some() || one.place.is_none() {
@@ -74,12 +75,20 @@ fn check_end(examined: &mut [Examined]) {
             let expected = format!("an entry, since {witness} was written behind it when it was stable");
             examined[before].report.findings.push(damage(tail.end, expected, tail.why.to_string()));
         }
-        if !closed {
+        if !closed && !taken[index] {
             ends.push(index);
         }
     }
     open_before_compacted(examined, &ends);
     unsealed_before_sealed(examined);
+}
+
+/// Whether a compacted segment has the place of this one: then the log never ends in it.
+fn is_taken(one: &Examined, all: &[Examined]) -> bool {
+    let compacted =
+        all.iter().filter(|other| other.report.covers.is_some() && other.report.id != one.report.id);
+    one.place
+        .is_some_and(|place| compacted.filter_map(|other| other.place).any(|other| other.contains(&place)))
 }
 
 /// Records that compaction or a repair has written anew have their place only when all before it is closed for good. A repair puts numbers alone anywhere.
@@ -93,10 +102,9 @@ fn open_before_compacted(examined: &mut [Examined], ends: &[usize]) {
         let (Some(place), Some(tail)) = (one.place, one.tail.filter(|tail| !tail.is_damaged)) else {
             continue;
         };
-        let is_taken = compacted.iter().any(|(_, other, _)| other.contains(&place));
         let behind =
             compacted.iter().find(|(_, other, has_records)| *has_records && other.first > place.last);
-        if let Some((id, ..)) = behind.filter(|_| !is_taken) {
+        if let Some((id, ..)) = behind {
             let expected = format!("an entry, since segment {id:016x} lies behind it");
             one.report.findings.push(damage(tail.end, expected, tail.why.to_string()));
         }

@@ -69,7 +69,6 @@ pub(super) fn plan<E: Env>(
     let durable_before = state.durable_before(&segment);
     let mut group = Group { segment, position, end: position, durable: false, entries: Vec::new() };
     let mut buffers = 0;
-    warm(state, &group.segment, config.group_entries_max);
     while let Some(request) = state.queue.front() {
         let bytes = entry_bytes(request.payload.len());
         let started = !group.entries.is_empty();
@@ -115,6 +114,10 @@ pub(super) fn plan<E: Env>(
         let Request { payload, reply, .. } = request;
         group.entries.push(Grouped { position: group.end, header, payload, reply });
         group.end += bytes;
+        if !started {
+            // Only now it is known that anything can be written.
+            warm(state, config, &group, room.end);
+        }
     }
     if group.entries.is_empty() {
         return Plan::Idle;
@@ -123,11 +126,28 @@ pub(super) fn plan<E: Env>(
     Plan::Group(group)
 }
 
-/// Looks up what a plan needs of the owners whose requests wait. Each look-up by itself would wait for memory; in a loop without anything else the processor
-/// goes on with the next ones meanwhile.
-fn warm<E: Env>(state: &State<E>, segment: &SegmentOf<E>, entries_max: usize) {
-    let owners = || state.queue.iter().take(entries_max).map(|request| request.owner);
-    let contents = segment.contents.borrow();
+/// How many of the requests with such payloads, the first ones, go into one group at most.
+fn fitting(lengths: impl Iterator<Item = usize>, bytes_max: u64, buffers_max: usize) -> usize {
+    let mut left = (bytes_max, buffers_max);
+    let takes = |length: &usize| {
+        let buffers = if *length > PAYLOAD_COPY_BYTES_MAX { 2 } else { 0 };
+        let rest = (left.0.checked_sub(entry_bytes(*length)), left.1.checked_sub(buffers));
+        let (Some(bytes), Some(buffers)) = rest else { return false };
+        left = (bytes, buffers);
+        true
+    };
+    lengths.take_while(takes).count()
+}
+
+/// Looks up what a plan needs of the owners whose requests wait and may go with the first one. Each look-up by itself would wait for memory; in a loop without
+/// anything else the processor goes on with the next ones meanwhile.
+fn warm<E: Env>(state: &State<E>, config: &LaneConfig, group: &Group<E>, end: u64) {
+    let taken = group.end - group.position;
+    let bytes_max = config.group_bytes_max.min(end - group.position).saturating_sub(taken);
+    let lengths = state.queue.iter().map(|request| request.payload.len());
+    let more = fitting(lengths.take(config.group_entries_max - 1), bytes_max, WRITE_BUFFERS_MAX);
+    let owners = || state.queue.iter().take(more).map(|request| request.owner);
+    let contents = group.segment.contents.borrow();
     let known = owners().filter_map(|owner| state.owners.get(&owner)).map(Owner::touch);
     black_box(known.fold(0, u64::wrapping_add));
     if let Some(contents) = contents.as_ref() {
@@ -245,3 +265,6 @@ impl<E: Env> Group<E> {
         buffers
     }
 }
+
+#[cfg(test)]
+mod tests;

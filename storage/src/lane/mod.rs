@@ -206,7 +206,8 @@ impl<E: Env> Lane<E> {
     }
 
     /// Queues an entry at the call, not when the future is polled; entries of one owner are numbered in the order of the calls.
-    /// The entry is written even if the future is dropped.
+    /// The entry is written even if the future is dropped. Whether the owner is known counts when its turn comes, not at the call: one that is unknown is refused then, and one that is adopted meanwhile
+    /// takes it. Until then the entry has its part of the queue.
     pub fn append(
         &self,
         owner: OwnerId,
@@ -223,7 +224,7 @@ impl<E: Env> Lane<E> {
     }
 
     /// As [`append`](Self::append), but `sink` is told what became of the entry, with `token`: for callers with many entries under way, who so need neither
-    /// a task nor an allocation for each. An entry that is refused here is not told of again.
+    /// a task nor an allocation for each. An entry that is refused here is not told of again; that its owner is unknown is told to the sink.
     pub fn append_to(
         &self,
         sink: Rc<dyn AppendSink>,

@@ -231,6 +231,12 @@ fn rows_of(scanned: &Scanned) -> Vec<OwnerRow> {
     owners.into_iter().filter_map(|id| Some(scanned.contents.owner(id)?.row(id, 0))).collect()
 }
 
+/// Whether it has records: its trailer tells, or its rows where the table was made anew.
+fn has_records<F>(piece: &Piece<F>) -> bool {
+    let trailer = piece.segment.trailer.get();
+    trailer.is_some_and(|trailer| trailer.point_count > 0) || piece.rows.iter().any(|row| row.point_count > 0)
+}
+
 /// Finds where the log ends, and whether what lies behind may be dropped.
 fn judge<F: File>(
     pieces: &[Piece<F>],
@@ -238,7 +244,8 @@ fn judge<F: File>(
 ) -> Result<(Option<usize>, Option<TornTail>), OpenError> {
     let closed =
         |piece: &Piece<F>| piece.scanned.as_ref().is_none_or(|scanned| scanned.why == WalkEnd::Closed);
-    let Some(end) = pieces.iter().position(|piece| !closed(piece)) else { return Ok((None, None)) };
+    let is_end = |piece: &Piece<F>| !closed(piece) && !superseded::is_taken(piece, compacted);
+    let Some(end) = pieces.iter().position(is_end) else { return Ok((None, None)) };
     let Some((piece, later)) = pieces.get(end..).and_then(<[_]>::split_first) else {
         return Ok((None, None));
     };
@@ -255,10 +262,8 @@ fn judge<F: File>(
     }
     // Records that compaction or a repair has written anew have their place only when all before it is closed for good. A repair puts numbers alone anywhere.
     let place = piece.segment.place();
-    let has_records = |other: &Piece<F>| other.segment.trailer.get().is_some_and(|it| it.point_count > 0);
     let is_behind = |other: &&Piece<F>| other.segment.place().first > place.last && has_records(other);
-    let takes = |other: &Piece<F>| other.segment.place().contains(&place);
-    if let Some(behind) = compacted.iter().find(is_behind).filter(|_| !compacted.iter().any(takes)) {
+    if let Some(behind) = compacted.iter().find(is_behind) {
         return damaged(&format!("segment {:016x}", behind.segment.id), SEGMENT_HEADER_BYTES);
     }
     let mut tail = TornTail {
@@ -274,6 +279,9 @@ fn judge<F: File>(
         // An entry says that its own segment is stable up to some point only when all earlier segments are.
         if scanned.claims_stable {
             return damaged(&name, SEGMENT_HEADER_BYTES);
+        }
+        if superseded::is_taken(piece, compacted) {
+            continue;
         }
         tail.entries_dropped += scanned.contents.entry_count + scanned.stray.entries;
         tail.bytes_dropped += scanned.end - SEGMENT_HEADER_BYTES + scanned.stray.bytes;

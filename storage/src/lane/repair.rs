@@ -182,7 +182,7 @@ pub async fn repair<E: Env>(env: &E, options: &RepairOptions) -> Result<RepairRe
 }
 
 /// Counts among the damaged ones each segment in which a start would see the end of the log, though a damaged one behind it still has entries. Left as it is, it would be cut, and the numbers
-/// that go on behind would hide all that their owners have before.
+/// that go on behind would hide all that their owners have before. One whose place a repair had already given to another when it was interrupted is put aside.
 async fn tell_cuts<E: Env>(
     env: &E,
     options: &RepairOptions,
@@ -192,19 +192,30 @@ async fn tell_cuts<E: Env>(
     for segment in report.segments.iter_mut().rev().filter(|segment| segment.covers.is_none()) {
         let Some(id) = segment.id else { continue };
         let damaged = is_damaged(segment);
-        if damaged == behind.is_some() || !(damaged || segment.state == SegmentState::Open) {
+        let matters = match segment.state {
+            _ if damaged => behind.is_none(),
+            SegmentState::Superseded => true,
+            SegmentState::Open | SegmentState::Spare => behind.is_some(),
+            _ => false,
+        };
+        if !matters {
             continue;
         }
         let file = env.disk().open(segment.path.clone(), Access::Read).await?;
-        let Salvaged { entries, lost, tail, kind, .. } = salvage(&file, id, options.lane).await?;
+        let salvaged = salvage(&file, id, options.lane).await?;
         if damaged {
-            behind = (kind != Kind::Compacted && !entries.is_empty()).then_some(id);
-        } else if let (Some(cut), Some(behind)) = (lost.first().or(tail.as_ref()), behind) {
-            let expected = format!("an entry, since segment {behind:016x} lies behind it");
-            let found = "none that is whole".to_owned();
-            let severity = Severity::Damage;
-            segment.findings.push(Finding { severity, offset: cut.start, expected, found });
+            let has_entries = !salvaged.is_empty() || salvaged.broken.is_some();
+            behind = (salvaged.kind != Kind::Compacted && has_entries).then_some(id);
+            continue;
         }
+        let is_replaced = segment.state == SegmentState::Superseded;
+        let Some(cut) = salvaged.cut().filter(|_| !(is_replaced && salvaged.has_trailer)) else { continue };
+        let expected = match behind.filter(|_| !is_replaced) {
+            Some(behind) => format!("an entry, since segment {behind:016x} lies behind it"),
+            None => "a segment that is closed, since another one has taken its place".to_owned(),
+        };
+        let found = "none that is whole".to_owned();
+        segment.findings.push(Finding { severity: Severity::Damage, offset: cut, expected, found });
     }
     Ok(())
 }

@@ -37,15 +37,17 @@ pub(crate) async fn fill(env: &LocalEnv, directory: &Path) -> SequenceNumber {
         tidemill_storage::Env::sleep(env, Duration::from_millis(10)).await;
     }
     assert!(lane.stats().compactions > 0);
-    let oldest = lane.bounds(PASSING).expect("adopted").oldest;
     lane.close().await;
-    // Segments that were replaced are here or not as time would have it.
-    for segment in inspect(env, &directory.join("lane")).await.expect("inspected").segments {
-        if segment.state == SegmentState::Superseded {
-            fs::remove_file(segment.path).expect("removed");
-        }
+    let segments = inspect(env, &directory.join("lane")).await.expect("inspected").segments;
+    // Segments that were replaced are here or not as time would have it, and so is what is over.
+    let (replaced, others): (Vec<_>, Vec<_>) =
+        segments.into_iter().partition(|segment| segment.state == SegmentState::Superseded);
+    for segment in replaced {
+        fs::remove_file(segment.path).expect("removed");
     }
-    oldest
+    let rows = others.iter().flat_map(|segment| &segment.owners);
+    let live = rows.filter(|row| row.owner == PASSING && row.is_live);
+    live.map(|row| row.first).min().expect("its last records are kept")
 }
 
 /// Everything of the owners that keep it, or why not.

@@ -98,9 +98,12 @@ async fn each_entry_alone(
         }
         // Behind the last entry of all nothing says that it was stable.
         let Some(mut losses) = losses(env, directory, lane).await else { continue };
-        // What retention took between two segments a repair cannot tell from a loss.
+        // What retention took between two segments a repair cannot tell from a loss. No segment that counts has any of it.
         let is_over = |owner, to| owner == PASSING && to <= passed;
         losses.retain(|loss| !is_over(loss.owner, loss.to));
+        for loss in losses.iter_mut().filter(|loss| loss.owner == PASSING) {
+            loss.from = loss.from.max(passed);
+        }
         let (from, to) = (line.header.base_sequence, line.header.next_sequence());
         let owner = line.header.owner;
         if is_over(owner, to) {

@@ -92,6 +92,23 @@ fn queue() -> QueueSnapshot {
     }
 }
 
+fn stream_queue() -> StreamQueueSnapshot {
+    StreamQueueSnapshot {
+        core: 0,
+        queue: "shared".to_owned(),
+        received: 12,
+        acknowledged: 9,
+        empty_receives: 1,
+        dead_received: 3,
+        dead_acknowledged: 2,
+        restored: 1,
+        visible: 40,
+        in_flight: 3,
+        dead: 4,
+        dead_in_flight: 1,
+    }
+}
+
 fn sample(cores: u32) -> String {
     let cores = (0..cores).map(|number| core().snapshot(number)).collect();
     ServerSnapshot {
@@ -101,6 +118,7 @@ fn sample(cores: u32) -> String {
         cores,
         lanes: vec![lane()],
         queues: vec![queue()],
+        stream_queues: vec![stream_queue()],
         shards: vec![],
     }
     .into_text()
@@ -180,6 +198,7 @@ fn a_server_without_cores_has_a_text_too() {
         cores: vec![],
         lanes: vec![],
         queues: vec![],
+        stream_queues: vec![],
         shards: vec![],
     }
     .into_text();
@@ -201,8 +220,17 @@ fn watched_shards_have_the_series_that_their_streams_ask_for() {
     };
     let shards = vec![shard("logs", 3, Some(7), None), shard("other", 0, None, Some(9))];
     let (cores, lanes, queues) = (vec![], vec![], vec![]);
-    let text = ServerSnapshot { version: "1.2.3", streams: 2, known_queues: 0, cores, lanes, queues, shards }
-        .into_text();
+    let text = ServerSnapshot {
+        version: "1.2.3",
+        streams: 2,
+        known_queues: 0,
+        cores,
+        lanes,
+        queues,
+        stream_queues: vec![],
+        shards,
+    }
+    .into_text();
     let of_shards: Vec<&str> = text.lines().filter(|line| line.starts_with("tidemill_shard")).collect();
     assert_eq!(
         of_shards,

@@ -18,12 +18,14 @@ pub(super) async fn answer(core: &Core) -> Response<Body> {
         cores: Vec::new(),
         lanes: Vec::new(),
         queues: Vec::new(),
+        stream_queues: Vec::new(),
         shards: Vec::new(),
     };
     for report in reports {
         snapshot.cores.push(report.core);
         snapshot.lanes.extend(report.lanes);
         snapshot.queues.extend(report.queues);
+        snapshot.stream_queues.extend(report.stream_queues);
         snapshot.shards.extend(report.shards);
     }
     answer_with(StatusCode::OK, CONTENT_TYPE, snapshot.into_text())

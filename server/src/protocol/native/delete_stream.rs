@@ -13,7 +13,7 @@ use crate::service::catalog::OnConsumers;
 pub(super) fn begin(ticket: Ticket, name: StreamName) {
     let core = Rc::clone(ticket.connection.core());
     core.clone().spawn(async move {
-        let deleted = core.catalog().delete(name.into(), OnConsumers::Deregister).await;
+        let deleted = core.catalog().delete(name.into(), OnConsumers::Dismiss).await;
         ticket.settle(deleted.map(|()| ResponseBody::Done).map_err(|error| delete_failure(&error)));
     });
 }

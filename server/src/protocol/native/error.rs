@@ -161,7 +161,9 @@ pub(super) fn reshard_failure(error: &CatalogError<ReshardError>) -> Failure {
 pub(super) fn delete_failure(error: &CatalogError<DeleteStreamError>) -> Failure {
     catalog_failure(error, |error| match error {
         DeleteStreamError::Unknown { .. } => Failure::new(ErrorCode::UnknownStream, error.to_string()),
-        DeleteStreamError::HasConsumers { .. } => Failure::new(ErrorCode::InvalidRequest, error.to_string()),
+        DeleteStreamError::HasConsumers { .. } | DeleteStreamError::HasQueues { .. } => {
+            Failure::new(ErrorCode::InvalidRequest, error.to_string())
+        }
         DeleteStreamError::Store(store) => Failure::new(ErrorCode::Internal, store.to_string()),
     })
 }

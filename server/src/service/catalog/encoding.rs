@@ -8,6 +8,7 @@ mod consumer;
 mod policy;
 mod queue;
 mod record_size;
+mod stream_queue;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub(super) use self::consumer::{decode_consumer, encode_consumer};
 pub(super) use self::policy::{decode_policy, encode_policy};
 pub(super) use self::queue::{decode_queue, encode_queue};
 pub(super) use self::record_size::{decode_record_size, encode_record_size};
+pub(super) use self::stream_queue::{decode_stream_queue, encode_stream_queue};
 use super::entity::{Closing, Counters, Node, NodeId, Shard, Stream};
 use super::rules::millis;
 

@@ -140,6 +140,14 @@ pub enum ChangeCapacityError {
     /// It cannot be what it is to be.
     #[error(transparent)]
     Capacity(#[from] CapacityError),
+    /// It has queues, which are for streams on demand.
+    #[error("stream {name} has {queues} queues, and stays on demand while it has")]
+    HasQueues {
+        /// The name.
+        name: StreamName,
+        /// How many.
+        queues: usize,
+    },
     /// The change could not be made durable.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -162,6 +170,14 @@ pub enum DeleteStreamError {
         /// How many.
         consumers: usize,
     },
+    /// It has queues, and whoever deletes it has not said that they may go.
+    #[error("stream {name} has {queues} queues")]
+    HasQueues {
+        /// The name.
+        name: StreamName,
+        /// How many.
+        queues: usize,
+    },
     /// The change could not be made durable.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -183,7 +199,7 @@ pub enum RegisterConsumerError {
         name: ConsumerName,
     },
     /// The stream has as many consumers as it may.
-    #[error("the stream has {limit} consumers, which is the limit")]
+    #[error("the stream has {limit} consumers and queues, which is the limit")]
     TooMany {
         /// The most there may be.
         limit: usize,

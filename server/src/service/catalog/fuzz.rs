@@ -7,12 +7,13 @@ use tidemill_wire::{SequenceNumber, Timestamp};
 
 use super::encoding::{
     decode_capacity, decode_commitment, decode_consumer, decode_counters, decode_node, decode_policy,
-    decode_queue, decode_record_size, decode_stream, encode_capacity, encode_commitment, encode_consumer,
-    encode_counters, encode_node, encode_policy, encode_queue, encode_record_size, encode_stream,
+    decode_queue, decode_record_size, decode_stream, decode_stream_queue, encode_capacity, encode_commitment,
+    encode_consumer, encode_counters, encode_node, encode_policy, encode_queue, encode_record_size,
+    encode_stream, encode_stream_queue,
 };
 use super::entity::Counters;
 use super::memory::MemoryCatalog;
-use super::tests::{DEFAULTS, LIMITS, NODE, new, queues};
+use super::tests::{DEFAULTS, LIMITS, NODE, new, queues, stream_queues};
 use super::{Catalog, Ends, ShardChange, Stream};
 use crate::fuzzing;
 use crate::service::capacity::Capacity;
@@ -31,6 +32,7 @@ const TARGETS: &[Target] = &[
     ("catalog_policy", policy),
     ("catalog_record_size", record_size),
     ("catalog_queue", queue),
+    ("catalog_stream_queue", stream_queue),
     ("catalog_capacity", capacity),
 ];
 
@@ -87,6 +89,13 @@ fn queue(input: &[u8]) {
     }
 }
 
+fn stream_queue(input: &[u8]) {
+    if let Ok(queue) = decode_stream_queue(input) {
+        assert!(queue.partitions.len() <= input.len(), "what comes out is bounded by what went in");
+        assert_eq!(decode_stream_queue(&encode_stream_queue(&queue)), Ok(queue));
+    }
+}
+
 /// Values of each kind and version.
 fn seeds() -> Vec<Vec<u8>> {
     let mut catalog = MemoryCatalog::new(NODE, LIMITS, DEFAULTS);
@@ -102,12 +111,16 @@ fn seeds() -> Vec<Vec<u8>> {
     let planned = catalog.plan_reshard(&plain.name, change).expect("it is less than twice as many");
     let ends = planned.parents().iter().map(|parent| (*parent, SequenceNumber(7))).collect();
     let resharded = catalog.reshard(planned, &Ends { at: Timestamp(99), ends }).expect("memory takes it");
+    let over = stream_queues::on_demand(&mut catalog, "shared");
+    let over = stream_queues::new_stream_queue(over.id, "work");
+    let over = catalog.create_stream_queue(over, Timestamp(79)).expect("the name is free");
     let streams = [plain, keyed, tagged, resharded];
     let streams = streams.iter().map(encode_stream);
     let others = [
         encode_node(NODE),
         counters,
         encode_consumer(&consumer),
+        encode_stream_queue(&over),
         encode_policy("{\"Version\":\"2012-10-17\"}"),
         encode_record_size(2_048),
         encode_commitment(Commitment { started: Timestamp(5), ended: Timestamp(6) }),

@@ -17,9 +17,11 @@ mod memory;
 mod queue_error;
 mod queue_rules;
 mod redb;
+mod redb_queues;
 mod reshard;
 mod rules;
 mod state;
+mod stream_queue_error;
 
 use std::sync::Arc;
 
@@ -47,14 +49,16 @@ pub use rules::{
     TAG_BYTES_MAX, TAGS_MAX,
 };
 pub use state::{
-    Aside, Change, CreatedQueue, NewConsumer, NewQueue, NewStream, OnConsumers, POLICY_BYTES_MAX, Page,
-    PolicyHolder, RECORD_KIB_MAX, RECORD_KIB_MIN, State, TagChange,
+    Aside, Change, CreatedQueue, NewConsumer, NewQueue, NewStream, NewStreamQueue, OnConsumers,
+    POLICY_BYTES_MAX, Page, PolicyHolder, RECORD_KIB_MAX, RECORD_KIB_MIN, State, TagChange,
 };
+pub use stream_queue_error::{CreateStreamQueueError, UpdateStreamQueueError};
 
 use crate::service::capacity::CapacityChange;
 use crate::service::commitment::Commitment;
 use crate::service::consumer::{Consumer, ConsumerName};
 use crate::service::queue_definition::{Definition as Queue, QueueId};
+use crate::service::stream_queue::{StreamQueue, StreamQueueChange};
 
 /// The catalog of a node.
 pub trait Catalog: Send {
@@ -249,10 +253,10 @@ pub trait Catalog: Send {
         Ok(self.commit(Change::RecordSize(stream, kib))?)
     }
 
-    /// Removes a stream, and its consumers if they may go, and returns what it was, so that its owners can be forgotten.
+    /// Removes a stream, and its consumers and queues if they may go, and returns what it was, so that its owners can be forgotten.
     ///
     /// # Errors
-    /// When there is no such stream, its consumers keep it, or the change could not be made durable.
+    /// When there is no such stream, its consumers or queues keep it, or the change could not be made durable.
     fn delete_stream(
         &mut self,
         name: &StreamName,
@@ -307,6 +311,58 @@ pub trait Catalog: Send {
     fn delete_queue(&mut self, id: QueueId) -> Result<Arc<Queue>, DeleteQueueError> {
         let queue = self.state().plan_delete_queue(id)?;
         self.commit(Change::DeleteQueue(id))?;
+        Ok(queue)
+    }
+
+    /// Creates a queue over a stream, with a partition in every lane.
+    ///
+    /// # Errors
+    /// When the name is taken, the stream is not there or cannot have it, the settings or tags cannot be kept, or the change could not be made durable.
+    fn create_stream_queue(
+        &mut self,
+        new: NewStreamQueue,
+        now: Timestamp,
+    ) -> Result<Arc<StreamQueue>, CreateStreamQueueError> {
+        let queue = self.state().plan_create_stream_queue(new, now)?;
+        self.commit(Change::StreamQueue(Arc::clone(&queue)))?;
+        Ok(queue)
+    }
+
+    /// Changes the settings of a queue over a stream that are given and leaves the others.
+    ///
+    /// # Errors
+    /// When there is no such queue, it cannot have such settings, or the change could not be made durable.
+    fn update_stream_queue(
+        &mut self,
+        id: QueueId,
+        change: StreamQueueChange,
+    ) -> Result<Arc<StreamQueue>, UpdateStreamQueueError> {
+        let queue = self.state().plan_update_stream_queue(id, change)?;
+        self.commit(Change::StreamQueue(Arc::clone(&queue)))?;
+        Ok(queue)
+    }
+
+    /// Changes the tags of a queue over a stream.
+    ///
+    /// # Errors
+    /// When there is no such queue, the tags cannot be kept, or the change could not be made durable.
+    fn tag_stream_queue(
+        &mut self,
+        id: QueueId,
+        change: TagChange,
+    ) -> Result<Arc<StreamQueue>, TagQueueError> {
+        let queue = self.state().plan_stream_queue_tags(id, change)?;
+        self.commit(Change::StreamQueue(Arc::clone(&queue)))?;
+        Ok(queue)
+    }
+
+    /// Removes a queue over a stream and returns what it was, so that its owners can be forgotten.
+    ///
+    /// # Errors
+    /// When there is no such queue, or the change could not be made durable.
+    fn delete_stream_queue(&mut self, id: QueueId) -> Result<Arc<StreamQueue>, DeleteQueueError> {
+        let queue = self.state().plan_delete_stream_queue(id)?;
+        self.commit(Change::DeleteStreamQueue(id))?;
         Ok(queue)
     }
 }

@@ -11,6 +11,7 @@ use super::rules::Limits;
 use crate::service::queue_definition::{
     Allow, Definition, Partition, QueueName, QueueSettings, Redrive, Scope, ThroughputLimit,
 };
+use crate::service::stream_queue::StreamQueueSettings;
 
 /// Queues that may be named as those that send their dead letters to one: as many as AWS allows.
 pub const ALLOWED_MAX: usize = 10;
@@ -113,6 +114,12 @@ pub(super) fn check_settings(name: &QueueName, settings: &QueueSettings) -> Resu
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses settings that a queue over a stream cannot have.
+pub(super) fn check_stream_queue(settings: StreamQueueSettings) -> Result<(), QueueSettingsError> {
+    within(QueueAttribute::Visibility, settings.visibility_s, VISIBILITY_S)?;
+    settings.receives_max.map_or(Ok(()), |receives| within(QueueAttribute::Redrive, receives, RECEIVES_MAX))
 }
 
 /// Refuses a dead-letter queue that is not there or does not want to be this queue's.

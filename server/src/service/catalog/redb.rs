@@ -20,18 +20,19 @@ use tidemill_wire::StreamId;
 use super::Catalog;
 use super::encoding::{
     DecodeError, decode_capacity, decode_commitment, decode_consumer, decode_counters, decode_node,
-    decode_policy, decode_queue, decode_record_size, decode_stream, encode_capacity, encode_commitment,
-    encode_consumer, encode_counters, encode_node, encode_policy, encode_queue, encode_record_size,
-    encode_stream,
+    decode_policy, decode_record_size, decode_stream, encode_capacity, encode_commitment, encode_consumer,
+    encode_counters, encode_node, encode_policy, encode_record_size, encode_stream,
 };
 use super::entity::{Counters, Node, Stream};
 use super::error::{Inconsistency, StoreError};
+use super::redb_queues::{read_queues, read_stream_queues, write_queue, write_stream_queue};
 use super::rules::{Limits, StreamDefaults};
 use super::state::{Change, PolicyHolder, State};
 use crate::service::capacity::Capacity;
 use crate::service::commitment::Commitment;
 use crate::service::consumer::{Consumer, ConsumerName};
 use crate::service::queue_definition::Definition as Queue;
+use crate::service::stream_queue::StreamQueue;
 
 const NODE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("node");
 const STREAMS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("streams");
@@ -41,8 +42,6 @@ const CONSUMERS: TableDefinition<'_, (u64, &str), &[u8]> = TableDefinition::new(
 const POLICIES: TableDefinition<'_, (u64, &str), &[u8]> = TableDefinition::new("policies");
 /// By stream, of those that have a bound of their own.
 const RECORD_SIZES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("record_sizes");
-/// By id. A catalog of before there were any has no such table.
-const QUEUES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("queues");
 /// By stream, of those that have another one than the default.
 const CAPACITIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("capacities");
 const NODE_KEY: &str = "node";
@@ -131,6 +130,7 @@ impl RedbCatalog {
         let state = state.and_then(|state| state.with_policies(stored.policies));
         let state = state.and_then(|state| state.with_record_sizes(stored.record_sizes));
         let state = state.and_then(|state| state.with_queues(stored.queues));
+        let state = state.and_then(|state| state.with_stream_queues(stored.stream_queues));
         let state = state.and_then(|state| state.with_capacities(stored.capacities)).map_err(inconsistent)?;
         Ok(Self { database, path: path.to_owned(), state, poisoned: false })
     }
@@ -165,6 +165,7 @@ impl RedbCatalog {
                         transaction.open_table(RECORD_SIZES)?.remove(stream.id.get())?;
                     }
                     self.remove_consumers(&transaction, stream)?;
+                    self.remove_stream_queues(&transaction, stream)?;
                     remove_policies(&transaction, self.state.policy_holders(stream.id))?;
                 }
                 Change::Skip(_) => {}
@@ -191,13 +192,10 @@ impl RedbCatalog {
                     let mut table = transaction.open_table(RECORD_SIZES)?;
                     table.insert(stream.get(), encode_record_size(*kib).as_slice())?;
                 }
-                Change::Queue(queue) => {
-                    let mut table = transaction.open_table(QUEUES)?;
-                    table.insert(queue.id.0, encode_queue(queue).as_slice())?;
-                }
-                Change::DeleteQueue(queue) => {
-                    transaction.open_table(QUEUES)?.remove(queue.0)?;
-                }
+                Change::Queue(queue) => write_queue(&transaction, queue.id, Some(queue))?,
+                Change::DeleteQueue(queue) => write_queue(&transaction, *queue, None)?,
+                Change::StreamQueue(queue) => write_stream_queue(&transaction, queue.id, Some(queue))?,
+                Change::DeleteStreamQueue(queue) => write_stream_queue(&transaction, *queue, None)?,
                 Change::Policy(holder, None) => remove_policies(&transaction, [holder].into_iter())?,
             }
         }
@@ -232,6 +230,18 @@ impl RedbCatalog {
         }
         Ok(())
     }
+
+    /// Removes the queues over a stream that is deleted. A catalog without such queues does not get their table.
+    fn remove_stream_queues(
+        &self,
+        transaction: &WriteTransaction,
+        stream: &Stream,
+    ) -> Result<(), redb::Error> {
+        for queue in self.state.stream_queues_of(stream.id) {
+            write_stream_queue(transaction, queue.id, None)?;
+        }
+        Ok(())
+    }
 }
 
 impl Catalog for RedbCatalog {
@@ -261,6 +271,7 @@ struct Stored {
     policies: Vec<(PolicyHolder, String)>,
     record_sizes: Vec<(StreamId, u32)>,
     queues: Vec<Queue>,
+    stream_queues: Vec<StreamQueue>,
     capacities: Vec<(StreamId, Capacity)>,
     commitment: Commitment,
 }
@@ -304,28 +315,19 @@ fn read(database: &Database, path: &Path) -> Result<Stored, StoreError> {
     })?;
     let capacities = read_by_stream(&transaction, path, CAPACITIES, decode_capacity)?;
     let queues = read_queues(&transaction, path)?;
-    Ok(Stored { node, counters, streams, consumers, policies, record_sizes, capacities, queues, commitment })
-}
-
-fn read_queues(transaction: &ReadTransaction, path: &Path) -> Result<Vec<Queue>, StoreError> {
-    let table = match transaction.open_table(QUEUES) {
-        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-        table => table.map_err(failed(path))?,
-    };
-    let mut queues = Vec::new();
-    for row in table.iter().map_err(failed(path))? {
-        let (key, value) = row.map_err(failed(path))?;
-        let key = key.value();
-        let queue =
-            decode_queue(value.value()).map_err(|source| damaged(path, format!("queues/{key}"), source))?;
-        if queue.id.0 != key {
-            let reason =
-                Inconsistency(format!("queue {} has the key {key} and the id {}", queue.name, queue.id));
-            return Err(StoreError::Inconsistent { path: path.to_owned(), reason });
-        }
-        queues.push(queue);
-    }
-    Ok(queues)
+    let stream_queues = read_stream_queues(&transaction, path)?;
+    Ok(Stored {
+        node,
+        counters,
+        streams,
+        consumers,
+        policies,
+        record_sizes,
+        capacities,
+        queues,
+        stream_queues,
+        commitment,
+    })
 }
 
 /// The rows of a table by stream, which is there from the first one on.
@@ -427,11 +429,11 @@ fn single<T>(
     decode(bytes).map_err(|source| damaged(path, format!("node/{key}"), source))
 }
 
-fn damaged(path: &Path, key: String, source: DecodeError) -> StoreError {
+pub(super) fn damaged(path: &Path, key: String, source: DecodeError) -> StoreError {
     StoreError::Damaged { path: path.to_owned(), key, source }
 }
 
-fn failed<E: ToString>(path: &Path) -> impl Fn(E) -> StoreError + '_ {
+pub(super) fn failed<E: ToString>(path: &Path) -> impl Fn(E) -> StoreError + '_ {
     |error| StoreError::Failed { path: path.to_owned(), reason: error.to_string() }
 }
 

@@ -9,6 +9,7 @@ mod consumers;
 mod policies;
 mod queues;
 mod record_sizes;
+mod stream_queues;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -23,6 +24,7 @@ pub use self::consumers::NewConsumer;
 pub use self::policies::{POLICY_BYTES_MAX, PolicyHolder};
 pub use self::queues::{CreatedQueue, NewQueue};
 pub use self::record_sizes::{RECORD_KIB_MAX, RECORD_KIB_MIN};
+pub use self::stream_queues::NewStreamQueue;
 use super::entity::{Counters, Node, Stream, StreamKey};
 use super::error::{
     CreateStreamError, DeleteStreamError, Inconsistency, ReshardError, TagStreamError, UpdateStreamError,
@@ -35,6 +37,7 @@ use crate::service::capacity::Capacity;
 use crate::service::commitment::Commitment;
 use crate::service::consumer::{Consumer, Consumers};
 use crate::service::queue_definition::{Definition as Queue, QueueId};
+use crate::service::stream_queue::StreamQueue;
 
 /// No counter comes near this in the life of a node, so whoever reads a greater one reads damage.
 const COUNTER_MAX: u64 = 1 << 62;
@@ -99,15 +102,21 @@ pub enum Change {
     Queue(Arc<Queue>),
     /// The queue is gone.
     DeleteQueue(QueueId),
+    /// The queue over a stream is new, and its ids are used up, or it is now like this.
+    StreamQueue(Arc<StreamQueue>),
+    /// The queue over a stream is gone.
+    DeleteStreamQueue(QueueId),
 }
 
-/// What becomes of the consumers of a stream that is to be deleted.
+/// What becomes of the consumers and queues of a stream that is to be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnConsumers {
     /// They keep it from being deleted.
     Refuse,
-    /// They go with it.
+    /// Consumers go with it, and queues keep it from being deleted.
     Deregister,
+    /// All of them go with it.
+    Dismiss,
 }
 
 /// A part of the list of streams.
@@ -138,6 +147,7 @@ pub struct State {
     capacities: BTreeMap<StreamId, Capacity>,
     commitment: Commitment,
     queues: queues::Queues,
+    stream_queues: stream_queues::StreamQueues,
     /// Open shards and partitions of each lane.
     load: Vec<u64>,
 }
@@ -156,6 +166,7 @@ impl State {
             policies: BTreeMap::new(),
             record_sizes: BTreeMap::new(),
             queues: queues::Queues::default(),
+            stream_queues: stream_queues::StreamQueues::default(),
             capacities: BTreeMap::new(),
             commitment: Commitment::default(),
             load: vec![0; usize::try_from(node.lanes).expect("lanes are counted in 32 bits")],
@@ -287,8 +298,10 @@ impl State {
                 Counters { next_stream, next_owner: next_owner + skipped }
             }
             Change::Queue(queue) => self.counters_with(queue),
+            Change::StreamQueue(queue) => self.counters_with_stream_queue(queue),
             Change::Delete(_)
             | Change::DeleteQueue(_)
+            | Change::DeleteStreamQueue(_)
             | Change::Skip(_)
             | Change::Register(_)
             | Change::Deregister(_)
@@ -399,7 +412,11 @@ impl State {
     ) -> Result<Stream, DeleteStreamError> {
         let present =
             self.streams.get(name).ok_or_else(|| DeleteStreamError::Unknown { name: name.clone() })?;
+        let queues = self.stream_queues_of(present.id).count();
         match (on_consumers, self.consumers.get(&present.id)) {
+            (OnConsumers::Refuse | OnConsumers::Deregister, _) if queues > 0 => {
+                Err(DeleteStreamError::HasQueues { name: name.clone(), queues })
+            }
             (OnConsumers::Refuse, Some(consumers)) => {
                 Err(DeleteStreamError::HasConsumers { name: name.clone(), consumers: consumers.len() })
             }
@@ -430,6 +447,7 @@ impl State {
                 self.capacities.remove(&stream.id);
                 self.consumers.remove(&stream.id);
                 self.record_sizes.remove(&stream.id);
+                self.drop_stream_queues_of(stream.id);
                 self.policies.retain(|holder, _| holder.stream != stream.id);
             }
             Change::Skip(_) => {}
@@ -443,6 +461,8 @@ impl State {
             Change::RecordSize(stream, kib) => drop(self.record_sizes.insert(stream, kib)),
             Change::Queue(queue) => self.keep_queue(queue),
             Change::DeleteQueue(queue) => self.drop_queue(queue),
+            Change::StreamQueue(queue) => self.keep_stream_queue(queue),
+            Change::DeleteStreamQueue(queue) => self.drop_stream_queue(queue),
         }
     }
 

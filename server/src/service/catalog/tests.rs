@@ -5,6 +5,7 @@ mod consumers;
 mod policies;
 pub(super) mod queues;
 mod record_sizes;
+pub(super) mod stream_queues;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

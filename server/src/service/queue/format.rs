@@ -12,7 +12,7 @@ use super::journal::{Entry, Event, Kept, Passed, Phase};
 use super::message::{Attribute, AttributeValue, Message, MessageId, NewMessage};
 
 /// Version of messages and of events.
-const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 1;
 /// A run of messages in one event is no longer than a receive looks.
 const RUN_MAX: u64 = 1_200_000;
 
@@ -48,10 +48,10 @@ pub(super) enum FormatError {
 }
 
 /// Encoding into memory does not fail.
-type Out = Encoder<Vec<u8>>;
-type Written = Result<(), minicbor::encode::Error<std::convert::Infallible>>;
+pub(super) type Out = Encoder<Vec<u8>>;
+pub(super) type Written = Result<(), minicbor::encode::Error<std::convert::Infallible>>;
 
-fn written(bytes: usize, fill: impl FnOnce(&mut Out) -> Written) -> Vec<u8> {
+pub(super) fn written(bytes: usize, fill: impl FnOnce(&mut Out) -> Written) -> Vec<u8> {
     let mut out = Encoder::new(Vec::with_capacity(bytes));
     fill(&mut out).expect("memory takes what is written");
     out.into_writer()
@@ -182,7 +182,7 @@ pub(super) fn encode_event(event: &Event) -> Vec<u8> {
     })
 }
 
-fn numbers(out: &mut Out, numbers: &[u64]) -> Written {
+pub(super) fn numbers(out: &mut Out, numbers: &[u64]) -> Written {
     out.array(numbers.len() as u64)?;
     for number in numbers {
         out.u64(*number)?;
@@ -223,22 +223,25 @@ pub(super) fn decode_event(bytes: &[u8]) -> Result<Event, FormatError> {
 }
 
 /// Reads item by item.
-struct Reader<'b> {
+pub(super) struct Reader<'b> {
     what: &'static str,
     decoder: Decoder<'b>,
 }
 
 impl<'b> Reader<'b> {
-    fn new(what: &'static str, bytes: &'b [u8]) -> Self {
+    pub(super) fn new(what: &'static str, bytes: &'b [u8]) -> Self {
         Self { what, decoder: Decoder::new(bytes) }
     }
 
-    fn take<T>(&mut self, read: impl FnOnce(&mut Decoder<'b>) -> Result<T, Error>) -> Result<T, FormatError> {
+    pub(super) fn take<T>(
+        &mut self,
+        read: impl FnOnce(&mut Decoder<'b>) -> Result<T, Error>,
+    ) -> Result<T, FormatError> {
         let what = self.what;
         read(&mut self.decoder).map_err(|error| FormatError::Malformed { what, reason: error.to_string() })
     }
 
-    fn impossible(&self, field: &'static str, found: u64) -> FormatError {
+    pub(super) fn impossible(&self, field: &'static str, found: u64) -> FormatError {
         FormatError::Impossible { what: self.what, field, found }
     }
 
@@ -249,7 +252,7 @@ impl<'b> Reader<'b> {
         }
     }
 
-    fn version(&mut self) -> Result<(), FormatError> {
+    pub(super) fn version(&mut self) -> Result<(), FormatError> {
         match self.take(Decoder::u8)? {
             VERSION => Ok(()),
             found => Err(FormatError::Version { what: self.what, found }),
@@ -277,7 +280,7 @@ impl<'b> Reader<'b> {
         }
     }
 
-    fn list<T>(
+    pub(super) fn list<T>(
         &mut self,
         bytes_min: usize,
         mut read: impl FnMut(&mut Self) -> Result<T, FormatError>,
@@ -328,7 +331,7 @@ impl<'b> Reader<'b> {
     }
 
     /// Refuses bytes behind the value.
-    fn end(&self) -> Result<(), FormatError> {
+    pub(super) fn end(&self) -> Result<(), FormatError> {
         match self.decoder.input().len() - self.decoder.position() {
             0 => Ok(()),
             bytes => Err(self.impossible("bytes behind its end", bytes as u64)),

@@ -4,6 +4,8 @@ use bytes::Bytes;
 
 use super::format::tests::samples;
 use super::format::{decode_event, decode_message, decode_times, encode_event, encode_message};
+use super::format_of_shard::{decode_shard_event, encode_shard_event};
+use super::over_stream::Ledger;
 use super::state::State;
 use crate::fuzzing;
 
@@ -11,7 +13,8 @@ use crate::fuzzing;
 type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-const TARGETS: &[Target] = &[("queue_message", message), ("queue_event", event)];
+const TARGETS: &[Target] =
+    &[("queue_message", message), ("queue_event", event), ("queue_shard_event", shard_event)];
 
 fn message(input: &[u8]) {
     let bytes = Bytes::copy_from_slice(input);
@@ -26,6 +29,14 @@ fn event(input: &[u8]) {
         assert_eq!(decode_event(&encode_event(&event)), Ok(event.clone()));
         let mut state = State::new(false);
         state.apply(&event);
+    }
+}
+
+fn shard_event(input: &[u8]) {
+    if let Ok(event) = decode_shard_event(&Bytes::copy_from_slice(input)) {
+        assert_eq!(decode_shard_event(&encode_shard_event(&event).into()), Ok(event.clone()));
+        let mut ledger = Ledger::default();
+        ledger.apply(&event);
     }
 }
 

@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes};
 use tidemill_storage::{Env, FetchError, Lane};
 use tidemill_wire::batch::{BatchBuilder, BatchView, Compression};
 use tidemill_wire::entry::{ENTRY_HEADER_BYTES, EntryHeader};
-use tidemill_wire::{OwnerId, SequenceNumber};
+use tidemill_wire::{OwnerId, SequenceNumber, Timestamp};
 
 use super::format::{encode_event, encode_message};
 use super::journal::Event;
@@ -20,6 +20,8 @@ pub(super) struct Written {
     pub(super) key: Bytes,
     /// What it is.
     pub(super) data: Bytes,
+    /// When it was written.
+    pub(super) at: Timestamp,
 }
 
 /// Records from a number on.
@@ -38,14 +40,8 @@ pub(super) async fn read<E: Env>(
     from: u64,
     bytes_max: usize,
 ) -> Result<Stretch, Unreadable> {
-    let fetched = match lane.fetch(owner, SequenceNumber(from), bytes_max).await {
-        Ok(fetched) => fetched,
-        Err(FetchError::Damaged(damage)) => return Err(damage.into()),
-        Err(FetchError::Disk(error)) => return Err(error.into()),
-        Err(FetchError::UnknownOwner(_)) => return Err(Unreadable::Deleted),
-        // What was written down is ahead of the log: some of it is lost.
-        Err(error @ FetchError::BeyondEnd { .. }) => return Err(foreign(owner, from, &error)),
-    };
+    let fetched = lane.fetch(owner, SequenceNumber(from), bytes_max).await;
+    let fetched = fetched.map_err(|error| unfetched(owner, from, error))?;
     let mut records = Vec::new();
     for run in fetched.entries {
         let mut rest = run;
@@ -65,12 +61,24 @@ pub(super) async fn read<E: Env>(
             let entries = batch.into_records().map_err(|error| foreign(owner, first, &error))?;
             for (sequence, record) in (first..).zip(entries) {
                 if sequence >= fetched.from.get() {
-                    records.push(Written { sequence, key: record.key, data: record.data });
+                    let at = header.append_time;
+                    records.push(Written { sequence, key: record.key, data: record.data, at });
                 }
             }
         }
     }
     Ok(Stretch { records, next: fetched.next.get() })
+}
+
+/// What a fetch that failed says of a partition.
+pub(super) fn unfetched(owner: OwnerId, from: u64, error: FetchError) -> Unreadable {
+    match error {
+        FetchError::Damaged(damage) => damage.into(),
+        FetchError::Disk(error) => error.into(),
+        FetchError::UnknownOwner(_) => Unreadable::Deleted,
+        // What was written down is ahead of the log: some of it is lost.
+        error @ FetchError::BeyondEnd { .. } => foreign(owner, from, &error),
+    }
 }
 
 /// What is wrong with a record that is no queue's.
@@ -90,7 +98,12 @@ pub(super) fn pack_messages<'m>(messages: impl Iterator<Item = &'m Message>) -> 
 
 /// An event as an entry's payload.
 pub(super) fn pack_event(event: &Event) -> Bytes {
+    pack(&encode_event(event))
+}
+
+/// The bytes of an event as an entry's payload.
+pub(super) fn pack(event: &[u8]) -> Bytes {
     let mut batch = BatchBuilder::new();
-    batch.push(b"", &encode_event(event), None).expect("an event is smaller than a record may be");
+    batch.push(b"", event, None).expect("an event is smaller than a record may be");
     batch.build(Compression::None).expect("it has a record")
 }

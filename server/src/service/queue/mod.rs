@@ -1,11 +1,13 @@
 //! Queues: producers send, consumers receive, work and delete; what is not deleted in time comes back.
 //!
 //! Owns what a queue is, what its partitions decide, and how both are written to the lanes' logs. Decisions are pure (`state`): a request and the time in, an event out,
-//! which is written before the answer goes. Leaves out HTTP, AWS and where a partition's core is.
+//! which is written before the answer goes. A queue over a stream (`over_stream`) gives a stream's records in the same way. Leaves out HTTP, AWS and where a partition's core is.
 
+mod ask;
 mod chores;
 mod dedup;
 mod format;
+mod format_of_shard;
 #[cfg(test)]
 mod fuzz;
 mod journal;
@@ -13,7 +15,10 @@ mod log;
 mod message;
 mod move_task;
 mod operation;
+pub mod over_stream;
 mod partition;
+mod recorder;
+mod shard_event;
 mod state;
 mod table;
 mod tail;

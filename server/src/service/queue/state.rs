@@ -9,7 +9,11 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use tidemill_wire::Timestamp;
 
+pub(super) use super::ask::{Ask, Head, Pick, Standing, Taken};
+use super::format::{FormatError, decode_event};
 use super::journal::{Entry, Event, Kept, Passed, Phase, pass};
+use super::log::Written;
+use super::recorder::Replayed;
 
 /// Messages ready and in flight that are kept in mind at most: a receive looks no further then.
 pub(super) const WINDOW_MAX: u64 = 120_000;
@@ -26,72 +30,6 @@ const KEPT_MAX: usize = 4_000;
 /// How long a message may be hidden since it was received.
 pub(super) const HIDDEN_MAX_MS: u64 = 43_200_000;
 
-/// A message that no receive has looked at yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Head {
-    /// Its number.
-    pub(super) sequence: u64,
-    /// When it can be received.
-    pub(super) due: Timestamp,
-    /// Its delay is its own and not the queue's, so that later ones may be due before it.
-    pub(super) is_out_of_order: bool,
-    /// Its group; 0 for none.
-    pub(super) group: u64,
-    /// When it is too old to be received.
-    pub(super) over: Timestamp,
-}
-
-/// What a receive asks of a partition.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ask {
-    /// The time.
-    pub(super) now: Timestamp,
-    /// Until when what is received is hidden.
-    pub(super) until: Timestamp,
-    /// So many at most.
-    pub(super) messages_max: usize,
-    /// Who was received so often is moved elsewhere.
-    pub(super) receives_max: Option<u32>,
-}
-
-/// What a receive gets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Taken {
-    /// What is to be written down, if anything has changed.
-    pub(super) event: Option<Event>,
-    /// What was received.
-    pub(super) picked: Vec<Pick>,
-    /// What is to be moved elsewhere.
-    pub(super) moving: Vec<u64>,
-}
-
-/// A message that was received.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pick {
-    /// Its number.
-    pub(super) sequence: u64,
-    /// How often it was received, this time included.
-    pub(super) receives: u32,
-    /// When it was received first.
-    pub(super) first_received: Timestamp,
-}
-
-/// What a receipt stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// A message in flight, received last at that time.
-    InFlight {
-        /// When.
-        received: Timestamp,
-    },
-    /// A message that is back in the queue, or was received again since.
-    Lapsed,
-    /// A message that is gone.
-    Gone,
-    /// No message that was ever received so.
-    Never,
-}
-
 /// A partition's messages.
 #[derive(Clone, Debug)]
 pub(super) struct State {
@@ -105,6 +43,8 @@ pub(super) struct State {
     in_flight: u64,
     delayed: u64,
     ready: u64,
+    /// Those of them that were received before, by how often.
+    back: BTreeSet<(u32, u64)>,
     /// The snapshot that is being read, and how many messages it still has.
     pending: Option<(Box<State>, u64)>,
     /// It is what a snapshot says, and what came after it.
@@ -131,14 +71,10 @@ impl State {
             in_flight: 0,
             delayed: 0,
             ready: 0,
+            back: BTreeSet::new(),
             pending: None,
             is_of_snapshot: false,
         }
-    }
-
-    /// Whether events before those that were applied do not matter.
-    pub(super) fn is_of_snapshot(&self) -> bool {
-        self.is_of_snapshot
     }
 
     /// Every message below this was looked at.
@@ -167,7 +103,6 @@ impl State {
     }
 
     /// Messages that are kept in mind.
-    #[cfg(test)]
     pub(super) fn kept(&self) -> usize {
         self.messages.len()
     }
@@ -341,6 +276,34 @@ impl State {
         }
     }
 
+    /// Lets go of a message and returns what was known of it.
+    pub(super) fn lift(&mut self, sequence: u64) -> Option<Entry> {
+        self.detach(sequence)
+    }
+
+    /// Takes in a message that another state has let go of.
+    pub(super) fn place(&mut self, sequence: u64, entry: Entry) {
+        self.cursor = self.cursor.max(sequence.saturating_add(1));
+        self.attach(sequence, entry);
+    }
+
+    /// Whether it keeps a message in mind.
+    pub(super) fn keeps(&self, sequence: u64) -> bool {
+        self.messages.contains_key(&sequence)
+    }
+
+    /// Whether a message that is kept in mind knows nothing of a receive at that time.
+    pub(super) fn is_older(&self, sequence: u64, received: Timestamp) -> bool {
+        let is_older = |entry: &Entry| entry.receives == 0 || received < entry.first_received;
+        self.messages.get(&sequence).is_some_and(is_older)
+    }
+
+    /// Messages that can be received and were received so often before, those first that were received most; so many at most.
+    pub(super) fn worn(&self, receives_max: u32, max: usize) -> Vec<u64> {
+        let worn = self.back.iter().rev().take_while(|(receives, _)| *receives >= receives_max);
+        worn.take(max).map(|(_, sequence)| *sequence).collect()
+    }
+
     /// Does what an event says.
     pub(super) fn apply(&mut self, event: &Event) {
         if !matches!(event, Event::Kept(_)) {
@@ -428,6 +391,7 @@ impl State {
             Phase::Ready => {
                 group.ready.insert(sequence);
                 self.ready += 1;
+                self.back.extend((entry.receives > 0).then_some((entry.receives, sequence)));
             }
             Phase::InFlight(until) | Phase::Moving(until) => {
                 group.in_flight += 1;
@@ -451,6 +415,7 @@ impl State {
             Phase::Ready => {
                 group.ready.remove(&sequence);
                 self.ready -= 1;
+                self.back.remove(&(entry.receives, sequence));
             }
             Phase::InFlight(until) | Phase::Moving(until) => {
                 group.in_flight -= 1;
@@ -485,6 +450,18 @@ impl State {
         } else if self.groups.get(&id).is_some_and(|group| group.ready.is_empty() && group.in_flight == 0) {
             self.groups.remove(&id);
         }
+    }
+}
+
+impl Replayed for State {
+    fn take(&mut self, event: &Written) -> Result<bool, FormatError> {
+        let event = decode_event(&event.data)?;
+        self.apply(&event);
+        Ok(matches!(event, Event::Snapshot { .. }))
+    }
+
+    fn is_whole(&self) -> bool {
+        self.is_of_snapshot
     }
 }
 

@@ -32,6 +32,8 @@ pub(super) struct Candidate {
     pub(super) last_time: Timestamp,
     /// When all of it is expected to be over its owners' retention.
     pub(super) over_at: Timestamp,
+    /// It was expected to go by itself before now, and is still there.
+    pub(super) is_overstaying: bool,
     /// Its owners have many short runs each.
     pub(super) interleaved: bool,
     /// Records in it could go because later ones of their keys have replaced them.
@@ -89,6 +91,7 @@ impl Candidate {
             first_time: trailer.first_time,
             last_time: trailer.last_time,
             over_at,
+            is_overstaying: false,
             interleaved: segment.covers.is_none() && owners > 1 && runs && short,
             is_replaced: false,
             is_late: false,
@@ -105,10 +108,20 @@ impl Candidate {
         self.rest(now) <= EXPIRY_WAIT
     }
 
-    /// Whether all of it goes before a copy would have freed anything for longer than a look at it takes.
+    /// Whether all of it goes before a copy would have freed anything for longer than a look at it takes. What was to go and did not is not waited for any longer.
     fn is_as_good_as_gone(&self, rules: &Rules) -> bool {
+        !self.is_overstaying && self.waited_for_until(rules).is_some()
+    }
+
+    /// Until when it is waited for, if all of it goes before a copy would have freed anything for longer than a look at it takes. When it goes is an estimate where bytes bound what is kept, and something
+    /// that cannot be read may keep it: so that wait has an end.
+    pub(super) fn waited_for_until(&self, rules: &Rules) -> Option<Timestamp> {
         let copying = time_of(self.live_bytes, rules.bytes_per_second.max(1));
-        self.rest(rules.now) <= copying.saturating_add(rules.upkeep_interval)
+        let look = rules.upkeep_interval;
+        let wait = copying.saturating_add(look.saturating_mul(2));
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        (self.rest(rules.now) <= copying.saturating_add(look))
+            .then_some(Timestamp(self.over_at.max(rules.now).0.saturating_add(wait_ms)))
     }
 
     fn rest(&self, now: Timestamp) -> Duration {

@@ -9,6 +9,8 @@
 
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
+use tidemill_wire::Timestamp;
+
 use super::{
     blame::damaged_points,
     core::{Core, FileOf, SegmentOf},
@@ -87,6 +89,8 @@ struct Memory {
     output_bytes_max: u64,
     /// Segments not to be taken while they have so many live payload bytes; `None` for never again.
     avoided: BTreeMap<SegmentId, Option<u64>>,
+    /// Until when segments are waited for that were expected to go by themselves.
+    going: BTreeMap<SegmentId, Timestamp>,
     outlook: Outlook,
     /// When the outlook was taken.
     outlook_taken: Option<Duration>,
@@ -97,6 +101,21 @@ impl Memory {
     fn overdue_in(&self, segment: SegmentId) -> u64 {
         self.outlook.overdue.get(&segment).copied().unwrap_or(0)
     }
+
+    /// Remembers what is expected to go, and tells what should have gone since.
+    fn tell_overstaying<'a>(
+        &mut self,
+        candidates: impl Iterator<Item = (SegmentId, &'a mut Candidate)>,
+        rules: &Rules,
+    ) {
+        let before = std::mem::take(&mut self.going);
+        for (id, candidate) in candidates {
+            let Some(until) = candidate.waited_for_until(rules) else { continue };
+            let until = before.get(&id).map_or(until, |first| until.min(*first));
+            candidate.is_overstaying = until < rules.now;
+            self.going.insert(id, until);
+        }
+    }
 }
 
 pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
@@ -106,6 +125,7 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
     let mut memory = Memory {
         output_bytes_max: 0,
         avoided: BTreeMap::new(),
+        going: BTreeMap::new(),
         outlook: Outlook::default(),
         outlook_taken: None,
         keys: Keys::default(),
@@ -225,7 +245,7 @@ async fn look<E: Env>(core: &Core<E>, memory: &mut Memory) -> Option<(Vec<Segmen
         memory.outlook = outlook(core).await;
         memory.outlook_taken = Some(core.env.monotonic());
     }
-    let (segments, candidates): (Vec<SegmentOf<E>>, Vec<Candidate>) = {
+    let (segments, mut candidates): (Vec<SegmentOf<E>>, Vec<Candidate>) = {
         let state = core.state.borrow();
         let sealed = |segment: &&SegmentOf<E>| {
             segment.is_sealed() && segment.contents.borrow().is_none() && !is_dead(segment)
@@ -255,6 +275,8 @@ async fn look<E: Env>(core: &Core<E>, memory: &mut Memory) -> Option<(Vec<Segmen
         bytes_per_second: core.config.compaction_bytes_per_second,
         pressed,
     };
+    let ids = || segments.iter().map(|segment| segment.id);
+    memory.tell_overstaying(ids().zip(&mut candidates), &rules);
     let Choice { victims, motive } = choose(&candidates, &rules)?;
     Some((segments.get(victims)?.to_vec(), motive))
 }

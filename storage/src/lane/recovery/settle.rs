@@ -19,7 +19,7 @@ use super::{
         spans::{Gap, Span},
         writer::extend,
     },
-    Checkpoint, Owner, Piece, Places, Recovered, RecoveryReport, Survey, listed,
+    Checkpoint, Owner, Piece, Places, Recovered, RecoveryReport, Survey, listed, superseded,
 };
 use crate::{
     config::LaneConfig,
@@ -42,7 +42,10 @@ pub(super) async fn settle<E: Env>(
     // The process before may have been killed between naming a file and making the name stable: a power cut must not take it back later.
     env.disk().sync_directory(config.directory.clone()).await?;
     let highest = pieces.iter().chain(&compacted).map(|piece| piece.segment.id).max();
-    let mut later = end.map_or_else(Vec::new, |end| pieces.split_off(end + 1));
+    let later = end.map_or_else(Vec::new, |end| pieces.split_off(end + 1));
+    // What was replaced is no part of what is cut, and nothing is written to it again.
+    let (replaced, mut later): (Vec<_>, Vec<_>) =
+        later.into_iter().partition(|piece| superseded::is_taken(piece, &compacted));
     if torn_tail.is_some() {
         later = drop_torn(env, config, &mut pieces, later).await?;
     }
@@ -74,6 +77,7 @@ pub(super) async fn settle<E: Env>(
     // Where the log goes on behind a cut.
     let next = recovered.segments.keys().next().copied().unwrap_or(recovered.next_segment);
     let mut lost = Vec::new();
+    pieces.extend(replaced);
     for (piece, superseded) in in_place(pieces, compacted) {
         report.segments_superseded += u64::from(superseded);
         let keep_open = Some(piece.segment.id) == active_id;

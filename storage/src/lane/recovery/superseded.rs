@@ -13,6 +13,12 @@ use crate::{
     segment::{Place, Segment, load::load_footer, scan::is_closing, segment_id_of, trailer::Trailer},
 };
 
+/// Whether a compacted segment has the place of this one: then the log never goes on in it, whether it was closed or not.
+pub(super) fn is_taken<F: File>(piece: &Piece<F>, compacted: &[Piece<F>]) -> bool {
+    let (id, place) = (piece.segment.id, piece.segment.place());
+    compacted.iter().any(|taker| taker.segment.id != id && taker.segment.place().contains(&place))
+}
+
 /// Whether the last entry is the mark that closes a segment of the log. Without a header nothing else tells it from a compacted one, whose place may be anywhere.
 async fn is_closed<F: File>(file: &F, trailer: &Trailer) -> Result<bool, DiskError> {
     let position = trailer.entries_end.saturating_sub(ENTRY_HEADER_BYTES as u64);
@@ -35,9 +41,9 @@ pub(super) async fn read_footers<E: Env>(
             return Err(OpenError::Damaged(damage));
         };
         let place = Place { first: id, last: id };
-        let is_taken = compacted.iter().any(|taker| taker.segment.place().contains(&place));
+        let has_taker = compacted.iter().any(|taker| taker.segment.place().contains(&place));
         let footer =
-            if is_taken { load_footer(env.disk(), &damage.path, id, Access::Write).await? } else { None };
+            if has_taker { load_footer(env.disk(), &damage.path, id, Access::Write).await? } else { None };
         let Some((file, trailer, rows)) = footer else { return Err(OpenError::Damaged(damage)) };
         if !is_closed(&file, &trailer).await? {
             return Err(OpenError::Damaged(damage));

@@ -55,6 +55,8 @@ pub(super) struct Salvaged {
     pub(super) foreign_id: Option<SegmentId>,
     /// How it was written.
     pub(super) kind: Kind,
+    /// It was sealed.
+    pub(super) has_trailer: bool,
     header: Option<SegmentHeader>,
 }
 
@@ -108,6 +110,7 @@ pub(super) async fn salvage<F: File>(file: &F, id: SegmentId, lane: LaneId) -> R
         index,
         foreign_id,
         kind,
+        has_trailer: trailer.is_some(),
         header,
     };
     if trailer.is_none() && salvaged.lost.is_empty() {
@@ -282,6 +285,14 @@ impl Salvaged {
             Some(header) => Some(header.covers.unwrap_or(own)),
             None => (self.kind == Kind::Log).then_some(own),
         }
+    }
+
+    /// Where a start would cut it, if it is a segment of the log that is not closed.
+    pub(super) fn cut(&self) -> Option<u64> {
+        let last = self.entries.last();
+        let end = last.map_or(SEGMENT_HEADER_BYTES, |found| found.position + found.header.stride() as u64);
+        let is_closed = self.has_trailer || last.is_some_and(|found| is_closing(&found.header));
+        self.lost.first().map(|lost| lost.start).or((!is_closed).then_some(end))
     }
 
     /// Whether it holds nothing that could be missed.

@@ -28,5 +28,6 @@ mod quota;
 mod repair;
 mod reshard;
 mod roundtrip;
+mod stream_queues;
 mod tools;
 mod traffic;

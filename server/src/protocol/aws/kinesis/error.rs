@@ -199,6 +199,12 @@ pub(super) fn capacity_change_fault(error: &CapacityFailure, name: &str, account
     catalog_fault(error, |error| match error {
         ChangeCapacityError::Unknown { .. } => Some(no_stream(name, account)),
         ChangeCapacityError::Capacity(error) => Some(capacity_fault(*error)),
+        ChangeCapacityError::HasQueues { queues, .. } => Some(Fault::of_caller(
+            "ResourceInUseException",
+            format!(
+                "Stream {name} under account {account} has {queues} queues. Delete them with DeleteQueue before its capacity mode is changed."
+            ),
+        )),
         ChangeCapacityError::Store(_) => None,
     })
 }
@@ -218,6 +224,12 @@ pub(super) fn delete_fault(error: &DeleteError, name: &str, account: &str) -> Fa
             "ResourceInUseException",
             format!(
                 "Stream {name} under account {account} has {consumers} registered consumers. Deregister them or set EnforceConsumerDeletion."
+            ),
+        )),
+        DeleteStreamError::HasQueues { queues, .. } => Some(Fault::of_caller(
+            "ResourceInUseException",
+            format!(
+                "Stream {name} under account {account} has {queues} queues. Delete them with DeleteQueue first."
             ),
         )),
         DeleteStreamError::Store(_) => None,

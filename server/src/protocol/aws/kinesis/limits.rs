@@ -40,6 +40,12 @@ pub(super) const LIST_SHARDS_DEFAULT: usize = 1_000;
 pub(super) const LIST_STREAMS_DEFAULT: usize = 100;
 /// Consumers in a page if the caller says nothing.
 pub(super) const LIST_CONSUMERS_DEFAULT: usize = 100;
+/// Queues in a page if the caller says nothing.
+pub(super) const LIST_QUEUES_DEFAULT: usize = 100;
+/// Records of one receive if the caller says nothing, and the most.
+pub(super) const RECEIVE_RECORDS_DEFAULT: usize = 10;
+/// Seconds that a receive waits if the caller says nothing.
+pub(super) const RECEIVE_WAIT_S_DEFAULT: u64 = 9;
 /// Tags in a page: as many as a stream may have.
 pub(super) const LIST_TAGS_DEFAULT: usize = 50;
 /// Hours of retention of a new stream, and the least.

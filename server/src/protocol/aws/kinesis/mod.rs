@@ -1,7 +1,7 @@
 //! Amazon Kinesis Data Streams: its operations over the streams of this server.
 //!
 //! One line in [`HANDLERS`] for each operation that is served; every other one of the model is refused as unsupported. Inputs are checked against
-//! the model before a handler sees them. Leaves out what the stream service does not do: encryption, queues and channels.
+//! the model before a handler sees them. Leaves out what the stream service does not do: encryption and channels.
 
 mod account;
 mod call;
@@ -28,6 +28,8 @@ mod position;
 mod put_input;
 mod put_record;
 mod put_records;
+mod queue_records;
+mod queues;
 mod register_stream_consumer;
 mod resource;
 mod resource_policy;
@@ -56,6 +58,7 @@ use super::output::{AnyOutput, Output};
 use super::shape::Operation;
 use super::value::Value;
 use super::{Answer, Answering, Aws, Encoding, Fault, Request, eventstream};
+use crate::service::queue::over_stream::Side;
 
 /// What the service's targets begin with.
 pub(super) const TARGET: &str = model::TARGET;
@@ -88,9 +91,19 @@ use Handler::{Checked, Direct, Streaming};
 
 /// The operations that are served, by name.
 const HANDLERS: &[(&str, Handler)] = &[
+    (
+        "AcknowledgeDeadLetterQueueRecords",
+        Checked(|call, input| Box::pin(queue_records::acknowledge(call, input, Side::Dead))),
+    ),
+    (
+        "AcknowledgeQueueRecords",
+        Checked(|call, input| Box::pin(queue_records::acknowledge(call, input, Side::Live))),
+    ),
     ("AddTagsToStream", Checked(|call, input| Box::pin(tags::add(call, input)))),
+    ("CreateQueue", Checked(|call, input| Box::pin(queues::create(call, input)))),
     ("CreateStream", Checked(|call, input| Box::pin(create_stream::answer(call, input)))),
     ("DecreaseStreamRetentionPeriod", Checked(|call, input| Box::pin(retention::decrease(call, input)))),
+    ("DeleteQueue", Checked(|call, input| Box::pin(queues::delete(call, input)))),
     ("DeleteResourcePolicy", Checked(|call, input| Box::pin(resource_policy::delete(call, input)))),
     ("DeleteStream", Checked(|call, input| Box::pin(delete_stream::answer(call, input)))),
     (
@@ -99,6 +112,7 @@ const HANDLERS: &[(&str, Handler)] = &[
     ),
     ("DescribeAccountSettings", Checked(|call, _| Box::pin(account::describe(call)))),
     ("DescribeLimits", Checked(|call, _| Box::pin(describe_limits::answer(call)))),
+    ("DescribeQueue", Checked(|call, input| Box::pin(queues::describe(call, input)))),
     ("DescribeStream", Checked(|call, input| Box::pin(describe_stream::answer(call, input)))),
     (
         "DescribeStreamConsumer",
@@ -111,6 +125,7 @@ const HANDLERS: &[(&str, Handler)] = &[
     ("GetResourcePolicy", Checked(|call, input| Box::pin(resource_policy::get(call, input)))),
     ("GetShardIterator", Checked(|call, input| Box::pin(get_shard_iterator::answer(call, input)))),
     ("IncreaseStreamRetentionPeriod", Checked(|call, input| Box::pin(retention::increase(call, input)))),
+    ("ListQueues", Checked(|call, input| Box::pin(queues::list(call, input)))),
     ("ListShards", Checked(|call, input| Box::pin(list_shards::answer(call, input)))),
     ("ListStreamConsumers", Checked(|call, input| Box::pin(list_stream_consumers::answer(call, input)))),
     ("ListStreams", Checked(|call, input| Box::pin(list_streams::answer(call, input)))),
@@ -121,16 +136,31 @@ const HANDLERS: &[(&str, Handler)] = &[
     ("PutRecords", Direct(|call| Box::pin(put_records::answer(call)))),
     ("PutResourcePolicy", Checked(|call, input| Box::pin(resource_policy::put(call, input)))),
     (
+        "ReceiveDeadLetterQueueRecords",
+        Checked(|call, input| Box::pin(queue_records::receive(call, input, Side::Dead))),
+    ),
+    ("ReceiveQueueRecords", Checked(|call, input| Box::pin(queue_records::receive(call, input, Side::Live)))),
+    (
         "RegisterStreamConsumer",
         Checked(|call, input| Box::pin(register_stream_consumer::answer(call, input))),
     ),
     ("RemoveTagsFromStream", Checked(|call, input| Box::pin(tags::remove(call, input)))),
+    ("RestoreDeadLetterQueueRecords", Checked(|call, input| Box::pin(queue_records::restore(call, input)))),
     ("SplitShard", Checked(|call, input| Box::pin(split_shard::answer(call, input)))),
     ("SubscribeToShard", Streaming(|call, input| Box::pin(subscribe_to_shard::answer(call, input)))),
     ("TagResource", Checked(|call, input| Box::pin(tags::add_resource(call, input)))),
     ("UntagResource", Checked(|call, input| Box::pin(tags::remove_resource(call, input)))),
     ("UpdateAccountSettings", Checked(|call, input| Box::pin(account::update(call, input)))),
+    (
+        "UpdateDeadLetterQueueRecordsVisibility",
+        Checked(|call, input| Box::pin(queue_records::hide(call, input, Side::Dead))),
+    ),
     ("UpdateMaxRecordSize", Checked(|call, input| Box::pin(update_max_record_size::answer(call, input)))),
+    ("UpdateQueue", Checked(|call, input| Box::pin(queues::update(call, input)))),
+    (
+        "UpdateQueueRecordsVisibility",
+        Checked(|call, input| Box::pin(queue_records::hide(call, input, Side::Live))),
+    ),
     ("UpdateShardCount", Checked(|call, input| Box::pin(update_shard_count::answer(call, input)))),
     ("UpdateStreamMode", Checked(|call, input| Box::pin(stream_mode::update(call, input)))),
     (

@@ -20,6 +20,11 @@ pub(super) fn stream_arn(identity: &Identity, name: &str) -> String {
 
 /// The name in a stream's ARN; `None` if it is not of a stream of this server.
 pub(super) fn stream_of_arn<'a>(identity: &Identity, arn: &'a str) -> Option<&'a str> {
+    resource_of_arn(identity, arn)?.strip_prefix("stream/")
+}
+
+/// What an ARN names, with its kind; `None` if it is nothing of this server.
+pub(super) fn resource_of_arn<'a>(identity: &Identity, arn: &'a str) -> Option<&'a str> {
     let mut parts = arn.splitn(6, ':');
     let mut next = || parts.next();
     let is_ours = next()? == "arn"
@@ -27,8 +32,8 @@ pub(super) fn stream_of_arn<'a>(identity: &Identity, arn: &'a str) -> Option<&'a
         && next()? == "kinesis"
         && next()? == identity.region
         && next()? == identity.account;
-    let name = next()?.strip_prefix("stream/")?;
-    is_ours.then_some(name)
+    let resource = next()?;
+    is_ours.then_some(resource)
 }
 
 /// A shard's id.

@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use super::super::Fault;
 use super::super::value::Value;
 use super::call::Call;
-use super::error::{catalog_fault, invalid, not_found};
+use super::error::{catalog_fault, invalid, not_found, unsupported};
 use super::resource::Resource;
 use crate::service::catalog::{PolicyError, PolicyHolder};
 use crate::shard::PolicyChangeError;
@@ -46,6 +46,7 @@ fn holder(call: Call<'_>, input: &Value) -> Result<PolicyHolder, Fault> {
         Resource::Consumer(consumer) => {
             PolicyHolder { stream: consumer.stream, consumer: Some(consumer.name) }
         }
+        Resource::Queue(_) => return Err(unsupported("a resource policy of a queue")),
     })
 }
 

@@ -1,4 +1,4 @@
-//! Tags of streams and of consumers: by the operations of streams, and by those of resources, which know both.
+//! Tags of streams, consumers and queues: by the operations of streams, and by those of resources, which know all.
 
 use super::super::Fault;
 use super::super::value::Value;
@@ -7,6 +7,7 @@ use super::consumers::consumer_tag_fault;
 use super::create_stream::tags;
 use super::error::tag_fault;
 use super::limits::LIST_TAGS_DEFAULT;
+use super::queues::queue_tag_fault;
 use super::resource::Resource;
 use crate::service::catalog::TagChange;
 use crate::service::stream::Definition;
@@ -66,6 +67,10 @@ async fn change_resource(call: Call<'_>, resource: Resource, to: TagChange) -> R
         Resource::Consumer(consumer) => {
             let tagged = call.core().catalog().tag_consumer(consumer, to).await;
             tagged.map(|()| None).map_err(|error| consumer_tag_fault(call, &error))
+        }
+        Resource::Queue(queue) => {
+            let tagged = call.core().catalog().tag_stream_queue(queue.id, to).await;
+            tagged.map(|()| None).map_err(|error| queue_tag_fault(call, &error, queue.id))
         }
     }
 }

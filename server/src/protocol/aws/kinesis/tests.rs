@@ -3,6 +3,7 @@
 mod capacity;
 mod consumers;
 mod control;
+mod queues;
 mod record_sizes;
 mod records;
 mod reshard;

@@ -1,16 +1,19 @@
-//! Shard iterators and the tokens of pages.
+//! Shard iterators, the tokens of pages, and receipt handles.
 
 use tidemill_wire::message::Position;
-use tidemill_wire::{SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
+use tidemill_wire::{QueueId, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
 
 use super::super::seal::{Opened, Seal};
 use crate::service::consumer::ConsumerName;
+use crate::service::queue::over_stream::{Named, Side, StreamReceipt};
 use crate::service::stream::Shard;
 
 const ITERATOR: u8 = 1;
 const STREAM_PAGE: u8 = 2;
 const SHARD_PAGE: u8 = 3;
 const CONSUMER_PAGE: u8 = 4;
+const QUEUE_PAGE: u8 = 5;
+const RECEIPT: u8 = 6;
 
 /// Where a reader of a shard is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +172,58 @@ pub(super) fn open_stream_page(seal: &Seal, token: &str) -> Option<(StreamName, 
     Some((name, made))
 }
 
+/// The token of a page of queues that goes on after this one.
+pub(super) fn close_queue_page(seal: &Seal, now: Timestamp, after: QueueId) -> String {
+    seal.close(QUEUE_PAGE, now, &after.0.to_be_bytes())
+}
+
+/// After which queue a page goes on, and when its token was made.
+pub(super) fn open_queue_page(seal: &Seal, token: &str) -> Option<(QueueId, Timestamp)> {
+    let Opened { made, contents } = seal.open(QUEUE_PAGE, token)?;
+    Some((QueueId(u64::from_be_bytes(contents.as_slice().try_into().ok()?)), made))
+}
+
+/// A receipt of a queue over a stream as a consumer gets it.
+pub(super) fn close_receipt(seal: &Seal, now: Timestamp, receipt: StreamReceipt) -> String {
+    let StreamReceipt { queue, partition, side, named } = receipt;
+    let Named { shard, sequence, receives, received } = named;
+    let mut bytes = queue.0.to_be_bytes().to_vec();
+    bytes.extend(partition.to_be_bytes());
+    bytes.push(match side {
+        Side::Live => 0,
+        Side::Dead => 1,
+    });
+    bytes.extend(shard.get().to_be_bytes());
+    bytes.extend(sequence.to_be_bytes());
+    bytes.extend(receives.to_be_bytes());
+    bytes.extend(received.get().to_be_bytes());
+    seal.close(RECEIPT, now, &bytes)
+}
+
+/// A receipt that was made here.
+pub(super) fn open_receipt(seal: &Seal, token: &str) -> Option<StreamReceipt> {
+    let Opened { contents, .. } = seal.open(RECEIPT, token)?;
+    let (queue, rest) = contents.split_first_chunk()?;
+    let (partition, rest) = rest.split_first_chunk()?;
+    let (side, rest) = rest.split_first()?;
+    let (shard, rest) = rest.split_first_chunk()?;
+    let (sequence, rest) = rest.split_first_chunk()?;
+    let (receives, rest) = rest.split_first_chunk()?;
+    let side = match side {
+        0 => Side::Live,
+        1 => Side::Dead,
+        _ => return None,
+    };
+    let named = Named {
+        shard: ShardIndex(u32::from_be_bytes(*shard)),
+        sequence: u64::from_be_bytes(*sequence),
+        receives: u32::from_be_bytes(*receives),
+        received: Timestamp(u64::from_be_bytes(rest.try_into().ok()?)),
+    };
+    let partition = u16::from_be_bytes(*partition);
+    Some(StreamReceipt { queue: QueueId(u64::from_be_bytes(*queue)), partition, side, named })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,9 +259,26 @@ mod tests {
         let token = consumers.close(&seal, Timestamp(5));
         assert_eq!(ConsumerPage::open(&seal, &token), Some((consumers, Timestamp(5))));
         assert_eq!(ShardPage::open(&seal, &token), None);
+        let token = close_queue_page(&seal, Timestamp(5), QueueId(8));
+        assert_eq!(open_queue_page(&seal, &token), Some((QueueId(8), Timestamp(5))));
+        assert_eq!(ConsumerPage::open(&seal, &token), None);
         let name = StreamName::new("logs").expect("a name");
         let token = close_stream_page(&seal, Timestamp(5), &name);
         assert_eq!(open_stream_page(&seal, &token), Some((name, Timestamp(5))));
         assert_eq!(ShardIterator::open(&seal, &token), None);
+    }
+
+    #[test]
+    fn receipts_say_what_they_stand_for_and_fit_the_models_bound() {
+        let seal = Seal::new(&[7; 32]);
+        for side in [Side::Live, Side::Dead] {
+            let (shard, sequence) = (ShardIndex(u32::MAX), u64::MAX);
+            let named = Named { shard, sequence, receives: 3, received: Timestamp(u64::MAX) };
+            let receipt = StreamReceipt { queue: QueueId(u64::MAX), partition: 2, side, named };
+            let token = close_receipt(&seal, Timestamp(9), receipt);
+            assert!(token.len() <= 1_024, "{token}");
+            assert_eq!(open_receipt(&seal, &token), Some(receipt));
+            assert_eq!(open_receipt(&Seal::new(&[8; 32]), &token), None);
+        }
     }
 }

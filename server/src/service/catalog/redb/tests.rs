@@ -8,8 +8,10 @@ use redb::backends::InMemoryBackend;
 use tempfile::TempDir;
 use tidemill_wire::Timestamp;
 
+use super::super::redb_queues::{QUEUES, STREAM_QUEUES};
 use super::super::tests::{DEFAULTS, LIMITS, NODE as SAMPLE, name, new};
 use super::*;
+use crate::service::catalog::encoding::{encode_queue, encode_stream_queue};
 
 fn directory() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -274,4 +276,53 @@ fn a_catalog_of_before_there_were_queues_opens_and_damaged_ones_are_refused() {
     drop(catalog);
     let catalog = open(&path).expect("it is sound").expect("it is there");
     assert_eq!(catalog.state().queues().len(), 0);
+}
+
+#[test]
+fn queues_over_streams_are_there_again_and_damaged_ones_are_refused() {
+    let (_directory, path) = directory();
+    let mut catalog = create(&path);
+    let stream = super::super::tests::stream_queues::on_demand(&mut catalog, "logs");
+    let new = super::super::tests::stream_queues::new_stream_queue(stream.id, "work");
+    let queue = catalog.create_stream_queue(new, Timestamp(2)).expect("the name is free");
+    drop(catalog);
+    let with = |key: u64, value: &[u8]| -> Result<(), String> {
+        let database = Database::open(&path).expect("a sound file");
+        let transaction = database.begin_write().expect("a transaction");
+        transaction.open_table(STREAM_QUEUES).expect("the table").insert(key, value).expect("a value");
+        transaction.commit().expect("the damage is done");
+        drop(database);
+        let message = open(&path).map(drop).map_err(|error| error.to_string());
+        let database = Database::open(&path).expect("a sound file");
+        let transaction = database.begin_write().expect("a transaction");
+        transaction.open_table(STREAM_QUEUES).expect("the table").remove(key).expect("a removal");
+        transaction.commit().expect("the damage is undone");
+        message.map_err(|message| message.replace(&path.display().to_string(), "catalog.redb"))
+    };
+    let refused =
+        |key, value: &StreamQueue| with(key, &encode_stream_queue(value)).expect_err("it is damaged");
+    let moved = refused(3, &queue);
+    assert!(moved.ends_with("queue work over a stream has the key 3 and the id 2"), "{moved}");
+    let newer = with(3, &[9]).expect_err("it is damaged");
+    assert!(newer.contains("damaged at stream_queues/3: value has version 9"), "{newer}");
+    let other = |id: u64, change: fn(&mut StreamQueue)| {
+        let name = ConsumerName::new("other").expect("a name");
+        let mut other = StreamQueue { id: tidemill_wire::QueueId(id), name, ..StreamQueue::clone(&queue) };
+        change(&mut other);
+        other
+    };
+    let owned = refused(1, &other(1, |_| {}));
+    assert!(owned.contains("id is there twice"), "it is the stream's: {owned}");
+    let early = refused(3, &other(3, |_| {}));
+    assert!(early.contains("has not been given out"), "{early}");
+    // Somebody who does not know of such queues has deleted the stream, and made others since.
+    let mut catalog = open(&path).expect("it is sound").expect("it is there");
+    catalog.create_stream(super::super::tests::new("more", 1), Timestamp(3)).expect("the name is free");
+    catalog.create_stream(super::super::tests::new("gone", 1), Timestamp(3)).expect("the name is free");
+    catalog.delete_stream(&name("gone"), crate::service::catalog::OnConsumers::Refuse).expect("it is there");
+    drop(catalog);
+    let shared = refused(4, &other(4, |other| other.stream = tidemill_wire::StreamId(4)));
+    assert!(shared.contains("which is not its own"), "{shared}");
+    let catalog = open(&path).expect("it is sound").expect("it is there");
+    assert!(catalog.state().stream_queues().eq([&queue]));
 }

@@ -49,6 +49,10 @@ impl State {
     ) -> Result<(Stream, Capacity), ChangeCapacityError> {
         let unknown = || ChangeCapacityError::Unknown { name: name.clone() };
         let stream = self.streams.get(name).ok_or_else(unknown)?;
+        let queues = self.stream_queues_of(stream.id).count();
+        if queues > 0 && matches!(change, CapacityChange::Mode(Mode::Provisioned, _)) {
+            return Err(ChangeCapacityError::HasQueues { name: name.clone(), queues });
+        }
         let capacity = self.capacity(stream.id).changed(change, self.terms(now))?;
         Ok((stream.clone(), capacity))
     }

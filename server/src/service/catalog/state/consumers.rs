@@ -63,7 +63,7 @@ impl State {
         if present.is_some_and(|present| present.contains_key(&name)) {
             return Err(RegisterConsumerError::Exists { name });
         }
-        if present.is_some_and(|present| present.len() >= CONSUMERS_MAX) {
+        if self.readers(stream) >= CONSUMERS_MAX {
             return Err(RegisterConsumerError::TooMany { limit: CONSUMERS_MAX });
         }
         check_tags(&tags)?;

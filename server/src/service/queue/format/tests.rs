@@ -56,7 +56,7 @@ fn entry() -> impl Strategy<Value = Entry> {
     )
 }
 
-fn event() -> impl Strategy<Value = Event> {
+pub(in super::super) fn event() -> impl Strategy<Value = Event> {
     let run = (0..u64::MAX / 2, 1..RUN_MAX / 5, any::<u64>(), any::<u64>())
         .prop_map(|(first, count, due, group)| Passed { first, count, due: Timestamp(due), group });
     let numbers = || vec(any::<u64>(), 0..12);

@@ -8,7 +8,7 @@ use tidemill_storage::{AppendError, Env};
 use tidemill_wire::Timestamp;
 use tidemill_wire::limits::RECEIVE_MESSAGES_SURE;
 
-use super::{Attempt, EVENT_BYTES_MAX, Memory, Partition, READ_BYTES};
+use super::{Attempt, Memory, Partition, READ_BYTES};
 use crate::service::queue::definition::QueueSettings;
 use crate::service::queue::format::{decode_message, decode_times};
 use crate::service::queue::journal::Event;
@@ -114,7 +114,7 @@ impl<E: Env> Partition<E> {
     pub(super) async fn fill(&self) -> Result<(), Unreadable> {
         self.is_used.set(true);
         let wanted = || {
-            let memory = self.memory.borrow();
+            let memory = self.recorder.memory.borrow();
             let tail = &memory.as_ref()?.tail;
             let end = self.lane.bounds(self.place.messages).ok()?.next.get();
             (tail.heads().len() < AT_HAND_MIN && tail.next() < end).then(|| tail.next())
@@ -130,7 +130,7 @@ impl<E: Env> Partition<E> {
         for record in stretch.records {
             heads.push((self.head(&record, &definition.settings)?, record));
         }
-        if let Some(memory) = &mut *self.memory.borrow_mut()
+        if let Some(memory) = &mut *self.recorder.memory.borrow_mut()
             && memory.tail.next() == from
         {
             memory.tail.extend(heads, stretch.next);
@@ -159,9 +159,9 @@ impl<E: Env> Partition<E> {
         want: &Want,
     ) -> Result<Option<Repeated<impl Future<Output = Result<(), AppendError>> + use<E>>>, ReceiveError> {
         let Some(attempt) = &want.attempt else { return Ok(None) };
-        self.lane.admits(self.place.journal, EVENT_BYTES_MAX)?;
+        self.recorder.admits()?;
         let now = self.lane.now();
-        let mut memory = self.memory.borrow_mut();
+        let mut memory = self.recorder.memory.borrow_mut();
         let Some(memory) = &mut *memory else { return Ok(None) };
         let is_young = |attempt: &Attempt| attempt.at.0.saturating_add(ATTEMPT_MS) > now.0;
         if memory.attempts.len() >= ATTEMPTS_MAX {
@@ -189,11 +189,11 @@ impl<E: Env> Partition<E> {
         want: &Want,
     ) -> Result<Option<Round<impl Future<Output = Result<(), AppendError>> + use<E>>>, ReceiveError> {
         let definition = self.definition();
-        self.lane.admits(self.place.journal, EVENT_BYTES_MAX)?;
+        self.recorder.admits()?;
         let bounds = self.lane.bounds(self.place.messages);
         let bounds = bounds.map_err(|_| ReceiveError::UnknownQueue { queue: definition.id })?;
         let now = self.lane.now();
-        let mut memory = self.memory.borrow_mut();
+        let mut memory = self.recorder.memory.borrow_mut();
         let Some(memory) = &mut *memory else { return Ok(None) };
         if bounds.oldest.get() > memory.state.cursor() {
             // What was too old has gone without a receive. Later events follow this one.

@@ -69,7 +69,7 @@ impl<E: Env> Partition<E> {
                 return messages.iter().map(|_| Err(error.clone().into())).collect();
             }
             let now = self.lane.now();
-            let mut memory = self.memory.borrow_mut();
+            let mut memory = self.recorder.memory.borrow_mut();
             let Some(memory) = &mut *memory else { continue };
             for message in messages {
                 let key = key_of(message, fifo.scope).ok_or(SendError::NoDeduplication);
@@ -106,17 +106,17 @@ impl<E: Env> Partition<E> {
         }
         let (tell, told) = oneshot::channel();
         let partition = Rc::clone(self);
-        self.begin();
+        let work = self.recorder.begin();
         // Queued at once, so that the order of sends is the order of the messages.
         let mut writing = Box::pin(async move {
             let only: Vec<&Message> = messages.iter().map(|(_, message)| message).collect();
             let outcomes = partition.put(&only).await;
-            if let Some(memory) = &mut *partition.memory.borrow_mut() {
+            if let Some(memory) = &mut *partition.recorder.memory.borrow_mut() {
                 for ((key, message), outcome) in messages.iter().zip(&outcomes) {
                     memory.known.settle(key, message.sent, outcome);
                 }
             }
-            partition.end();
+            drop(work);
             // Whoever sent them may have gone.
             let _ = tell.send(outcomes);
         });

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tidemill_storage::Env;
 
+use super::Partition;
 use super::receive::later;
-use super::{EVENT_BYTES_MAX, Partition};
 use crate::service::queue::journal::Event;
 use crate::service::queue::operation::ReceiptError;
 use crate::service::queue::state::{HIDDEN_MAX_MS, Standing};
@@ -26,7 +26,7 @@ impl<E: Env> Partition<E> {
                     Standing::Lapsed if is_fifo => Err(ReceiptError::NotInFlight),
                     Standing::Lapsed => Ok(true),
                     // Its deletion may still be under way: then this one waits for the same.
-                    Standing::Gone => Ok(partition.under_way.get() > 0),
+                    Standing::Gone => Ok(partition.recorder.is_writing()),
                     Standing::Never => Err(ReceiptError::Invalid),
                 },
                 |index| messages[index].0,
@@ -76,11 +76,11 @@ impl<E: Env> Partition<E> {
             if let Err(error) = self.load().await {
                 return refuse(error.into());
             }
-            if let Err(error) = self.lane.admits(self.place.journal, EVENT_BYTES_MAX) {
+            if let Err(error) = self.recorder.admits() {
                 return refuse(error.into());
             }
             let now = self.lane.now();
-            let mut memory = self.memory.borrow_mut();
+            let mut memory = self.recorder.memory.borrow_mut();
             let Some(memory) = &mut *memory else { continue };
             memory.state.advance(now);
             let verdicts: Vec<_> = messages
@@ -134,9 +134,9 @@ impl<E: Env> Partition<E> {
     ) -> Result<(), ReceiptError> {
         let written = loop {
             self.load().await?;
-            self.lane.admits(self.place.journal, EVENT_BYTES_MAX)?;
+            self.recorder.admits()?;
             let event = event(self)?;
-            let mut memory = self.memory.borrow_mut();
+            let mut memory = self.recorder.memory.borrow_mut();
             let Some(memory) = &mut *memory else { continue };
             memory.state.apply(&event);
             memory.tail.pass(memory.state.cursor());

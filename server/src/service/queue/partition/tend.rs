@@ -66,7 +66,13 @@ impl<E: Env> Partition<E> {
             // Whoever sends may be gone before anybody could say that a message is there, so the log itself tells.
             let sent = async {
                 match end {
-                    Ok(end) => self.lane.watch(self.place.messages, end).await,
+                    Ok(end) => {
+                        self.lane.watch(self.place.messages, end).await;
+                        // It ends without a message when the lane does: then none is sent any more.
+                        if self.lane.bounds(self.place.messages).is_ok_and(|bounds| bounds.next <= end) {
+                            std::future::pending::<()>().await;
+                        }
+                    }
                     Err(_) => std::future::pending().await,
                 }
             };
@@ -82,7 +88,7 @@ impl<E: Env> Partition<E> {
         self.fill().await?;
         let now = self.lane.now();
         let Ok(bounds) = self.lane.bounds(self.place.messages) else { return Ok(Outlook::Open) };
-        let mut memory = self.memory.borrow_mut();
+        let mut memory = self.recorder.memory.borrow_mut();
         let Some(memory) = &mut *memory else { return Ok(Outlook::At(now)) };
         memory.state.advance(now);
         let has_room = memory.state.in_flight() < IN_FLIGHT_MAX;

@@ -58,8 +58,8 @@ async fn open(env: &SimEnv, settings: QueueSettings) -> Open {
     lane.adopt(MESSAGES, Retention { age, bytes: None });
     lane.adopt(JOURNAL, Retention::FOREVER);
     let partition = Partition::new(env.clone(), lane.clone(), definition(settings), 0);
-    partition.snapshot_after_bytes.set(2_000);
-    partition.replay_events.set(8);
+    partition.recorder.snapshot_after_bytes.set(2_000);
+    partition.recorder.replay_events.set(8);
     Open { lane, partition }
 }
 
@@ -283,7 +283,8 @@ fn a_partition_that_rests_lets_go_of_what_it_has_read_ahead() {
         opened.send(0..40).await;
         opened.delete(&opened.receive(10, 60).await).await;
         let rest = || (0..2).for_each(|_| opened.partition.rest());
-        let at_hand = || opened.partition.memory.borrow().as_ref().map(|memory| memory.tail.heads().len());
+        let at_hand =
+            || opened.partition.recorder.memory.borrow().as_ref().map(|memory| memory.tail.heads().len());
         opened.partition.rest();
         assert_eq!(at_hand(), Some(30), "it was just asked");
         assert_eq!(numbers(&opened.receive(10, 60).await), (10..20).collect::<Vec<_>>());

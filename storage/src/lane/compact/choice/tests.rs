@@ -12,6 +12,7 @@ fn candidate(live_mib: u64, last_time: u64) -> Candidate {
         first_time: Timestamp(last_time),
         last_time: Timestamp(last_time),
         over_at: Timestamp(u64::MAX),
+        is_overstaying: false,
         interleaved: false,
         is_replaced: false,
         is_late: false,
@@ -119,6 +120,20 @@ fn what_is_over_before_a_copy_of_it_would_be_worth_anything_waits_while_the_disk
     check(&few(now + 2_000), rules(), None);
     check(&few(now + 2_001), rules(), Some((0..1, Motive::Garbage)));
     check(&few(now + 2_000), Rules { pressed: true, ..rules() }, Some((0..1, Motive::Garbage)));
+}
+
+#[test]
+fn what_was_to_go_by_itself_and_did_not_is_waited_for_no_longer() {
+    // One MiB is copied in a quarter of a second, and two looks of a second each are allowed for.
+    let now = rules().now;
+    let mut all = [vec![passing(1, 0, 0)], vec![candidate(15, 0); 3]].concat();
+    assert_eq!(all[0].waited_for_until(&rules()), Some(Timestamp(now.0 + 2_250)));
+    assert_eq!(passing(1, 0, now.0 + 1_000).waited_for_until(&rules()), Some(Timestamp(now.0 + 3_250)));
+    assert_eq!(passing(1, 0, now.0 + 1_251).waited_for_until(&rules()), None);
+    check(&all, rules(), None);
+    all[0].is_overstaying = true;
+    // A neighbour is nearly as good a choice: what frees space only until it goes counts for little.
+    check(&all, rules(), Some((0..2, Motive::Garbage)));
 }
 
 #[test]

@@ -46,5 +46,7 @@ fn read(data: &Path) -> Result<Vec<(LaneId, OwnerId)>, String> {
     let partitions = catalog.state().queues().flat_map(|queue| &queue.partitions);
     let partitions = partitions
         .flat_map(|partition| [partition.messages, partition.journal].map(|owner| (partition.lane, owner)));
-    Ok(shards.map(|shard| (shard.lane, shard.owner)).chain(partitions).collect())
+    let journals = catalog.state().stream_queues().flat_map(|queue| &queue.partitions);
+    let journals = journals.map(|partition| (partition.lane, partition.journal));
+    Ok(shards.map(|shard| (shard.lane, shard.owner)).chain(partitions).chain(journals).collect())
 }

@@ -109,7 +109,7 @@ fn a_deleted_stream_is_gone() {
 fn operations_that_are_not_served_say_so() {
     let served = Served::start();
     let input = json!({ "StreamName": "logs" });
-    served.expect("CreateQueue", &input, "UnsupportedOperationException", "CreateQueue is not supported");
+    served.expect("CreateChannel", &input, "UnsupportedOperationException", "CreateChannel is not supported");
     served.expect("Nothing", &input, "UnknownOperationException", "");
 }
 

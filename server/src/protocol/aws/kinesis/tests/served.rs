@@ -153,7 +153,12 @@ impl Served {
         let runtime = Runtime { preempt: Duration::from_micros(500), spin: Duration::ZERO };
         let core = Executor::start(0, cpu, runtime, move |executor| async move {
             let env = CoreEnv::start(clock, executor.clone(), 1 << 20).expect("a ring");
-            let known = Known { streams: Vec::new(), queues: Vec::new(), next_owner: OwnerId(1) };
+            let known = Known {
+                streams: Vec::new(),
+                queues: Vec::new(),
+                stream_queues: Vec::new(),
+                next_owner: OwnerId(1),
+            };
             let lanes = open_lanes(&env, vec![config], &known).await.expect("a new lane").lanes;
             let placement = Placement { cores: 1, lanes: 1 };
             let core = Core::new(CoreParts {
@@ -164,6 +169,7 @@ impl Served {
                 lanes,
                 streams: Vec::new(),
                 queues: Vec::new(),
+                stream_queues: Vec::new(),
                 post: post.clone(),
                 catalog: at_core,
                 waiting_fetches_max: 1_000,
