@@ -290,10 +290,14 @@ async fn read_checkpoint<E: Env>(
 /// The newest segment of the log in which there is anything.
 fn end_of_log(report: &LaneReport, cases: &[Case]) -> SegmentId {
     let sound = report.segments.iter().filter(|segment| !is_damaged(segment));
-    let sound = sound.filter(|segment| segment.covers.is_none() && segment.entries > 0);
+    // A repair has written some anew, with the place that they had; numbers alone it puts anywhere.
+    let last = |segment: &SegmentReport| match segment.covers {
+        Some((_, last)) => segment.owners.iter().any(|row| !row.watermark_only).then_some(last),
+        None => segment.id.filter(|_| segment.entries > 0),
+    };
     // In one of which nothing is left there may have been something.
     let damaged = cases.iter().filter(|case| case.salvaged.kind != Kind::Compacted).map(|case| case.id);
-    sound.filter_map(|segment| segment.id).chain(damaged).max().unwrap_or(0)
+    sound.filter_map(last).chain(damaged).max().unwrap_or(0)
 }
 
 fn report_place(segment: &SegmentReport) -> Option<Place> {

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod clock;
 mod compact;
+mod cut;
 mod damage;
 mod fixture;
 mod flip;

@@ -32,7 +32,7 @@ fn options(directory: &Path, apply: bool) -> RepairOptions {
 }
 
 /// Records of an owner as readers see them, and the number that comes next.
-async fn survivors(env: &LocalEnv, directory: &Path) -> Vec<(Vec<Seen>, SequenceNumber)> {
+pub(crate) async fn survivors(env: &LocalEnv, directory: &Path) -> Vec<(Vec<Seen>, SequenceNumber)> {
     let quiet = LaneConfig { compaction_bytes_per_second: 0, ..config(directory) };
     let (lane, _) = Lane::open(env.clone(), quiet).await.expect("a repaired lane opens");
     let mut all = Vec::new();
