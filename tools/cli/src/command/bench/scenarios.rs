@@ -48,7 +48,7 @@ pub(super) enum Load {
     /// The queue has the name that --stream gives. It is created if it is missing, and then deleted again at the end.
     #[command(after_help = "Examples:
   tidemill bench queue --connections 4 --in-flight 32
-  tidemill bench queue --embedded --backlog 20000000 --connections 4 --in-flight 32")]
+  tidemill bench queue --embedded --backlog 20000000 --connections 4")]
     Queue(Queue),
 }
 
