@@ -38,6 +38,11 @@ impl Answer {
     }
 
     #[track_caller]
+    pub(crate) fn is_taken(&self, operation: &str) {
+        assert_eq!(self.status, 200, "{operation}: {}", String::from_utf8_lossy(&self.body));
+    }
+
+    #[track_caller]
     fn is_fault(&self, status: u16, name: &str) {
         let text = String::from_utf8_lossy(&self.body);
         assert_eq!(self.status, status, "{} {text}", self.head);

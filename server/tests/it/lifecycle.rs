@@ -215,7 +215,17 @@ fn every_metric_that_the_operator_is_told_of_exists() {
     let send = format!("{{\"QueueUrl\":\"{url}\",\"MessageBody\":\"x\"}}");
     for (operation, body) in [("CreateQueue", "{\"QueueName\":\"orders\"}"), ("SendMessage", &send)] {
         peer.send(call(&format!("AmazonSQS.{operation}"), body));
-        assert_eq!(peer.answered().status, 200, "{operation}");
+        peer.answered().is_taken(operation);
+    }
+    let stream = "arn:aws:kinesis:us-east-1:000000000000:stream/logs";
+    let create =
+        format!("{{\"QueueName\":\"shared\",\"StreamConfigurationList\":[{{\"StreamARN\":\"{stream}\"}}]}}");
+    for (operation, body) in [
+        ("CreateStream", "{\"StreamName\":\"logs\",\"StreamModeDetails\":{\"StreamMode\":\"ON_DEMAND\"}}"),
+        ("CreateQueue", &create),
+    ] {
+        peer.send(call(&format!("Kinesis_20131202.{operation}"), body));
+        peer.answered().is_taken(operation);
     }
     let metrics = http(server.addresses().admin, "GET /metrics");
     let named: Vec<&str> =

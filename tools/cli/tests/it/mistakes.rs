@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::process::{Finished, PATIENCE, Running, Server, records, tidemill};
+use crate::process::{Finished, PATIENCE, Running, Server, hearing_hangups, records, tidemill};
 
 #[track_caller]
 fn refused(finished: &Finished, code: i32, reason: &str) {
@@ -112,7 +112,7 @@ fn a_server_can_be_stopped_before_it_listens() {
 fn a_demo_that_is_stopped_leaves_nothing_behind() {
     for signal in [Signal::TERM, Signal::HUP] {
         let folder = tempfile::tempdir().expect("a temporary directory");
-        let mut command = tidemill(&["demo", "--size", "3GB"]);
+        let mut command = hearing_hangups(&["demo", "--size", "3GB"]);
         command.env("TMPDIR", folder.path()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut demo = Running::start(&mut command);
         let deadline = Instant::now() + PATIENCE;

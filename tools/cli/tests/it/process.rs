@@ -25,6 +25,21 @@ pub(crate) fn tidemill(arguments: &[&str]) -> Command {
     command
 }
 
+/// The same, also where these tests run under `nohup`, which has all that is started ignore SIGHUP.
+pub(crate) fn hearing_hangups(arguments: &[&str]) -> Command {
+    let plain = tidemill(arguments);
+    let mut command = Command::new("env");
+    command.arg("--default-signal=HUP").arg(plain.get_program()).args(plain.get_args());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
 /// What a finished process left.
 #[derive(Debug)]
 pub(crate) struct Finished {

@@ -24,9 +24,9 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  tidemill queue receive work                      one message, which comes back when its visibility is over
-  tidemill queue receive work --max 100 --delete   what is there, up to 100, for good
-  tidemill queue receive work --wait 20s --max 1000000 --delete --json | jq .body
+  tidemill queue receive work                      one, which comes back later
+  tidemill queue receive work --max 100 --delete   up to 100, for good
+  tidemill queue receive work --wait 20s --max 1000 --delete --json | jq .body
 
 Ends when it has so many, or when none has come for as long as --wait says; it is no failure if there were none. With --delete \
 a message is deleted after it was printed, so one that is printed may come again if the command is interrupted, and none is lost.";

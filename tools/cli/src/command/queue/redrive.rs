@@ -16,7 +16,7 @@ const LOOK_PERIOD: Duration = Duration::from_millis(200);
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  tidemill queue redrive failed                  each message to the queue that it came from
+  tidemill queue redrive failed    each message to the queue that it came from
   tidemill queue redrive failed --to work --rate 100
   tidemill queue redrive failed --detach && tidemill queue redrive failed --list
   tidemill queue redrive failed --cancel 3

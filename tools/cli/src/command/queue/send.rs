@@ -21,7 +21,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   tidemill queue send work 'resize 17.png' 'resize 18.png'
   tail -f jobs | tidemill queue send work
-  tidemill queue send orders.fifo --group customer-7 --deduplication 4711 '{\"item\": 3}'
+  tidemill queue send orders.fifo --group c7 --deduplication 4711 '{\"item\": 3}'
 
 Each line is a message without its end; they are sent as they come, and are durable when the command ends.";
 
