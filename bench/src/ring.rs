@@ -114,13 +114,11 @@ impl Ring {
         self.push(entry, Held::Write { tag, buffer })
     }
 
-    /// Hands over what is queued and waits for a completion, or until `timeout` has passed.
+    /// Hands over what is queued and waits for a completion, or until `timeout` has passed. One of zero asks for a completion all the same: the kernel
+    /// shows none to a ring with deferred work that only hands over.
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let result = match timeout {
             None => self.ring.submitter().submit_and_wait(1),
-            Some(timeout) if timeout.is_zero() => {
-                self.ring.submitter().submit_with_args(0, &types::SubmitArgs::new())
-            }
             Some(timeout) => {
                 let timespec = types::Timespec::from(timeout);
                 self.ring.submitter().submit_with_args(1, &types::SubmitArgs::new().timespec(&timespec))
