@@ -118,7 +118,10 @@ pub(super) const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("http_body_util", &["server/src/net"]),
     ("hyper", &["server/src/net", "server/src/protocol/admin", "server/src/protocol/aws/front"]),
     ("indicatif", &["tools/cli/"]),
-    ("io_uring", &["bench/", "storage/src/ring", "tools/xtask/src/preconditions"]),
+    (
+        "io_uring",
+        &["bench/", "server/src/shard/workers", "storage/src/ring", "tools/xtask/src/preconditions"],
+    ),
     ("jiff", &["tools/cli/"]),
     ("lz4_flex", &["client/wire/src/batch"]),
     ("md5", &["client/wire/src/routing", "server/src/protocol/aws/sqs/digest"]),
