@@ -78,8 +78,7 @@ impl Round {
         let heads = tail.into_iter().flat_map(|tail| tail.heads().iter().map(move |head| (tail, head)));
         let heads = heads.filter(|(_, head)| head.over > ask.now);
         let fresh = heads.map(|(tail, head)| Some(tail.record(head.sequence).map_or(0, bytes_of)));
-        let mut count = 0;
-        for bytes in back.chain(fresh).take(ask.messages_max) {
+        for (count, bytes) in back.chain(fresh).take(ask.messages_max).enumerate() {
             let is_first = self.picked.is_empty() && count == 0;
             // One that came back since is not read yet, and may have any size.
             let bytes = bytes.or(is_first.then_some(GIVEN_BYTES_MAX));
@@ -88,7 +87,6 @@ impl Round {
                 return count;
             }
             self.bytes = sum;
-            count += 1;
         }
         // What moves elsewhere or is over has no bytes, and more of it may be found.
         ask.messages_max
