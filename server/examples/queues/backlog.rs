@@ -112,7 +112,7 @@ async fn cycles(open: &Open, time: Duration) -> Result<Cycles, Failure> {
     Ok(Cycles { rate, cpu_us: (self::cpu() - cpu).as_secs_f64() * 1e6 / done.get().max(1) as f64 })
 }
 
-fn cpu() -> Duration {
+pub(crate) fn cpu() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

@@ -6,12 +6,16 @@
 //! `cargo run --release -p tidemill-server --example queues -- waiters DIRECTORY [WAITERS]`: messages are sent one after the other, and each is received by the one that has waited
 //! longest, which then waits anew. Connections are left out.
 //!
+//! `cargo run --release -p tidemill-server --example queues -- stream DIRECTORY [RECORDS [SHARDS]]`: RECORDS of a stream in SHARDS of a lane are received, ten at a time, and
+//! acknowledged by a queue over it.
+//!
 //! One partition on one lane, everything durable.
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 #![allow(clippy::disallowed_methods, reason = "it measures real time")]
 
 mod backlog;
 mod fixture;
+mod stream;
 mod waiters;
 
 use std::fs;
@@ -39,7 +43,11 @@ fn main() -> Result<(), Failure> {
             env.block_on(backlog::run(&env, &directory, messages, time))?;
         }
         Some("waiters") => env.block_on(waiters::run(&env, &directory, number(2, 50_000)?))?,
-        other => return Err(format!("expected backlog or waiters, found {other:?}").into()),
+        Some("stream") => {
+            let (records, shards) = (number(2, 1_000_000)?, u32::try_from(number(3, 1)?)?);
+            env.block_on(stream::run(&env, &directory, records, shards))?;
+        }
+        other => return Err(format!("expected backlog, waiters or stream, found {other:?}").into()),
     }
     fs::remove_dir_all(&directory)?;
     Ok(())

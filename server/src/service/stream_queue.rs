@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use tidemill_wire::{LaneId, OwnerId, QueueId, StreamId, Timestamp};
+use tidemill_wire::{LaneId, OwnerId, QueueId, ShardIndex, StreamId, Timestamp};
 
 use super::consumer::ConsumerName;
 
@@ -24,8 +24,10 @@ pub struct StreamQueue {
     pub stream: StreamId,
     /// When it was created.
     pub created: Timestamp,
-    /// Where it begins in the stream.
+    /// Where it begins in the shards that the stream had then.
     pub start: Start,
+    /// The shard that the stream was to open next then: of this one and those after it the queue gives all records.
+    pub next_shard: ShardIndex,
     /// How it works.
     pub settings: StreamQueueSettings,
     /// What its owners say about it, by key.

@@ -308,7 +308,7 @@ impl Core {
             loop {
                 sleep(REST_PERIOD).await;
                 self.queues.rest(yield_if_needed).await;
-                self.stream_queues.rest();
+                self.stream_queues.rest(yield_if_needed).await;
             }
         };
         or(rest, or(self.stopping.wait(), self.closed.wait())).await;

@@ -237,9 +237,5 @@ pub(super) fn source(stream: &Definition) -> Source {
         owner: shard.owner,
         is_open: shard.is_open(),
     };
-    Source {
-        shards: stream.shards().iter().map(place).collect(),
-        retention_ms: stream.retention_ms(),
-        record_kib: stream.record_kib,
-    }
+    Source { shards: stream.shards().iter().map(place).collect(), retention_ms: stream.retention_ms() }
 }

@@ -103,6 +103,14 @@ pub struct Closing {
     pub end: SequenceNumber,
 }
 
+impl Stream {
+    /// The index that the next shard gets. Invariant: the shard of the highest index is open, so no index is given twice.
+    #[must_use]
+    pub fn next_shard(&self) -> ShardIndex {
+        ShardIndex(self.shards.last().map_or(0, |last| last.index.get().saturating_add(1)))
+    }
+}
+
 impl Shard {
     /// Whether it takes appends.
     #[must_use]

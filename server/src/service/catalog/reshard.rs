@@ -139,7 +139,7 @@ struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     fn new(stream: &'a Stream, next_owner: OwnerId, load: &[u64]) -> Self {
-        let next_index = stream.shards.last().map_or(0, |last| last.index.get().saturating_add(1));
+        let next_index = stream.next_shard().get();
         let (parents, children) = (Vec::new(), Vec::new());
         Self { stream, next_index, next_owner: next_owner.get(), load: load.to_vec(), parents, children }
     }

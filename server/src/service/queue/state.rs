@@ -132,6 +132,16 @@ impl State {
         count
     }
 
+    /// Messages without a group that a receive gets before it looks at more, in their order and so many at most; not those that it has moved elsewhere.
+    pub(super) fn first_ready(&self, receives_max: Option<u32>, max: usize) -> Vec<u64> {
+        let is_worn = |sequence: &u64| {
+            let receives = self.messages.get(sequence).map_or(0, |entry| entry.receives);
+            receives_max.is_some_and(|max| receives >= max)
+        };
+        let ready = self.groups.get(&0).into_iter().flat_map(|group| group.ready.iter().copied());
+        ready.take(max.saturating_add(MOVING_MAX)).filter(|sequence| !is_worn(sequence)).take(max).collect()
+    }
+
     /// Brings back what is due.
     pub(super) fn advance(&mut self, now: Timestamp) {
         for _ in 0..ADVANCE_MAX {

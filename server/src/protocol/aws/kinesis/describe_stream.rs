@@ -34,8 +34,8 @@ pub(super) async fn summary(call: Call<'_>, input: Value) -> Result<Option<Value
     members.push(("OpenShardCount", Value::Integer(i64::try_from(open).unwrap_or(i64::MAX))));
     let consumers = i64::try_from(stream.consumers.len()).unwrap_or(i64::MAX);
     members.push(("ConsumerCount", Value::Integer(consumers)));
-    let (queues, _) = call.core().stream_queues().list(None, usize::MAX, |queue| queue.stream == stream.id);
-    members.push(("QueueCount", Value::Integer(i64::try_from(queues.len()).unwrap_or(i64::MAX))));
+    let queues = call.core().stream_queues().count_of(stream.id);
+    members.push(("QueueCount", Value::Integer(i64::try_from(queues).unwrap_or(i64::MAX))));
     members.push(("MaxRecordSizeInKiB", Value::Integer(i64::from(stream.record_kib))));
     let strategy = distribution_text(&stream.capacity).to_owned();
     members.push(("RecordDistributionStrategy", Value::Text(strategy)));

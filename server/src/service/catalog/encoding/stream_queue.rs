@@ -1,6 +1,6 @@
 //! The bytes of a queue over a stream.
 
-use tidemill_wire::{LaneId, OwnerId, QueueId, StreamId, Timestamp};
+use tidemill_wire::{LaneId, OwnerId, QueueId, ShardIndex, StreamId, Timestamp};
 
 use super::{DecodeError, Reader, encode_tags};
 use crate::service::consumer::ConsumerName;
@@ -29,6 +29,7 @@ pub(in super::super) fn encode_stream_queue(queue: &StreamQueue) -> Vec<u8> {
     }
     out.push(start);
     out.extend(at.get().to_le_bytes());
+    out.extend(queue.next_shard.get().to_le_bytes());
     out.extend(queue.settings.visibility_s.to_le_bytes());
     out.extend(queue.settings.receives_max.unwrap_or(NO_DEAD_LETTERS).to_le_bytes());
     let name = queue.name.as_str().as_bytes();
@@ -60,6 +61,7 @@ pub(in super::super) fn decode_stream_queue(bytes: &[u8]) -> Result<StreamQueue,
         (AT, at) => Start::At(Timestamp(at)),
         (found, at) => return Err(impossible("start", format!("{found} with the time {at}"))),
     };
+    let next_shard = ShardIndex(reader.u32("next shard")?);
     let visibility_s = reader.u32("visibility")?;
     let receives_max = Some(reader.u32("receives")?).filter(|receives| *receives != NO_DEAD_LETTERS);
     let length = usize::from(reader.u8("queue name")?);
@@ -77,7 +79,7 @@ pub(in super::super) fn decode_stream_queue(bytes: &[u8]) -> Result<StreamQueue,
     }
     let tags = reader.tags(0)?;
     let settings = StreamQueueSettings { visibility_s, receives_max };
-    reader.end(StreamQueue { id, name, stream, created, start, settings, tags, partitions })
+    reader.end(StreamQueue { id, name, stream, created, start, next_shard, settings, tags, partitions })
 }
 
 #[cfg(test)]
@@ -95,6 +97,7 @@ mod tests {
             stream: StreamId(7),
             created: Timestamp(1_700_000_000_123),
             start: Start::At(Timestamp(3)),
+            next_shard: ShardIndex(2),
             settings: StreamQueueSettings { visibility_s: 30, receives_max: Some(6) },
             tags: BTreeMap::from([("a".to_owned(), "bc".to_owned())]),
             partitions: vec![StreamQueuePartition { lane: LaneId(1), journal: OwnerId(5) }],
@@ -111,6 +114,7 @@ mod tests {
             "7b68e5cf8b010000",
             "02",
             "0300000000000000",
+            "02000000",
             "1e000000",
             "06000000",
             "04",
@@ -141,7 +145,7 @@ mod tests {
         assert_eq!(changed(0, 2), "value has version 2, which this server does not know");
         assert_eq!(changed(25, 1), "start has the impossible value 1 with the time 3");
         assert_eq!(changed(25, 3), "start has the impossible value 3 with the time 3");
-        assert_eq!(changed(43, b'/'), "queue name has the impossible value \"/ork\"");
+        assert_eq!(changed(47, b'/'), "queue name has the impossible value \"/ork\"");
     }
 
     proptest! {
@@ -149,7 +153,7 @@ mod tests {
         fn queues_decode_to_what_they_were(
             (id, stream, created, at) in any::<(u64, u64, u64, u64)>(),
             kind in 0..3_u8,
-            (visibility_s, receives) in any::<(u32, u32)>(),
+            (next_shard, visibility_s, receives) in any::<(u32, u32, u32)>(),
             name in "[a-zA-Z0-9_.-]{1,128}",
             tags in proptest::collection::btree_map("\\PC{1,20}", "\\PC{0,20}", 0..4),
             partitions in proptest::collection::vec(any::<(u32, u64)>(), 0..4),
@@ -161,6 +165,7 @@ mod tests {
                 stream: StreamId(stream),
                 created: Timestamp(created),
                 start: [Start::Oldest, Start::Newest, Start::At(Timestamp(at))][usize::from(kind)],
+                next_shard: ShardIndex(next_shard),
                 settings: StreamQueueSettings { visibility_s, receives_max: Some(receives).filter(|receives| *receives > 0) },
                 tags,
                 partitions: partitions.into_iter().map(partition).collect(),

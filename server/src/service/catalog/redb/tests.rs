@@ -313,6 +313,8 @@ fn queues_over_streams_are_there_again_and_damaged_ones_are_refused() {
     };
     let owned = refused(1, &other(1, |_| {}));
     assert!(owned.contains("id is there twice"), "it is the stream's: {owned}");
+    let ahead = refused(3, &other(3, |other| other.next_shard = tidemill_wire::ShardIndex(9)));
+    assert!(ahead.contains("was to open shard 9 next, and is to open 1"), "{ahead}");
     let early = refused(3, &other(3, |_| {}));
     assert!(early.contains("has not been given out"), "{early}");
     // Somebody who does not know of such queues has deleted the stream, and made others since.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tidemill_wire::{LaneId, OwnerId, QueueId, StreamId, Timestamp};
 
-use super::super::entity::Counters;
+use super::super::entity::{Counters, Stream};
 use super::super::error::Inconsistency;
 use super::super::queue_error::{DeleteQueueError, TagQueueError};
 use super::super::queue_rules::check_stream_queue;
@@ -41,6 +41,7 @@ pub struct NewStreamQueue {
 pub(super) struct StreamQueues {
     by_id: BTreeMap<QueueId, Arc<StreamQueue>>,
     ids: BTreeMap<ConsumerName, QueueId>,
+    of_streams: BTreeSet<(StreamId, QueueId)>,
 }
 
 impl State {
@@ -77,6 +78,11 @@ impl State {
         if is_taken || self.stream_queue_named(&queue.name).is_some() || self.stream_queue(queue.id).is_some()
         {
             return refuse("its name or id is there twice".to_owned());
+        }
+        let stream = self.names.get(&queue.stream).and_then(|name| self.streams.get(name));
+        if let Some(next) = stream.map(Stream::next_shard).filter(|next| *next < queue.next_shard) {
+            let begun = queue.next_shard;
+            return refuse(format!("its stream was to open shard {begun} next, and is to open {next}"));
         }
         for id in [queue.id.0, queue.stream.get()] {
             if id >= self.counters.next_stream {
@@ -119,7 +125,8 @@ impl State {
 
     /// The queues over one stream.
     pub fn stream_queues_of(&self, stream: StreamId) -> impl Iterator<Item = &Arc<StreamQueue>> {
-        self.stream_queues().filter(move |queue| queue.stream == stream)
+        let ids = self.stream_queues.of_streams.range((stream, QueueId(0))..=(stream, QueueId(u64::MAX)));
+        ids.filter_map(|(_, id)| self.stream_queue(*id))
     }
 
     /// Those who have a share of the bound on a stream's consumers: registered ones and queues.
@@ -145,9 +152,8 @@ impl State {
         now: Timestamp,
     ) -> Result<Arc<StreamQueue>, CreateStreamQueueError> {
         let NewStreamQueue { name, stream, start, settings, tags } = new;
-        if !self.names.contains_key(&stream) {
-            return Err(CreateStreamQueueError::UnknownStream { stream });
-        }
+        let present = self.names.get(&stream).and_then(|name| self.streams.get(name));
+        let next_shard = present.ok_or(CreateStreamQueueError::UnknownStream { stream })?.next_shard();
         if self.stream_queue_named(&name).is_some() {
             return Err(CreateStreamQueueError::Exists { name });
         }
@@ -173,6 +179,7 @@ impl State {
             stream,
             created: now,
             start,
+            next_shard,
             settings,
             tags,
             partitions: partitions.collect(),
@@ -213,12 +220,14 @@ impl State {
 
     pub(super) fn keep_stream_queue(&mut self, queue: Arc<StreamQueue>) {
         self.stream_queues.ids.insert(queue.name.clone(), queue.id);
+        self.stream_queues.of_streams.insert((queue.stream, queue.id));
         self.stream_queues.by_id.insert(queue.id, queue);
     }
 
     pub(super) fn drop_stream_queue(&mut self, id: QueueId) {
         if let Some(queue) = self.stream_queues.by_id.remove(&id) {
             self.stream_queues.ids.remove(&queue.name);
+            self.stream_queues.of_streams.remove(&(queue.stream, id));
         }
     }
 

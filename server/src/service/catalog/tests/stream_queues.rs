@@ -37,6 +37,7 @@ fn queues_over_a_stream_have_a_journal_in_every_lane_and_go_with_it() {
         let made = catalog.create_stream_queue(new_stream_queue(stream.id, "work"), Timestamp(7));
         let made = made.expect("the name is free");
         assert_eq!((made.id.0, made.created, made.stream), (2, Timestamp(7), stream.id));
+        assert_eq!(Some(made.next_shard.get()), stream.shards.last().map(|last| last.index.get() + 1));
         let places: Vec<_> =
             made.partitions.iter().map(|part| (part.lane.get(), part.journal.get())).collect();
         assert_eq!(places, [(0, 2), (1, 3), (2, 4)]);

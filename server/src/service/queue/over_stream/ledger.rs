@@ -142,6 +142,18 @@ impl Ledger {
         tracks.map(|(_, track)| state(track, side).deliverable(max)).sum()
     }
 
+    /// Records of a shard that a receive gets before it looks at more, in their order and so many at most.
+    pub(super) fn first_ready(
+        &self,
+        side: Side,
+        shard: ShardIndex,
+        receives_max: Option<u32>,
+        max: usize,
+    ) -> Vec<u64> {
+        let receives_max = receives_max.filter(|_| side == Side::Live);
+        self.tracks.get(&shard).map_or(Vec::new(), |track| state(track, side).first_ready(receives_max, max))
+    }
+
     /// Records that were received so often, and of which a receive of dead letters makes some; counted up to `max` for each shard.
     pub(super) fn worn(&self, receives_max: u32, max: usize) -> usize {
         self.tracks.values().map(|track| track.live.worn(receives_max, max).len()).sum()

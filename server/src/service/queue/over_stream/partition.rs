@@ -4,9 +4,11 @@
 //! begins in a shard follows from the queue and the shard, and is written down with the first event of the shard. Invariant: what was acknowledged never comes back, and
 //! what was received comes back in its time, over crashes (`tests::seeds`).
 
+mod gather;
 mod receive;
 mod settle;
 mod tend;
+mod turn;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -32,6 +34,7 @@ use crate::service::queue::waiters::Waiters;
 use crate::service::stream_queue::{Start, StreamQueue};
 
 pub use receive::Wanted;
+use turn::Turns;
 
 /// Shards whose records are read ahead at most; those that were read least lately make room.
 const TAILS_MAX: usize = 8;
@@ -44,12 +47,14 @@ pub struct StreamPartition<E: Env> {
     lane: Lane<E>,
     env: E,
     recorder: Recorder<E, Memory>,
-    filling: Mutex<()>,
+    /// Who has it reads records, so that nobody reads them twice, and picks those that it has read.
+    reading: Mutex<()>,
     sink: Rc<Sink<E>>,
     /// Records were wanted since it rested last.
     is_used: Cell<bool>,
-    /// Counts receives, so that shards are looked at in turn.
-    turn: Cell<usize>,
+    /// Counts receives, so that it is known what was read least lately.
+    receives: Cell<usize>,
+    turns: Turns,
     live_waiters: Waiters,
     dead_waiters: Waiters,
     tally: Tally,
@@ -71,6 +76,8 @@ pub struct Tally {
     pub dead_acknowledged: Counter,
     /// Dead letters that were restored.
     pub restored: Counter,
+    /// Times that records were read out of the log.
+    pub reads: Counter,
 }
 
 /// How many records there are.
@@ -157,10 +164,11 @@ impl<E: Env> StreamPartition<E> {
             recorder: Recorder::new(env.clone(), lane.clone(), journal),
             lane,
             env,
-            filling: Mutex::default(),
+            reading: Mutex::default(),
             sink: Rc::new(Sink(Weak::clone(partition))),
             is_used: Cell::new(false),
-            turn: Cell::new(0),
+            receives: Cell::new(0),
+            turns: Turns::default(),
             live_waiters: Waiters::default(),
             dead_waiters: Waiters::default(),
             tally: Tally::default(),
@@ -203,7 +211,8 @@ impl<E: Env> StreamPartition<E> {
 
     /// Begins with the records that come from here on, now that the queue is new and is to begin so. Answers when that is durable.
     pub async fn begin(&self) -> Result<(), ReceiveError> {
-        if self.definition().start != Start::Newest {
+        let definition = self.definition();
+        if definition.start != Start::Newest {
             return Ok(());
         }
         let recorded: Vec<Recorded> = loop {
@@ -213,7 +222,7 @@ impl<E: Env> StreamPartition<E> {
             let mut memory = self.recorder.memory.borrow_mut();
             let Some(memory) = &mut *memory else { continue };
             let mut recorded = Vec::new();
-            for place in places {
+            for place in places.into_iter().filter(|place| place.shard < definition.next_shard) {
                 let Ok(bounds) = self.lane.bounds(place.owner) else { continue };
                 if memory.starts.remove(&place.shard).is_none() {
                     continue;
@@ -275,9 +284,12 @@ impl<E: Env> StreamPartition<E> {
         Ok(Memory { ledger, starts: BTreeMap::new(), tails: BTreeMap::new() })
     }
 
-    /// Where the queue begins in a shard of which nothing was written down. Nothing if the shard has gone meanwhile.
+    /// Where the queue begins in a shard of which nothing was written down: in one that was opened later with the first record, whatever became of the clock. Nothing if the shard has gone meanwhile.
     async fn start_of(&self, place: &Place) -> Result<Option<u64>, Unreadable> {
         let definition = self.definition();
+        if place.shard >= definition.next_shard {
+            return Ok(Some(0));
+        }
         let since = match definition.start {
             Start::Oldest => return Ok(Some(0)),
             Start::Newest => definition.created,
@@ -360,6 +372,14 @@ impl Memory {
         {
             self.tails.remove(&oldest);
         }
+    }
+
+    /// Records of a shard that no receive has looked at, about, with that end.
+    fn behind(&self, shard: ShardIndex, end: u64) -> u64 {
+        let cursor = self.ledger.cursor(shard).unwrap_or(0);
+        let Some(Ahead { tail, .. }) = self.tails.get(&shard) else { return end.saturating_sub(cursor) };
+        let at_hand = tail.heads().len() - tail.heads().partition_point(|head| head.sequence < cursor);
+        end.saturating_sub(tail.next().max(cursor)) + at_hand as u64
     }
 
     /// What is at hand of a shard, from its cursor on.

@@ -9,8 +9,6 @@ pub struct Source {
     pub shards: Vec<Place>,
     /// How long a record is there, in milliseconds; 0 for no bound.
     pub retention_ms: u64,
-    /// KiB that a record may have.
-    pub record_kib: u32,
 }
 
 /// Where a shard's records are.

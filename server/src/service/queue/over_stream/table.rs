@@ -3,7 +3,8 @@
 //! Every core knows every queue, so that it can say where a request belongs; only the owner of a lane has the lane's partitions.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,11 +16,17 @@ use super::source::Source;
 use crate::metrics::{Counter, StreamQueueSnapshot};
 use crate::service::stream_queue::StreamQueue;
 
+/// Queues that rest in one step.
+const RESTING_MAX: usize = 64;
+
 /// The queues over streams of one core.
 pub struct StreamQueues<E: Env> {
     env: E,
     lanes: BTreeMap<LaneId, Lane<E>>,
     by_id: RefCell<BTreeMap<QueueId, Known<E>>>,
+    of_streams: RefCell<BTreeSet<(StreamId, QueueId)>>,
+    /// Those of which a partition here was asked for since the start.
+    asked: RefCell<BTreeSet<QueueId>>,
 }
 
 /// A queue, its stream, and those of its partitions that this core holds and that were asked for since the start.
@@ -40,7 +47,8 @@ impl<E: Env> Known<E> {
 impl<E: Env> StreamQueues<E> {
     /// A core without queues, with its open lanes.
     pub fn new(env: E, lanes: impl IntoIterator<Item = (LaneId, Lane<E>)>) -> Self {
-        Self { env, lanes: lanes.into_iter().collect(), by_id: RefCell::default() }
+        let (by_id, of_streams, asked) = Default::default();
+        Self { env, lanes: lanes.into_iter().collect(), by_id, of_streams, asked }
     }
 
     /// A partition of a queue, by its position, if its lane is on this core.
@@ -49,6 +57,7 @@ impl<E: Env> StreamQueues<E> {
         let Known { definition, source, partitions, .. } = by_id.get(&id)?;
         let lane = self.lanes.get(&definition.partitions.get(usize::from(index))?.lane)?;
         let made = || {
+            self.asked.borrow_mut().insert(id);
             let (definition, source) = (Arc::clone(definition), Arc::clone(source));
             StreamPartition::new(self.env.clone(), lane.clone(), definition, index, source)
         };
@@ -76,6 +85,13 @@ impl<E: Env> StreamQueues<E> {
         (rest.by_ref().take(limit).cloned().collect(), rest.next().is_some())
     }
 
+    /// How many queues over a stream every core knows.
+    pub fn count_of(&self, stream: StreamId) -> usize {
+        let (by_id, of_streams) = (self.by_id.borrow(), self.of_streams.borrow());
+        let known = of_streams.range(of(stream)).filter_map(|(_, id)| by_id.get(id));
+        known.filter(|known| known.is_named).count()
+    }
+
     /// Takes in a queue that is new or has changed, with the stream that it is over. The lanes of this core keep what its partitions write from here on.
     pub fn take_in(&self, definition: &Arc<StreamQueue>, source: &Arc<Source>) {
         for partition in &definition.partitions {
@@ -83,6 +99,7 @@ impl<E: Env> StreamQueues<E> {
                 lane.adopt(partition.journal, Retention::FOREVER);
             }
         }
+        self.of_streams.borrow_mut().insert((definition.stream, definition.id));
         let mut by_id = self.by_id.borrow_mut();
         let known = by_id.entry(definition.id).or_insert_with(|| Known {
             definition: Arc::clone(definition),
@@ -103,13 +120,15 @@ impl<E: Env> StreamQueues<E> {
 
     /// Takes in that a stream has changed.
     pub fn follow(&self, stream: StreamId, source: impl FnOnce() -> Source) {
-        let mut by_id = self.by_id.borrow_mut();
-        let mut over = by_id.values_mut().filter(|known| known.definition.stream == stream).peekable();
+        let of_streams = self.of_streams.borrow();
+        let mut over = of_streams.range(of(stream)).peekable();
         if over.peek().is_none() {
             return;
         }
         let source = Arc::new(source());
-        for known in over {
+        let mut by_id = self.by_id.borrow_mut();
+        for (_, id) in over {
+            let Some(known) = by_id.get_mut(id) else { continue };
             known.source = Arc::clone(&source);
             known.asked().for_each(|partition| partition.follow(&source));
         }
@@ -118,6 +137,8 @@ impl<E: Env> StreamQueues<E> {
     /// Drops a queue that was deleted, and what its partitions have written.
     pub fn forget(&self, id: QueueId) {
         let Some(known) = self.by_id.borrow_mut().remove(&id) else { return };
+        self.of_streams.borrow_mut().remove(&(known.definition.stream, id));
+        self.asked.borrow_mut().remove(&id);
         known.asked().for_each(|partition| partition.close());
         for partition in &known.definition.partitions {
             if let Some(lane) = self.lanes.get(&partition.lane) {
@@ -127,9 +148,15 @@ impl<E: Env> StreamQueues<E> {
     }
 
     /// Lets partitions rest that nobody has asked for something since the last time.
-    pub fn rest(&self) {
-        for known in self.by_id.borrow().values() {
-            known.asked().for_each(|partition| partition.rest());
+    pub async fn rest<F: Future<Output = ()>>(&self, pause: impl Fn() -> F) {
+        let ids: Vec<QueueId> = self.asked.borrow().iter().copied().collect();
+        for step in ids.chunks(RESTING_MAX) {
+            for id in step {
+                if let Some(known) = self.by_id.borrow().get(id) {
+                    known.asked().for_each(|partition| partition.rest());
+                }
+            }
+            pause().await;
         }
     }
 
@@ -141,7 +168,8 @@ impl<E: Env> StreamQueues<E> {
                 let partitions: Vec<_> = known.asked().map(Rc::clone).collect();
                 (!partitions.is_empty()).then(|| (Arc::clone(&known.definition), partitions))
             };
-            by_id.values().filter_map(of).take(max).collect()
+            let asked = self.asked.borrow();
+            asked.iter().filter_map(|id| by_id.get(id)).filter_map(of).take(max).collect()
         };
         let mut told = Vec::with_capacity(asked.len());
         for (definition, partitions) in asked {
@@ -170,4 +198,9 @@ impl<E: Env> StreamQueues<E> {
         }
         told
     }
+}
+
+/// The queues of a stream among those of all.
+fn of(stream: StreamId) -> RangeInclusive<(StreamId, QueueId)> {
+    (stream, QueueId(0))..=(stream, QueueId(u64::MAX))
 }

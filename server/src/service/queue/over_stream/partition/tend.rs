@@ -97,7 +97,7 @@ impl<E: Env> StreamPartition<E> {
         if let Err(error @ (AppendError::Poisoned { .. } | AppendError::Closed)) = self.recorder.admits() {
             return Err(error.into());
         }
-        let (now, places, turn) = (self.lane.now(), self.places(), self.turn.get());
+        let (now, places) = (self.lane.now(), self.places());
         let receives_max = self.definition().settings.receives_max;
         let mut memory = self.recorder.memory.borrow_mut();
         let Some(memory) = &mut *memory else { return Ok(Outlook::At(now)) };
@@ -112,9 +112,7 @@ impl<E: Env> StreamPartition<E> {
                 (Side::Live, _) => {
                     for place in places {
                         let Ok(bounds) = self.lane.bounds(place.owner) else { continue };
-                        let tail = memory.ahead(place.shard, turn);
-                        let behind = bounds.next.get().saturating_sub(tail.next());
-                        count = count.saturating_add(behind + tail.heads().len() as u64);
+                        count = count.saturating_add(memory.behind(place.shard, bounds.next.get()));
                     }
                 }
             }

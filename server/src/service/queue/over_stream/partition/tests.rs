@@ -35,6 +35,7 @@ fn definition(start: Start, created: Timestamp) -> Arc<StreamQueue> {
         stream: StreamId(1),
         created,
         start,
+        next_shard: ShardIndex(2),
         settings: StreamQueueSettings { visibility_s: 30, receives_max: Some(RECEIVES_MAX) },
         tags: BTreeMap::new(),
         partitions: vec![StreamQueuePartition { lane: LaneId(0), journal: JOURNAL }],
@@ -50,7 +51,7 @@ fn source(shards: impl IntoIterator<Item = u32>) -> Arc<Source> {
         is_open: true,
     });
     let elsewhere = Place { shard: ShardIndex(99), lane: LaneId(7), owner: OwnerId(99), is_open: true };
-    Arc::new(Source { shards: here.chain([elsewhere]).collect(), retention_ms: 3_600_000, record_kib: 1_024 })
+    Arc::new(Source { shards: here.chain([elsewhere]).collect(), retention_ms: 3_600_000 })
 }
 
 fn owner(shard: u32) -> OwnerId {
@@ -320,8 +321,6 @@ fn so_many_are_in_flight_and_no_more() {
     run(8, async |_, env| {
         let opened = open(env, definition(Start::Oldest, Timestamp(0))).await;
         opened.partition.recorder.snapshot_after_bytes.set(u64::MAX);
-        // Small records, so that a receive may have many of them.
-        opened.partition.follow(&Arc::new(Source { record_kib: 1, ..Source::clone(&source(0..2)) }));
         let limit = receive::IN_FLIGHT_MAX;
         for first in (0..limit + 10).step_by(5_000) {
             opened.put(0, first..(first + 5_000).min(limit + 10)).await;
@@ -385,5 +384,101 @@ fn those_who_wait_at_a_lane_that_fails_are_told() {
         told.await.expect("they are told, and find out why");
         sim.set_faults(Faults::default());
         sim.crash(Crash::Process);
+    });
+}
+
+#[test]
+fn a_shard_that_is_opened_later_is_given_whole_also_where_the_clock_was_put_back() {
+    let ahead = Timestamp(u64::MAX >> 1);
+    for start in [Start::Newest, Start::At(ahead)] {
+        run(11, async |_, env| {
+            let opened = open(env, definition(start, ahead)).await;
+            opened.partition.begin().await.expect("begun");
+            opened.put(0, [1]).await;
+            opened.put(2, [2, 3]).await;
+            opened.partition.follow(&source(0..3));
+            let mut received = names(&opened.receive(10, 60).await);
+            received.retain(|name| *name != 1);
+            assert_eq!(received, [2, 3], "{start:?}");
+            opened.lane.close().await;
+        });
+    }
+}
+
+#[test]
+fn a_receive_is_bounded_by_the_bytes_of_its_records() {
+    run(12, async |_, env| {
+        let queue = definition(Start::Oldest, Timestamp(0));
+        let opened = open(env, Arc::clone(&queue)).await;
+        // They are small in the log, and large when they are read.
+        for bytes in [6 << 20, 3 << 20, 6 << 20, 10 << 20, 1] {
+            let mut batch = BatchBuilder::new();
+            batch.push(b"key", &vec![0; bytes], None).expect("it is not too large");
+            let payload = batch.build(Compression::Lz4).expect("a record");
+            opened.lane.append(owner(0), payload, 1, Ack::Durable).await.expect("appended");
+        }
+        let sizes = |received: &[StreamReceived]| -> Vec<usize> {
+            received.iter().map(|one| one.data.len() >> 20).collect()
+        };
+        // Of large ones that are new one is at hand.
+        for size in [6, 3, 6, 10, 0] {
+            assert_eq!(sizes(&opened.receive(10, 10).await), [size]);
+        }
+        opened.lane.close().await;
+        env.sleep(Duration::from_secs(10)).await;
+        let opened = open(env, queue).await;
+        for sizes_of_one in [vec![6, 3], vec![6], vec![10], vec![0]] {
+            assert_eq!(sizes(&opened.receive(10, 60).await), sizes_of_one, "they are back");
+        }
+        assert_eq!(opened.receive(10, 60).await, []);
+        opened.lane.close().await;
+    });
+}
+
+#[test]
+fn a_batch_is_read_once_for_all_of_its_records_that_are_back() {
+    run(13, async |_, env| {
+        let queue = definition(Start::Oldest, Timestamp(0));
+        let opened = open(env, Arc::clone(&queue)).await;
+        opened.put(0, 0..20).await;
+        opened.put(1, 20..22).await;
+        let first = opened.receive(22, 5).await;
+        let is_odd = |one: &StreamReceived| names(std::slice::from_ref(one))[0] % 2 == 1;
+        let (done, left): (Vec<_>, Vec<_>) = first.into_iter().partition(is_odd);
+        opened.acknowledge(&done).await;
+        opened.lane.close().await;
+        env.sleep(Duration::from_secs(5)).await;
+        let opened = open(env, queue).await;
+        assert_eq!(names(&opened.receive(11, 60).await), names(&left));
+        assert_eq!(opened.partition.tally().reads.get(), 2, "once for each batch");
+        opened.lane.close().await;
+    });
+}
+
+#[test]
+fn a_backlog_of_many_shards_is_not_read_again_for_every_receive() {
+    run(14, async |_, env| {
+        let opened = open(env, definition(Start::Oldest, Timestamp(0))).await;
+        let shards = u32::try_from(2 * TAILS_MAX).expect("few");
+        for shard in 0..shards {
+            opened.lane.adopt(owner(shard), Retention { age: Duration::from_secs(3_600), bytes: None });
+            opened.put(shard, (0..205).map(|name| u64::from(shard) * 1_000 + name)).await;
+        }
+        opened.partition.follow(&source(0..shards));
+        let mut seen = Vec::new();
+        // Each receive gives some, so it ends.
+        loop {
+            let received = opened.receive(10, 60).await;
+            if received.is_empty() {
+                break;
+            }
+            seen.extend(names(&received));
+        }
+        seen.sort_unstable();
+        let all = (0..shards).flat_map(|shard| (0..205).map(move |name| u64::from(shard) * 1_000 + name));
+        assert_eq!(seen, all.collect::<Vec<_>>());
+        let reads = opened.partition.tally().reads.get();
+        assert!(reads <= u64::from(2 * shards), "{reads} reads of {shards} shards");
+        opened.lane.close().await;
     });
 }

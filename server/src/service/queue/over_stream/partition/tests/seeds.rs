@@ -15,6 +15,10 @@ const STEPS: u64 = 12;
 struct Model {
     /// Those whose put was acknowledged.
     put: BTreeSet<u64>,
+    /// Those that came before the queue begins.
+    early: BTreeSet<u64>,
+    /// Those that may have.
+    maybe_early: BTreeSet<u64>,
     acknowledged: BTreeSet<u64>,
     acknowledging: BTreeSet<u64>,
     /// Until when a record is hidden for sure.
@@ -43,6 +47,7 @@ impl Model {
             let name = names(std::slice::from_ref(one))[0];
             self.received += 1;
             assert!(name < self.next, "{name} was never put");
+            assert!(!before.early.contains(&name), "{name} came before the queue begins");
             assert!(!before.acknowledged.contains(&name), "{name} was acknowledged and came back");
             let hidden = before.hidden.get(&name).copied().unwrap_or_default();
             // Who had it may have let it go since this receive was begun.
@@ -67,6 +72,7 @@ impl Model {
 }
 
 struct World {
+    start: Start,
     model: RefCell<Model>,
     /// The catalog has the third shard, and never forgets it.
     is_split: Cell<bool>,
@@ -95,6 +101,53 @@ impl World {
     fn split(&self, open: &Open) {
         self.is_split.set(true);
         open.partition.follow(&source(0..3));
+    }
+
+    /// What was put before there was the queue, and the creation of it. A server that is killed in between begins with all that came after the time of creation.
+    async fn create(&self, sim: &Sim, env: &SimEnv, open: &Open) {
+        for _ in 0..4 {
+            let name = {
+                let mut model = self.model.borrow_mut();
+                let name = model.next;
+                model.next += 1;
+                model.maybe_early.insert(name);
+                name
+            };
+            let before = open.lane.now();
+            let put = open.try_put(u32::from(sim.draw(2) == 0), [name]).await;
+            if put.is_ok() {
+                self.place(name, before, open.lane.now());
+            }
+            env.sleep(Duration::from_millis(sim.draw(2_000))).await;
+        }
+        if self.start == Start::Newest && open.partition.begin().await.is_ok() {
+            let mut model = self.model.borrow_mut();
+            model.early = model.maybe_early.clone();
+        }
+    }
+
+    /// Says of a record that was put between these times whether the queue has it.
+    fn place(&self, name: u64, before: Timestamp, after: Timestamp) {
+        let mut model = self.model.borrow_mut();
+        model.put.insert(name);
+        match self.start {
+            Start::At(time) if after < time => {
+                model.early.insert(name);
+            }
+            Start::At(time) if before < time => {}
+            Start::Newest => {}
+            Start::Oldest | Start::At(_) => {
+                model.maybe_early.remove(&name);
+            }
+        }
+    }
+
+    /// Nobody may name a time that is still to come.
+    async fn wait_for_start(&self, env: &SimEnv, open: &Open) {
+        if let Start::At(time) = self.start {
+            let left = (time.0 + 1).saturating_sub(open.lane.now().0);
+            env.sleep(Duration::from_millis(left)).await;
+        }
     }
 
     async fn put(&self, sim: &Sim, open: &Open) {
@@ -176,7 +229,10 @@ impl World {
         }
         assert_eq!(open.counts().await, (0, 0, 0, 0));
         let model = self.model.borrow();
-        for name in &model.put {
+        for name in model.put.difference(&model.early) {
+            if model.maybe_early.contains(name) {
+                continue;
+            }
             assert!(model.acknowledging.contains(name), "{name} was lost");
         }
     }
@@ -186,8 +242,13 @@ impl World {
 fn run_seed(seed: u64) -> (u64, u64) {
     let sim = Sim::new(seed);
     let env = sim.env();
-    let queue = definition(Start::Oldest, Timestamp(0));
-    let world = World { model: RefCell::default(), is_split: Cell::default() };
+    let start = match sim.draw(3) {
+        0 => Start::Oldest,
+        1 => Start::Newest,
+        _ => Start::At(Timestamp(env.now().0 + sim.draw(6_000))),
+    };
+    let queue = definition(start, Timestamp(0));
+    let world = World { start, model: RefCell::default(), is_split: Cell::default() };
     for generation in 0..GENERATIONS {
         sim.stop_after(50 + sim.draw(3_000));
         let finished = sim.run(async {
@@ -195,6 +256,10 @@ fn run_seed(seed: u64) -> (u64, u64) {
             if world.is_split.get() {
                 world.split(&open);
             }
+            if generation == 0 {
+                world.create(&sim, &env, &open).await;
+            }
+            world.wait_for_start(&env, &open).await;
             futures_util::future::join_all((0..WORKERS).map(|_| world.work(&sim, &env, &open))).await;
         });
         let crash = if sim.draw(2) == 0 { Crash::Process } else { Crash::Power };
