@@ -109,14 +109,16 @@ impl State {
     /// Is what a snapshot in one row says once it is complete.
     fn settle_row(&mut self) {
         if let Some(pending) = self.pending.take_if(|pending| pending.left == Some(0)) {
-            *self = Self { is_of_snapshot: true, ..*pending.state };
+            *self = *pending.state;
+            self.is_of_snapshot = true;
         }
     }
 
     /// Is what a snapshot in parts says: it is complete.
     pub(super) fn end_pending(&mut self) {
         if let Some(pending) = self.pending.take_if(|pending| pending.left.is_none()) {
-            *self = Self { is_of_snapshot: true, ..*pending.state };
+            *self = *pending.state;
+            self.is_of_snapshot = true;
         }
     }
 }
