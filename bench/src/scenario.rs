@@ -201,9 +201,8 @@ fn allow_files(options: &Options) -> Result<(), BenchError> {
 fn check_spoken(scenario: Scenario, options: &Options) -> Result<(), BenchError> {
     let protocol = options.http.as_ref().map(|http| http.protocol);
     let is_spoken = match (scenario, protocol) {
-        (Scenario::Replay | Scenario::Quota, Some(_)) | (Scenario::Connections, Some(HttpProtocol::Sqs)) => {
-            false
-        }
+        (Scenario::Replay | Scenario::Quota | Scenario::Queue, Some(_))
+        | (Scenario::Connections, Some(HttpProtocol::Sqs)) => false,
         (_, _) => true,
     };
     let needs = "produce, consume or mixed, or connections for kinesis: nothing else is spoken in it";

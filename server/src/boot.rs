@@ -140,8 +140,7 @@ fn start_threads(
     let native = plan.native_settings(directory, &doors);
     let placement = plan.placement(directory.lanes);
     let chores = Chores::default();
-    let mut starts = Vec::new();
-    let mut cores = Vec::new();
+    let (mut starts, mut cores) = (Vec::new(), Vec::new());
     for ((index, mailbox), doors) in (0_u32..).zip(mailboxes).zip(doors.by_core()) {
         let (start, started) = async_channel::bounded(1);
         starts.push(start);
@@ -160,6 +159,7 @@ fn start_threads(
             front: plan.front.clone(),
             inflight_bytes_max: plan.config.limits.inflight_bytes,
             waiting_fetches_max: u64::from(plan.config.limits.waiting_fetches),
+            deduplication_ids_max: u64::from(plan.config.limits.deduplication_ids),
             shards_per_stream: plan.config.limits.shards_per_stream,
             chores: chores.clone(),
             heartbeat: plan.heartbeat(),

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidemill_server::service::queue::{
-    Definition, LocalPartition, Message, MessageId, NewMessage, Partition, QueueId, QueueName, QueueSettings,
-    Want,
+    Definition, KnownRoom, LocalPartition, Message, MessageId, NewMessage, Partition, QueueId, QueueName,
+    QueueSettings, Want,
 };
 use tidemill_storage::local::LocalEnv;
 use tidemill_storage::{Lane, LaneConfig, Retention};
@@ -42,7 +42,7 @@ pub(crate) async fn open(env: &LocalEnv, directory: &Path) -> Result<Open, Failu
         tags: BTreeMap::new(),
         partitions: vec![Partition { lane: LaneId(0), messages: MESSAGES, journal: JOURNAL }],
     });
-    let partition = LocalPartition::new(env.clone(), lane.clone(), definition, 0);
+    let partition = LocalPartition::new(env.clone(), lane.clone(), definition, 0, KnownRoom::new(u64::MAX));
     Ok(Open { lane, partition })
 }
 

@@ -47,6 +47,7 @@ pub(super) struct CorePlan {
     /// Bytes of requests in flight, whichever port they came through.
     pub(super) inflight_bytes_max: u64,
     pub(super) waiting_fetches_max: u64,
+    pub(super) deduplication_ids_max: u64,
     pub(super) shards_per_stream: u32,
     pub(super) chores: Chores,
     pub(super) heartbeat: Duration,
@@ -100,6 +101,7 @@ impl CorePlan {
             post: self.post,
             catalog: self.catalog,
             waiting_fetches_max: self.waiting_fetches_max,
+            deduplication_ids_max: self.deduplication_ids_max,
             shards_per_stream: self.shards_per_stream,
             chores: self.chores,
             metrics: Rc::new(CoreMetrics::default()),

@@ -156,6 +156,8 @@ knobs! {
         connection_inflight_requests: u32 = "1024", count("requests", 1, 65_536);
         /// Fetches and subscriptions that wait for data on the core that owns their shard.
         waiting_fetches: u32 = "100000", count("waiters", 1, 10_000_000);
+        /// Deduplication ids of the last five minutes that a core remembers for FIFO queues, at 90 to 180 bytes each. While there are so many, messages with other ids are refused until the first are five minutes old.
+        deduplication_ids: u32 = "2000000", count("ids", 1_000, 100_000_000);
         /// Open shards of one stream.
         shards_per_stream: u32 = "1024", count("shards", 1, 4_096);
         /// Streams in the catalog.

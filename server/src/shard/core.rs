@@ -62,6 +62,8 @@ pub struct CoreParts {
     pub catalog: CatalogHandle,
     /// Fetches that may wait for records.
     pub waiting_fetches_max: u64,
+    /// Messages of FIFO queues that are told from what is sent again.
+    pub deduplication_ids_max: u64,
     /// Open shards that one stream may have.
     pub shards_per_stream: u32,
     /// What is going on with queues beside requests, on all cores.
@@ -129,7 +131,12 @@ impl Core {
     /// Puts a core together: its lanes take up the shards of the streams and the partitions of the queues there are.
     #[must_use]
     pub fn new(parts: CoreParts) -> Rc<Self> {
-        let queues = Queues::new(parts.env.clone(), parts.lanes.clone(), parts.waiting_fetches_max);
+        let queues = Queues::new(
+            parts.env.clone(),
+            parts.lanes.clone(),
+            parts.waiting_fetches_max,
+            parts.deduplication_ids_max,
+        );
         let stream_queues = StreamQueues::new(parts.env.clone(), parts.lanes.clone());
         let streams = Streams::new(parts.env.clone(), parts.lanes, parts.waiting_fetches_max);
         for definition in &parts.streams {

@@ -191,10 +191,20 @@ impl Core {
             None if turn.is_multiple_of(FOREIGN_TURN) => turn / FOREIGN_TURN % count.max(1),
             None => usize::from(self.own_partition(definition, turn)),
         };
+        let order = (first..count).chain(0..first);
+        let order = order.map(|index| u16::try_from(index).expect("partitions are counted in 16 bits"));
+        if want.attempt.is_some() && count > 1 {
+            // Whichever of them has served the attempt before.
+            for index in order.clone() {
+                let again = self.receive_at(definition, index, want.clone(), true).await?;
+                if !again.is_empty() {
+                    return Ok(again);
+                }
+            }
+        }
         let mut refused = None;
-        for index in (first..count).chain(0..first) {
-            let index = u16::try_from(index).expect("partitions are counted in 16 bits");
-            match self.receive_at(definition, index, want.clone()).await {
+        for index in order {
+            match self.receive_at(definition, index, want.clone(), false).await {
                 Ok(received) if received.is_empty() => {}
                 Err(error @ ReceiveError::OverLimit { .. }) => refused = Some(error),
                 outcome => return outcome,
@@ -209,12 +219,17 @@ impl Core {
         definition: &Definition,
         index: u16,
         want: Want,
+        is_again: bool,
     ) -> Result<Vec<Received>, ReceiveError> {
         let queue = definition.id;
         let receive = move |core: Rc<Self>| async move {
             let partition = core.queues.partition(queue, index);
             let partition = partition.ok_or(ReceiveError::UnknownQueue { queue })?;
-            let Batch { received, moving } = partition.receive(&want).await?;
+            let batch = match is_again {
+                true => partition.receive_again(&want).await?,
+                false => partition.receive(&want).await?,
+            };
+            let Batch { received, moving } = batch;
             if !moving.is_empty() {
                 core.spawn(Rc::clone(&core).move_messages(queue, index, moving));
             }

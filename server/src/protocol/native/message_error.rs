@@ -20,6 +20,9 @@ pub(super) fn send_failure(error: &SendError) -> Failure {
             failure(ErrorCode::InvalidRequest)
         }
         SendError::Batch(_) => failure(ErrorCode::BatchTooLarge),
+        SendError::TooManyKnown { limit } => {
+            failure(ErrorCode::Overloaded).with_limit(*limit, *limit).with_retry_after(RETRY_LATER)
+        }
         SendError::Lane(error) => of_lane(error),
         SendError::Unreadable(error) => unreadable(error),
         SendError::Closing => failure(ErrorCode::ShuttingDown),

@@ -162,6 +162,8 @@ pub(super) fn encode_event(event: &Event) -> Vec<u8> {
             Ok(())
         }
         Event::Purged { below } => out.array(3)?.u8(VERSION)?.u8(4)?.u64(*below)?.ok(),
+        Event::Begun { cursor } => out.array(3)?.u8(VERSION)?.u8(7)?.u64(*cursor)?.ok(),
+        Event::Ended => out.array(2)?.u8(VERSION)?.u8(8)?.ok(),
         Event::Snapshot { cursor, messages } => {
             out.array(4)?.u8(VERSION)?.u8(5)?.u64(*cursor)?.u64(*messages)?.ok()
         }
@@ -216,6 +218,8 @@ pub(super) fn decode_event(bytes: &[u8]) -> Result<Event, FormatError> {
             Event::Snapshot { cursor: reader.take(Decoder::u64)?, messages: reader.take(Decoder::u64)? }
         }
         (6, Some(3)) => Event::Kept(reader.list(8, Reader::kept)?),
+        (7, Some(3)) => Event::Begun { cursor: reader.take(Decoder::u64)? },
+        (8, Some(2)) => Event::Ended,
         (kind, _) => return Err(reader.impossible("kind", u64::from(kind))),
     };
     reader.end()?;

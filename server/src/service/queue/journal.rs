@@ -43,6 +43,20 @@ pub(super) enum Event {
     },
     /// A part of a snapshot.
     Kept(Vec<Kept>),
+    /// A snapshot in parts begins: the messages that are kept in mind below the cursor follow, with other events between them, up to [`Ended`](Self::Ended).
+    Begun {
+        /// Every message below this was looked at.
+        cursor: u64,
+    },
+    /// A snapshot in parts is complete.
+    Ended,
+}
+
+impl Event {
+    /// It tells what is, and not what happens.
+    pub(super) fn is_of_snapshot(&self) -> bool {
+        matches!(self, Self::Snapshot { .. } | Self::Kept(_) | Self::Begun { .. } | Self::Ended)
+    }
 }
 
 /// Messages that were looked at and are alike.

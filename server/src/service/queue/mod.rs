@@ -19,6 +19,7 @@ pub mod over_stream;
 mod partition;
 mod recorder;
 mod shard_event;
+mod snapshot;
 mod state;
 mod table;
 mod tail;
@@ -27,6 +28,7 @@ mod waiters;
 use super::queue_definition as definition;
 
 pub use chores::{CancelError as MoveCancelError, Chores, PURGE_PERIOD, Refused as MoveRefused};
+pub use dedup::Room as KnownRoom;
 pub use definition::{
     Allow, Definition, Fifo, Partition, QueueId, QueueName, QueueNameError, QueueSettings, Redrive, Scope,
     ThroughputLimit,

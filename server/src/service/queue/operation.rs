@@ -98,6 +98,14 @@ pub enum SendError {
     /// The lane did not take it.
     #[error(transparent)]
     Lane(#[from] tidemill_storage::AppendError),
+    /// As many messages of the last five minutes are told from others as may be, and to forget one could be to take it twice.
+    #[error(
+        "{limit} deduplication ids of the last five minutes are remembered on this core, which is the limit"
+    )]
+    TooManyKnown {
+        /// The limit.
+        limit: u64,
+    },
     /// The partition cannot be read.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),

@@ -12,18 +12,20 @@ use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::lock::Mutex;
 use tidemill_storage::{AppendSink, Env, Lane, Settled};
 use tidemill_wire::{SequenceNumber, Timestamp};
 
-use super::dedup::{Deduplication, WINDOW, key_of};
+use super::dedup::{Deduplication, Room, WINDOW, key_of};
 use super::definition::{self, Definition, QueueSettings, Scope};
 use super::format::decode_message;
 use super::journal::Event;
 use super::log::{self, pack_event};
 use super::operation::{Counts, Sent, Unreadable};
 use super::recorder::{Recorded, Recorder};
-use super::state::{Pick, State};
+use super::snapshot::Walk;
+use super::state::{KEPT_MAX, Pick, State};
 use super::tail::Tail;
 use super::waiters::Waiters;
 use crate::metrics::Counter;
@@ -32,6 +34,8 @@ pub use receive::{Batch, Want};
 
 /// Bytes of the log that are read at once.
 const READ_BYTES: usize = 256 << 10;
+/// How long the same attempt gets the same messages.
+const ATTEMPT_MS: u64 = 300_000;
 /// Deleted messages before their space is given back, so that the lane is not asked for each.
 const TRIM_AFTER: u64 = 256;
 
@@ -49,7 +53,11 @@ pub struct Partition<E: Env> {
     is_used: Cell<bool>,
     waiters: Waiters,
     tally: Tally,
+    /// For what is remembered of FIFO queues.
+    room: Rc<Room>,
     is_closed: Cell<bool>,
+    /// Messages of one part of a snapshot.
+    part_messages: Cell<usize>,
 }
 
 /// What was done with messages since the start.
@@ -82,6 +90,13 @@ struct Attempt {
     picked: Vec<Pick>,
 }
 
+impl Attempt {
+    /// Whether the same attempt gets the same.
+    fn is_young(&self, now: Timestamp) -> bool {
+        self.at.0.saturating_add(ATTEMPT_MS) > now.0
+    }
+}
+
 impl Memory {
     /// The oldest message that is needed.
     fn oldest(&self) -> u64 {
@@ -90,11 +105,11 @@ impl Memory {
 }
 
 impl<E: Env> Partition<E> {
-    /// A partition whose owners the lane has adopted. Nothing is read before the first request.
+    /// A partition whose owners the lane has adopted. Nothing is read before the first request. A FIFO queue remembers messages of the last minutes as far as there is room.
     ///
     /// # Panics
     /// If the queue has no such partition.
-    pub fn new(env: E, lane: Lane<E>, definition: Arc<Definition>, index: u16) -> Rc<Self> {
+    pub fn new(env: E, lane: Lane<E>, definition: Arc<Definition>, index: u16, room: Rc<Room>) -> Rc<Self> {
         let place = definition.partitions[usize::from(index)];
         Rc::new_cyclic(|partition| Self {
             sink: Rc::new(Sink(Weak::clone(partition))),
@@ -108,7 +123,9 @@ impl<E: Env> Partition<E> {
             is_used: Cell::new(false),
             waiters: Waiters::default(),
             tally: Tally::default(),
+            room,
             is_closed: Cell::new(false),
+            part_messages: Cell::new(KEPT_MAX),
         })
     }
 
@@ -160,7 +177,7 @@ impl<E: Env> Partition<E> {
         let state = self.recorder.replay(|| State::new(definition.is_fifo())).await?;
         let known = match definition.settings.fifo {
             Some(fifo) => self.load_known(fifo.scope).await?,
-            None => Deduplication::default(),
+            None => Deduplication::new(Rc::clone(&self.room)),
         };
         let tail = Tail::new(state.cursor());
         Ok(Memory { state, tail, known, attempts: BTreeMap::new(), trimmed: 0 })
@@ -173,7 +190,7 @@ impl<E: Env> Partition<E> {
         let since = Timestamp(self.lane.now().0.saturating_sub(window_ms));
         let found = self.lane.sequence_at(owner, since).await;
         let mut from = found.map_err(|error| log::unfetched(owner, 0, error))?;
-        let mut known = Deduplication::default();
+        let mut known = Deduplication::new(Rc::clone(&self.room));
         loop {
             let stretch = log::read(&self.lane, owner, from.get(), READ_BYTES).await?;
             for record in &stretch.records {
@@ -191,10 +208,20 @@ impl<E: Env> Partition<E> {
     }
 
     /// Queues an event that the memory already has. What fails takes the memory with it.
-    fn write(&self, memory: &Memory, event: &Event) -> Recorded {
+    fn write(self: &Rc<Self>, memory: &Memory, event: &Event) -> Recorded {
         let sink = Rc::<Sink<E>>::clone(&self.sink);
-        let parts = || memory.state.snapshot().iter().map(pack_event).collect();
-        self.recorder.write(sink, pack_event(event), memory.oldest(), Some(parts))
+        let none = None::<fn() -> Vec<Bytes>>;
+        let recorded = self.recorder.write(sink, pack_event(event), memory.oldest(), none);
+        if self.recorder.begin_parts() {
+            self.env.spawn(Rc::clone(self).write_snapshot());
+        }
+        recorded
+    }
+
+    /// Writes down the whole state in parts, so that others get their turn between them.
+    async fn write_snapshot(self: Rc<Self>) {
+        let mut walk = Walk::new(self.part_messages.get());
+        self.recorder.write_parts(|memory| walk.next(&memory.state).as_ref().map(pack_event)).await;
     }
 
     /// Forgets what time is over for, and lets go of what was read ahead if nobody has wanted messages since the last time: it keeps segments and blocks of the lane,
@@ -202,7 +229,9 @@ impl<E: Env> Partition<E> {
     pub fn rest(&self) {
         let is_used = self.is_used.replace(false);
         if let Some(memory) = &mut *self.recorder.memory.borrow_mut() {
-            memory.known.forget(self.lane.now());
+            let now = self.lane.now();
+            memory.known.forget(now);
+            memory.attempts.retain(|_, attempt| attempt.is_young(now));
             if !is_used {
                 memory.tail = Tail::new(memory.state.cursor());
             }

@@ -64,6 +64,8 @@ pub(super) struct Recorder<E: Env, M> {
     journal_bytes: Cell<u64>,
     /// Bytes of the last snapshot.
     snapshot_bytes: Cell<u64>,
+    /// A snapshot in parts is being written.
+    is_in_parts: Cell<bool>,
     /// Bytes of events since the last snapshot, at least, before the next is taken.
     pub(super) snapshot_after_bytes: Cell<u64>,
     /// Events that a start reads first.
@@ -128,6 +130,7 @@ impl<E: Env, M> Recorder<E, M> {
             is_distrusted: Cell::new(false),
             journal_bytes: Cell::new(0),
             snapshot_bytes: Cell::new(0),
+            is_in_parts: Cell::new(false),
             snapshot_after_bytes: Cell::new(SNAPSHOT_AFTER_BYTES),
             replay_events: Cell::new(REPLAY_EVENTS),
         }
@@ -223,13 +226,55 @@ impl<E: Env, M> Recorder<E, M> {
                 let _ = tell.send(Err(error));
             }
         }
-        let due = self.snapshot_after_bytes.get().max(SNAPSHOT_TIMES * self.snapshot_bytes.get());
-        if self.journal_bytes.get() >= due
-            && let Some(snapshot) = snapshot
-        {
+        if let Some(snapshot) = snapshot.filter(|_| self.is_snapshot_due()) {
             self.write_snapshot(snapshot());
         }
         Recorded(told)
+    }
+
+    /// Whether a snapshot is worth it, and none is being written.
+    fn is_snapshot_due(&self) -> bool {
+        let due = self.snapshot_after_bytes.get().max(SNAPSHOT_TIMES * self.snapshot_bytes.get());
+        self.journal_bytes.get() >= due && !self.is_in_parts.get()
+    }
+
+    /// Whether a snapshot in parts is to be written now: then it is as good as begun.
+    pub(super) fn begin_parts(&self) -> bool {
+        let is_due = self.is_snapshot_due();
+        if is_due {
+            self.is_in_parts.set(true);
+        }
+        is_due
+    }
+
+    /// Writes down the whole state part by part, the next when the one before is durable, and gives back the journal before the first. `part` makes each of the memory
+    /// as it is then. Ends early when something could not be written: what there is of the snapshot counts for nothing.
+    pub(super) async fn write_parts(&self, mut part: impl FnMut(&M) -> Option<Bytes>) {
+        // A new memory waits for it.
+        let _work = self.begin();
+        let (epoch, mut first, mut bytes) = (self.epoch.get(), None, 0);
+        let is_whole = loop {
+            let append = {
+                let memory = self.memory.borrow();
+                let is_believed = self.epoch.get() == epoch && !self.is_distrusted.get();
+                let Some(memory) = memory.as_ref().filter(|_| is_believed) else { break false };
+                let Some(payload) = part(memory) else { break true };
+                if first.is_none() {
+                    self.journal_bytes.set(0);
+                }
+                bytes += payload.len() as u64;
+                self.lane.append(self.journal, payload, 1, Ack::Durable)
+            };
+            match append.await {
+                Ok(appended) => first = first.or(Some(appended.base_sequence)),
+                Err(_) => break false,
+            }
+        };
+        self.is_in_parts.set(false);
+        if is_whole && let Some(first) = first {
+            self.snapshot_bytes.set(bytes);
+            self.lane.trim(self.journal, first);
+        }
     }
 
     /// Writes down the whole state, and gives back the journal before it.

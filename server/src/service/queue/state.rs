@@ -11,9 +11,10 @@ use tidemill_wire::Timestamp;
 
 pub(super) use super::ask::{Ask, Head, Pick, Standing, Taken};
 use super::format::{FormatError, decode_event};
-use super::journal::{Entry, Event, Kept, Passed, Phase, pass};
+use super::journal::{Entry, Event, Passed, Phase, pass};
 use super::log::Written;
 use super::recorder::Replayed;
+use super::snapshot::Pending;
 
 /// Messages ready and in flight that are kept in mind at most: a receive looks no further then.
 pub(super) const WINDOW_MAX: u64 = 120_000;
@@ -25,17 +26,17 @@ pub(super) const FAIR_WINDOW: u64 = 1_000;
 const MOVING_MAX: usize = 10;
 /// Messages that one look at the time brings back at most; the next brings back the next.
 const ADVANCE_MAX: usize = 10_000;
-/// Messages of one part of a snapshot.
-const KEPT_MAX: usize = 4_000;
+/// Messages of one part of a snapshot: a core makes it in a fraction of a millisecond.
+pub(super) const KEPT_MAX: usize = 2_000;
 /// How long a message may be hidden since it was received.
 pub(super) const HIDDEN_MAX_MS: u64 = 43_200_000;
 
 /// A partition's messages.
 #[derive(Clone, Debug)]
 pub(super) struct State {
-    is_fifo: bool,
-    cursor: u64,
-    messages: BTreeMap<u64, Entry>,
+    pub(super) is_fifo: bool,
+    pub(super) cursor: u64,
+    pub(super) messages: BTreeMap<u64, Entry>,
     groups: HashMap<u64, Group, FixedState>,
     /// Groups that have something to be received, by how much of theirs is in flight, and then by age.
     heads: BTreeSet<(u64, u64, u64)>,
@@ -45,10 +46,10 @@ pub(super) struct State {
     ready: u64,
     /// Those of them that were received before, by how often.
     back: BTreeSet<(u32, u64)>,
-    /// The snapshot that is being read, and how many messages it still has.
-    pending: Option<(Box<State>, u64)>,
+    /// The snapshot that is being read.
+    pub(super) pending: Option<Pending>,
     /// It is what a snapshot says, and what came after it.
-    is_of_snapshot: bool,
+    pub(super) is_of_snapshot: bool,
 }
 
 /// Messages that belong together.
@@ -155,8 +156,8 @@ impl State {
     /// Forgets what is gone for ever.
     fn forget(&mut self, oldest: u64) {
         if self.messages.keys().next_back().is_some_and(|last| *last < oldest) {
-            let (cursor, is_of_snapshot) = (self.cursor, self.is_of_snapshot);
-            *self = Self { cursor, is_of_snapshot, ..Self::new(self.is_fifo) };
+            let (cursor, is_of_snapshot, pending) = (self.cursor, self.is_of_snapshot, self.pending.take());
+            *self = Self { cursor, is_of_snapshot, pending, ..Self::new(self.is_fifo) };
         }
         while let Some(sequence) = self.messages.keys().next().copied().filter(|first| *first < oldest) {
             self.detach(sequence);
@@ -316,9 +317,8 @@ impl State {
 
     /// Does what an event says.
     pub(super) fn apply(&mut self, event: &Event) {
-        if !matches!(event, Event::Kept(_)) {
-            // A snapshot that was cut short is none.
-            self.pending = None;
+        if !event.is_of_snapshot() {
+            self.change_pending(event);
         }
         match event {
             // What it follows was not written, and nobody was told of it.
@@ -348,41 +348,11 @@ impl State {
                 }
             }
             Event::Purged { below } => self.forget(*below),
-            Event::Snapshot { cursor, messages } => {
-                let mut snapshot = Self::new(self.is_fifo);
-                snapshot.cursor = *cursor;
-                self.pending = Some((Box::new(snapshot), *messages));
-                self.settle_snapshot();
-            }
+            Event::Snapshot { cursor, messages } => self.begin_pending(*cursor, Some(*messages)),
             Event::Kept(kept) => self.take_kept(kept),
+            Event::Begun { cursor } => self.begin_pending(*cursor, None),
+            Event::Ended => self.end_pending(),
         }
-    }
-
-    fn take_kept(&mut self, kept: &[Kept]) {
-        let Some((snapshot, left)) = &mut self.pending else { return };
-        for Kept { sequence, entry } in kept {
-            snapshot.attach(*sequence, *entry);
-        }
-        *left = left.saturating_sub(kept.len() as u64);
-        self.settle_snapshot();
-    }
-
-    /// Is what a snapshot says once it is complete.
-    fn settle_snapshot(&mut self) {
-        if let Some((snapshot, _)) = self.pending.take_if(|(_, left)| *left == 0) {
-            *self = Self { is_of_snapshot: true, ..*snapshot };
-        }
-    }
-
-    /// Events that give this state by themselves.
-    pub(super) fn snapshot(&self) -> Vec<Event> {
-        let kept: Vec<Kept> = self
-            .messages
-            .iter()
-            .map(|(sequence, entry)| Kept { sequence: *sequence, entry: *entry })
-            .collect();
-        let begin = Event::Snapshot { cursor: self.cursor, messages: kept.len() as u64 };
-        std::iter::once(begin).chain(kept.chunks(KEPT_MAX).map(|part| Event::Kept(part.to_vec()))).collect()
     }
 
     /// Changes a message that is kept in mind, and gives it as it is then.
@@ -393,7 +363,7 @@ impl State {
         Some(entry)
     }
 
-    fn attach(&mut self, sequence: u64, entry: Entry) {
+    pub(super) fn attach(&mut self, sequence: u64, entry: Entry) {
         self.detach(sequence);
         self.leave_heads(entry.group);
         let group = self.groups.entry(entry.group).or_default();
@@ -467,7 +437,7 @@ impl Replayed for State {
     fn take(&mut self, event: &Written) -> Result<bool, FormatError> {
         let event = decode_event(&event.data)?;
         self.apply(&event);
-        Ok(matches!(event, Event::Snapshot { .. }))
+        Ok(matches!(event, Event::Snapshot { .. } | Event::Begun { .. }))
     }
 
     fn is_whole(&self) -> bool {

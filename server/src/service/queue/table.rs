@@ -14,6 +14,7 @@ use hashbrown::HashMap;
 use tidemill_storage::{Env, Lane, Retention};
 use tidemill_wire::LaneId;
 
+use super::dedup::Room;
 use super::definition::{Definition, QueueId, QueueName};
 use super::operation::ReceiveError;
 use super::partition::{Partition, Tally};
@@ -34,6 +35,8 @@ pub struct Queues<E: Env> {
     /// Receives that wait for messages.
     waiting: Rc<Cell<u64>>,
     waiting_max: u64,
+    /// For what is remembered of FIFO queues.
+    room: Rc<Room>,
     turn: Cell<usize>,
 }
 
@@ -85,8 +88,13 @@ impl Drop for Waiting {
 }
 
 impl<E: Env> Queues<E> {
-    /// A core without queues, with its open lanes. At most `waiting_max` receives may wait for messages.
-    pub fn new(env: E, lanes: impl IntoIterator<Item = (LaneId, Lane<E>)>, waiting_max: u64) -> Self {
+    /// A core without queues, with its open lanes. At most `waiting_max` receives may wait for messages, and `known_max` messages of FIFO queues are told from what is sent again.
+    pub fn new(
+        env: E,
+        lanes: impl IntoIterator<Item = (LaneId, Lane<E>)>,
+        waiting_max: u64,
+        known_max: u64,
+    ) -> Self {
         Self {
             env,
             lanes: lanes.into_iter().collect(),
@@ -94,6 +102,7 @@ impl<E: Env> Queues<E> {
             by_name: RefCell::default(),
             waiting: Rc::default(),
             waiting_max,
+            room: Room::new(known_max),
             turn: Cell::new(0),
         }
     }
@@ -104,7 +113,10 @@ impl<E: Env> Queues<E> {
         let queue = by_id.get(&id)?;
         let place = queue.definition.partitions.get(usize::from(index))?;
         let lane = self.lanes.get(&place.lane)?;
-        let made = || Partition::new(self.env.clone(), lane.clone(), Arc::clone(&queue.definition), index);
+        let made = || {
+            let (definition, room) = (Arc::clone(&queue.definition), Rc::clone(&self.room));
+            Partition::new(self.env.clone(), lane.clone(), definition, index, room)
+        };
         Some(Rc::clone(queue.partitions.get(usize::from(index))?.get_or_init(made)))
     }
 

@@ -21,10 +21,30 @@ pub type QueueTagError = CatalogError<TagQueueError>;
 pub type QueueDeleteError = CatalogError<DeleteQueueError>;
 
 pub(super) enum QueueCommand {
-    Create { new: NewQueue, answer: Answer<Arc<Definition>, CreateQueueError> },
-    Update { queue: QueueId, change: QueueChange, answer: Answer<Arc<Definition>, UpdateQueueError> },
-    Tag { queue: QueueId, change: TagChange, answer: Answer<Arc<Definition>, TagQueueError> },
-    Delete { queue: QueueId, answer: Answer<(), DeleteQueueError> },
+    Create {
+        new: NewQueue,
+        answer: Answer<Arc<Definition>, CreateQueueError>,
+    },
+    Update {
+        queue: QueueId,
+        change: QueueChange,
+        answer: Answer<Arc<Definition>, UpdateQueueError>,
+    },
+    ReplacePolicy {
+        queue: QueueId,
+        before: Option<String>,
+        after: Option<String>,
+        answer: Answer<Option<Arc<Definition>>, UpdateQueueError>,
+    },
+    Tag {
+        queue: QueueId,
+        change: TagChange,
+        answer: Answer<Arc<Definition>, TagQueueError>,
+    },
+    Delete {
+        queue: QueueId,
+        answer: Answer<(), DeleteQueueError>,
+    },
 }
 
 impl CatalogHandle {
@@ -40,6 +60,16 @@ impl CatalogHandle {
         change: QueueChange,
     ) -> Result<Arc<Definition>, QueueUpdateError> {
         self.ask(|answer| Command::Queue(QueueCommand::Update { queue, change, answer })).await
+    }
+
+    /// Puts a policy in place of another, of which it was made; every core knows when this answers. Nothing if the queue has another one since.
+    pub async fn replace_policy(
+        &self,
+        queue: QueueId,
+        before: Option<String>,
+        after: Option<String>,
+    ) -> Result<Option<Arc<Definition>>, QueueUpdateError> {
+        self.ask(|answer| Command::Queue(QueueCommand::ReplacePolicy { queue, before, after, answer })).await
     }
 
     /// Changes a queue's tags; every core knows when this answers.
@@ -64,6 +94,9 @@ impl<C: Catalog> Worker<C> {
             QueueCommand::Create { new, answer } => drop(answer.send(self.create_queue(new))),
             QueueCommand::Update { queue, change, answer } => {
                 drop(answer.send(self.update_queue(queue, change)));
+            }
+            QueueCommand::ReplacePolicy { queue, before, after, answer } => {
+                drop(answer.send(self.replace_policy(queue, before.as_deref(), after)));
             }
             QueueCommand::Tag { queue, change, answer } => drop(answer.send(self.tag_queue(queue, change))),
             QueueCommand::Delete { queue, answer } => drop(answer.send(self.delete_queue(queue))),
@@ -95,6 +128,22 @@ impl<C: Catalog> Worker<C> {
         tracing::info!(queue = %updated.name, id = %updated.id, "queue changed");
         self.publish_queue(&updated)?;
         Ok(updated)
+    }
+
+    /// Only this thread changes queues, so nothing comes between the look and the change.
+    fn replace_policy(
+        &mut self,
+        queue: QueueId,
+        before: Option<&str>,
+        after: Option<String>,
+    ) -> Result<Option<Arc<Definition>>, QueueUpdateError> {
+        let present = self.catalog.state().queue_of(queue);
+        let present = present.ok_or(CatalogError::Refused(UpdateQueueError::Unknown { queue }))?;
+        if present.settings.policy.as_deref() != before {
+            return Ok(None);
+        }
+        let change = QueueChange { policy: Some(after), ..QueueChange::default() };
+        self.update_queue(queue, change).map(Some)
     }
 
     fn tag_queue(&mut self, queue: QueueId, change: TagChange) -> Result<Arc<Definition>, QueueTagError> {

@@ -1,8 +1,10 @@
 //! FIFO queues: groups in order, and what is sent twice is there once.
 
 use serde_json::{Value, json};
+use tidemill_server::service::queue::partition_of;
 
-use super::{Client, INVALID, MISSING, bodies, start, text};
+use super::{Client, INVALID, MISSING, bodies, start, start_with, text};
+use crate::fixture::cores;
 
 fn send(client: &Client, url: &str, group: &str, id: &str, body: &str) -> Value {
     let input = json!({ "QueueUrl": url, "MessageBody": body, "MessageGroupId": group, "MessageDeduplicationId": id });
@@ -119,4 +121,59 @@ fn who_comes_late_with_a_message_of_a_fifo_queue_is_told() {
     let part = "The receipt handle has expired.";
     client.refused("DeleteMessage", &json!({ "QueueUrl": url, "ReceiptHandle": handle }), INVALID, part);
     assert_eq!(bodies(&client.receive(&url)), ["one"]);
+}
+
+#[test]
+fn what_cannot_be_told_from_what_is_sent_again_is_refused_and_what_is_known_is_not() {
+    const IDS: usize = 1_000;
+    let server = start_with(|config| config.limits.deduplication_ids = u32::try_from(IDS).expect("small"));
+    let client = Client::of(&server);
+    let url = client.create("orders.fifo", &json!({ "FifoQueue": "true" }));
+    for batch in 0..IDS / 10 {
+        let entry = |at: usize| {
+            let id = (batch * 10 + at).to_string();
+            json!({ "Id": id, "MessageBody": id, "MessageGroupId": "g", "MessageDeduplicationId": id })
+        };
+        let entries: Vec<Value> = (0..10).map(entry).collect();
+        let answer = client.ask("SendMessageBatch", &json!({ "QueueUrl": url, "Entries": entries }));
+        assert_eq!(answer["Successful"].as_array().map(Vec::len), Some(10), "{answer}");
+    }
+    let one_more =
+        json!({ "QueueUrl": url, "MessageBody": "x", "MessageGroupId": "g", "MessageDeduplicationId": "x" });
+    let throttled = ("RequestThrottled", "RequestThrottled");
+    client.refused("SendMessage", &one_more, throttled, "1000 deduplication ids");
+    assert!(send(&client, &url, "g", "7", "again")["MessageId"].is_string(), "it was sent before");
+    assert_eq!(client.attribute(&url, "ApproximateNumberOfMessages"), IDS.to_string());
+}
+
+#[test]
+fn an_attempt_that_is_made_again_gets_the_same_whatever_other_lanes_have_by_then() {
+    let server = start();
+    let client = Client::of(&server);
+    let attributes = json!({
+        "FifoQueue": "true",
+        "DeduplicationScope": "messageGroup",
+        "FifoThroughputLimit": "perMessageGroupId",
+    });
+    let url = client.create("orders.fifo", &attributes);
+    let lanes = usize::try_from(cores()).expect("few");
+    let of =
+        |lane: u16| (0..).map(|number| format!("g{number}")).find(|group| partition_of(group, lanes) == lane);
+    let (near, far) = (of(0).expect("one of them"), of(1).expect("one of them"));
+    for number in 0..8 {
+        let body = number.to_string();
+        let attempt = json!({ "ReceiveRequestAttemptId": format!("attempt-{number}") });
+        send(&client, &url, &near, &body, &body);
+        let first = client.receive_with(&url, &attempt);
+        assert_eq!(bodies(&first), [body.as_str()]);
+        send(&client, &url, &far, &body, "other");
+        let again = client.receive_with(&url, &attempt);
+        assert_eq!(bodies(&again), [body.as_str()], "attempt {number}");
+        let other = client.receive(&url);
+        assert_eq!(bodies(&other), ["other"]);
+        for message in again.iter().chain(&other) {
+            client
+                .ask("DeleteMessage", &json!({ "QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"] }));
+        }
+    }
 }

@@ -353,3 +353,39 @@ fn urls_have_the_name_by_which_the_server_is_reached() {
     client.send_message(&url("orders"), "x");
     assert_eq!(client.attribute(&format!("{public}/{ACCOUNT}/orders"), "ApproximateNumberOfMessages"), "1");
 }
+
+#[test]
+fn statements_that_are_added_and_removed_from_several_sides_are_all_heeded() {
+    const ROUNDS: usize = 5;
+    let server = start();
+    let clients: Vec<Client> = (0..4).map(|_| Client::of(&server)).collect();
+    let url = clients[0].create("orders", &json!({}));
+    let at_once = |operation: &str, label: &dyn Fn(usize, usize) -> String| {
+        for round in 0..ROUNDS {
+            for (side, client) in clients.iter().enumerate() {
+                let mut input = json!({ "QueueUrl": url, "Label": label(side, round) });
+                if operation == "AddPermission" {
+                    input["AWSAccountIds"] = json!(["111111111111"]);
+                    input["Actions"] = json!(["SendMessage"]);
+                }
+                client.send(operation, &input);
+            }
+            for client in &clients {
+                let answer = client.answered();
+                assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+            }
+        }
+    };
+    let label = |side: usize, round: usize| format!("of-{side}-{round}");
+    at_once("AddPermission", &label);
+    let policy: Value = serde_json::from_str(&clients[0].attribute(&url, "Policy")).expect("JSON");
+    let statements = policy["Statement"].as_array().expect("statements");
+    let mut found: Vec<String> = statements.iter().map(|statement| text(&statement["Sid"])).collect();
+    found.sort_unstable();
+    let mut expected: Vec<String> =
+        (0..clients.len()).flat_map(|side| (0..ROUNDS).map(move |round| label(side, round))).collect();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    at_once("RemovePermission", &label);
+    assert!(!attributes(&clients[0], &url).contains_key("Policy"));
+}

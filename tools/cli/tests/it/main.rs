@@ -22,6 +22,7 @@ mod lifecycle;
 mod mistakes;
 mod offline;
 mod process;
+mod queue_consumer;
 mod queue_crash;
 mod queues;
 mod quota;

@@ -164,8 +164,10 @@ fn queues_are_measured_with_a_backlog_and_without() {
         assert_eq!(kinds, ["send", "receive", "delete"]);
         assert_eq!(report["settings"]["backlog"], backlog);
     }
-    let refused = run(&["bench", "queue", "--embedded", "--shards", "2", "--bytes", "1kB"]);
-    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    for other in [["--shards", "2"], ["--protocol", "sqs"], ["--protocol", "kinesis"]] {
+        let refused = run(&[&["bench", "queue", "--embedded", "--bytes", "1kB"], &other[..]].concat());
+        assert_eq!(refused.code, Some(2), "{other:?}: {}", refused.stderr);
+    }
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub(super) const TOKEN_AGE_MS_MAX: u64 = 86_400_000;
 pub(super) const POLICY_ACTIONS_MAX: usize = 7;
 /// See there.
 pub(super) const POLICY_STATEMENTS_MAX: usize = 20;
+/// How often a change of statements is tried while others change them, too. Each time somebody else's has come about.
+pub(super) const POLICY_EDITS_MAX: usize = 100;
 /// Tags of a queue.
 pub(super) const TAGS_MAX: usize = 50;
 /// Messages a second of a task that asks for a rate.

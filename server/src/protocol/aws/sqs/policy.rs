@@ -6,9 +6,8 @@ use super::super::value::Value;
 use super::super::{Fault, Identity};
 use super::call::Call;
 use super::error::invalid_value;
-use super::limits::{POLICY_ACTIONS_MAX, POLICY_STATEMENTS_MAX};
-use super::queue_attributes::update;
-use crate::service::catalog::QueueChange;
+use super::limits::{POLICY_ACTIONS_MAX, POLICY_EDITS_MAX, POLICY_STATEMENTS_MAX};
+use super::queues::update_fault;
 
 /// What can be permitted.
 const ACTIONS: &[&str] = &[
@@ -30,37 +29,57 @@ pub(super) async fn add(call: Call<'_>, input: Value) -> Result<Option<Value>, F
     let queue = call.queue(&input)?;
     let label = input.get_text("Label").unwrap_or_default();
     let statement = statement(call.identity(), label, &call.arn(&queue.name), &input)?;
-    let mut policy = read(queue.settings.policy.as_deref(), &call.arn(&queue.name))?;
-    let statements = statements(&mut policy)?;
-    if statements.iter().any(|known| known["Sid"] == label) {
-        return Err(invalid_value(label, "Label", "Already exists."));
-    }
-    if statements.len() >= POLICY_STATEMENTS_MAX {
-        let message = format!(
-            "{} statements were found, maximum allowed is {POLICY_STATEMENTS_MAX}.",
-            statements.len() + 1
-        );
-        return Err(Fault::of_caller("OverLimit", message));
-    }
-    statements.push(statement);
-    let policy = Some(Some(Json::Object(policy).to_string()));
-    update(call, &queue, QueueChange { policy, ..QueueChange::default() }).await
+    edit(call, &input, |statements| {
+        if statements.iter().any(|known| known["Sid"] == label) {
+            return Err(invalid_value(label, "Label", "Already exists."));
+        }
+        if statements.len() >= POLICY_STATEMENTS_MAX {
+            let message = format!(
+                "{} statements were found, maximum allowed is {POLICY_STATEMENTS_MAX}.",
+                statements.len() + 1
+            );
+            return Err(Fault::of_caller("OverLimit", message));
+        }
+        statements.push(statement.clone());
+        Ok(())
+    })
+    .await
 }
 
 /// Takes the statement of a label away, and the policy with the last one.
 pub(super) async fn remove(call: Call<'_>, input: Value) -> Result<Option<Value>, Fault> {
-    let queue = call.queue(&input)?;
     let label = input.get_text("Label").unwrap_or_default();
-    let mut policy = read(queue.settings.policy.as_deref(), &call.arn(&queue.name))?;
-    let statements = statements(&mut policy)?;
-    let before = statements.len();
-    statements.retain(|known| known["Sid"] != label);
-    if statements.len() == before {
-        return Err(invalid_value(label, "Label", "can't find label."));
+    edit(call, &input, |statements| {
+        let before = statements.len();
+        statements.retain(|known| known["Sid"] != label);
+        if statements.len() == before {
+            return Err(invalid_value(label, "Label", "can't find label."));
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Changes the statements as they are now: again, when somebody else has changed the policy since it was read.
+async fn edit(
+    call: Call<'_>,
+    input: &Value,
+    change: impl Fn(&mut Vec<Json>) -> Result<(), Fault>,
+) -> Result<Option<Value>, Fault> {
+    for _ in 0..POLICY_EDITS_MAX {
+        let queue = call.queue(input)?;
+        let before = queue.settings.policy.clone();
+        let mut policy = read(before.as_deref(), &call.arn(&queue.name))?;
+        let statements = statements(&mut policy)?;
+        change(statements)?;
+        let is_empty = statements.is_empty();
+        let after = (!is_empty).then(|| Json::Object(policy).to_string());
+        let replaced = call.core().catalog().replace_policy(queue.id, before, after).await;
+        if replaced.map_err(|error| update_fault(&error))?.is_some() {
+            return Ok(None);
+        }
     }
-    let is_empty = statements.is_empty();
-    let policy = Some((!is_empty).then(|| Json::Object(policy).to_string()));
-    update(call, &queue, QueueChange { policy, ..QueueChange::default() }).await
+    Err(Fault::unavailable("others change the policy all the time"))
 }
 
 fn read(policy: Option<&str>, arn: &str) -> Result<Map<String, Json>, Fault> {

@@ -79,6 +79,8 @@ pub(in super::super) fn event() -> impl Strategy<Value = Event> {
         any::<u64>().prop_map(|below| Event::Purged { below }),
         any::<(u64, u64)>().prop_map(|(cursor, messages)| Event::Snapshot { cursor, messages }),
         vec(kept, 0..12).prop_map(Event::Kept),
+        any::<u64>().prop_map(|cursor| Event::Begun { cursor }),
+        Just(Event::Ended),
     ]
 }
 
@@ -135,7 +137,7 @@ fn sample_message() -> Message {
 }
 
 /// Each kind of event.
-fn sample_events() -> [Event; 6] {
+fn sample_events() -> [Event; 8] {
     let passed = vec![Passed { first: 7, count: 3, due: Timestamp(0), group: 9 }];
     let (at, until) = (Timestamp(1), Timestamp(2));
     let entry =
@@ -147,6 +149,8 @@ fn sample_events() -> [Event; 6] {
         Event::Purged { below: 10 },
         Event::Snapshot { cursor: 10, messages: 1 },
         Event::Kept(vec![Kept { sequence: 8, entry }]),
+        Event::Begun { cursor: 10 },
+        Event::Ended,
     ]
 }
 
@@ -160,13 +164,15 @@ fn bytes_stay_what_they_are() {
     let golden = b"\x8a\x01\x500123456789abcdef\x1b\x00\x00\x01\x8b\xcf\xe5\x68\x00\x62me\x05\x61d\xf6\xf6\
         \x81\x83\x61n\x66Number\x617\x45hello";
     assert_eq!(encode_message(&sample_message()), golden);
-    let golden: [&[u8]; 6] = [
+    let golden: [&[u8]; 8] = [
         b"\x89\x01\x01\x01\x02\x07\x0a\x81\x84\x07\x03\x00\x09\x82\x07\x08\x81\x09",
         b"\x83\x01\x02\x81\x07",
         b"\x83\x01\x03\x81\x82\x08\x03",
         b"\x83\x01\x04\x0a",
         b"\x84\x01\x05\x0a\x01",
         b"\x83\x01\x06\x81\x87\x08\x01\x02\x09\x01\x01\x01",
+        b"\x83\x01\x07\x0a",
+        b"\x82\x01\x08",
     ];
     assert_eq!(sample_events().each_ref().map(encode_event), golden);
 }
@@ -174,6 +180,6 @@ fn bytes_stay_what_they_are() {
 #[test]
 fn what_is_newer_is_refused_as_that() {
     assert_eq!(decode_event(b"\x83\x02\x02\x81\x07"), Err(FormatError::Version { what: "event", found: 2 }));
-    let kind = Err(FormatError::Impossible { what: "event", field: "kind", found: 7 });
-    assert_eq!(decode_event(b"\x83\x01\x07\x81\x07"), kind);
+    let kind = Err(FormatError::Impossible { what: "event", field: "kind", found: 9 });
+    assert_eq!(decode_event(b"\x83\x01\x09\x81\x07"), kind);
 }

@@ -1,5 +1,6 @@
 //! A receive: messages are picked, hidden, and handed out once that is written down.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -25,10 +26,8 @@ pub(super) const IN_FLIGHT_MAX: u64 = 120_000;
 const AT_HAND_MIN: usize = 32;
 /// Bytes of more messages than a few that are handed out together.
 const RECEIVED_BYTES_MAX: usize = 8 << 20;
-/// Attempts that are remembered.
+/// Attempts that are remembered; half of them go when there are so many.
 const ATTEMPTS_MAX: usize = 10_000;
-/// For how long.
-const ATTEMPT_MS: u64 = 300_000;
 
 /// What is wanted of a partition.
 #[derive(Clone, Debug)]
@@ -80,14 +79,30 @@ impl<E: Env> Partition<E> {
         Ok(batch)
     }
 
+    /// Receives what the same attempt got here before; nothing if that was nothing, or is not hidden any more.
+    pub async fn receive_again(self: &Rc<Self>, want: &Want) -> Result<Batch, ReceiveError> {
+        self.load().await?;
+        let Some(repeated) = self.repeat(want)? else { return Ok(Batch::default()) };
+        let batch = self.hand_out_again(repeated).await?;
+        self.tally.received.add(batch.received.len() as u64);
+        Ok(batch)
+    }
+
+    async fn hand_out_again(
+        self: &Rc<Self>,
+        Repeated { written, picked }: Repeated<impl Future<Output = Result<(), AppendError>>>,
+    ) -> Result<Batch, ReceiveError> {
+        written.await?;
+        let picked = picked.into_iter().map(|pick| (pick, None)).collect();
+        Ok(Batch { received: self.deliver(picked).await?, moving: Vec::new() })
+    }
+
     async fn try_receive(self: &Rc<Self>, want: &Want) -> Result<Batch, ReceiveError> {
         loop {
             self.load().await?;
             self.fill().await?;
-            if let Some(Repeated { written, picked }) = self.repeat(want)? {
-                written.await?;
-                let picked = picked.into_iter().map(|pick| (pick, None)).collect();
-                return Ok(Batch { received: self.deliver(picked).await?, moving: Vec::new() });
+            if let Some(repeated) = self.repeat(want)? {
+                return self.hand_out_again(repeated).await;
             }
             let Some(round) = self.look(want)? else { continue };
             let Some(written) = round.written else { return Ok(Batch::default()) };
@@ -163,12 +178,8 @@ impl<E: Env> Partition<E> {
         let now = self.lane.now();
         let mut memory = self.recorder.memory.borrow_mut();
         let Some(memory) = &mut *memory else { return Ok(None) };
-        let is_young = |attempt: &Attempt| attempt.at.0.saturating_add(ATTEMPT_MS) > now.0;
-        if memory.attempts.len() >= ATTEMPTS_MAX {
-            memory.attempts.retain(|_, attempt| is_young(attempt));
-        }
         memory.state.advance(now);
-        let before = memory.attempts.get(attempt).filter(|attempt| is_young(attempt));
+        let before = memory.attempts.get(attempt).filter(|attempt| attempt.is_young(now));
         let Some(Attempt { picked, .. }) = before else { return Ok(None) };
         let is_hidden = |pick: &Pick| {
             matches!(memory.state.standing(pick.sequence, pick.receives), Standing::InFlight { .. })
@@ -221,8 +232,8 @@ impl<E: Env> Partition<E> {
         let moving = taken.moving.iter().map(|sequence| (*sequence, record(*sequence))).collect();
         tail.pass(state.cursor());
         let is_more = tail.heads().is_empty() && state.has_room() && state.cursor() < bounds.next.get();
-        let is_worth_it = !taken.picked.is_empty() && memory.attempts.len() < ATTEMPTS_MAX;
-        if let Some(attempt) = want.attempt.clone().filter(|_| is_worth_it) {
+        if let Some(attempt) = want.attempt.clone().filter(|_| !taken.picked.is_empty()) {
+            make_room(&mut memory.attempts);
             memory.attempts.insert(attempt, Attempt { at: now, picked: taken.picked });
         }
         let written = taken.event.map(|event| self.write(memory, &event));
@@ -269,6 +280,15 @@ impl<E: Env> Partition<E> {
         };
         let message = record.map(|record| decode_message(&record.key, &record.data)).transpose();
         message.map_err(|error| log::foreign(owner, sequence, &error))
+    }
+}
+
+/// Forgets the older half of the attempts when there are as many as may be.
+fn make_room(attempts: &mut BTreeMap<String, Attempt>) {
+    if attempts.len() >= ATTEMPTS_MAX {
+        let mut times: Vec<Timestamp> = attempts.values().map(|attempt| attempt.at).collect();
+        let (_, median, _) = times.select_nth_unstable(ATTEMPTS_MAX / 2);
+        attempts.retain(|_, attempt| attempt.at > *median);
     }
 }
 

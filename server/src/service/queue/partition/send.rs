@@ -78,6 +78,9 @@ impl<E: Env> Partition<E> {
                 answers.push(match key.map(|key| memory.known.look(key, now)) {
                     Err(error) => Answer::Ready(Err(error)),
                     Ok(Verdict::Known(sent)) => Answer::Ready(Ok(sent)),
+                    Ok(Verdict::Full) => {
+                        Answer::Ready(Err(SendError::TooManyKnown { limit: self.room.max() }))
+                    }
                     Ok(Verdict::UnderWay(answer)) => Answer::Later(answer),
                     Ok(Verdict::New(key)) => {
                         written.push((key, message.clone()));

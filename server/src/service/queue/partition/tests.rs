@@ -57,9 +57,10 @@ async fn open(env: &SimEnv, settings: QueueSettings) -> Open {
     let age = Duration::from_secs(u64::from(settings.retention_s));
     lane.adopt(MESSAGES, Retention { age, bytes: None });
     lane.adopt(JOURNAL, Retention::FOREVER);
-    let partition = Partition::new(env.clone(), lane.clone(), definition(settings), 0);
+    let partition = Partition::new(env.clone(), lane.clone(), definition(settings), 0, Room::new(100_000));
     partition.recorder.snapshot_after_bytes.set(2_000);
     partition.recorder.replay_events.set(8);
+    partition.part_messages.set(3);
     Open { lane, partition }
 }
 

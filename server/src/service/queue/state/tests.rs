@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::service::queue::snapshot::Walk;
 
 fn head(sequence: u64, group: u64) -> Head {
     Head { sequence, due: Timestamp(0), is_out_of_order: false, group, over: Timestamp(u64::MAX) }
@@ -148,6 +149,26 @@ enum Step {
     Purge,
     Wait { ms: u64 },
     Snapshot,
+    Part,
+}
+
+/// A snapshot in parts, what was read of the journal from its beginning on, and whether it has begun.
+struct InParts {
+    walk: Walk,
+    read: State,
+    has_begun: bool,
+}
+
+impl InParts {
+    fn new(is_fifo: bool) -> Self {
+        Self { walk: Walk::new(2), read: State::new(is_fifo), has_begun: false }
+    }
+
+    fn take(&mut self, event: &Event) {
+        if self.has_begun {
+            self.read.apply(event);
+        }
+    }
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -159,6 +180,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Purge),
         4 => (1..30_u64).prop_map(|ms| Step::Wait { ms }),
         1 => Just(Step::Snapshot),
+        6 => Just(Step::Part),
     ]
 }
 
@@ -166,6 +188,7 @@ fn step() -> impl Strategy<Value = Step> {
 fn run(is_fifo: bool, steps: &[Step]) {
     let mut state = State::new(is_fifo);
     let mut replayed = State::new(is_fifo);
+    let mut in_parts = InParts::new(is_fifo);
     let (mut log, mut now) = (Vec::<Head>::new(), 1_u64);
     let (mut received, mut deleted) = (BTreeMap::<u64, u32>::new(), BTreeSet::new());
     let mut until: BTreeMap<u64, u64> = BTreeMap::new();
@@ -229,11 +252,27 @@ fn run(is_fifo: bool, steps: &[Step]) {
                 None
             }
             Step::Snapshot => {
+                // The one in parts that it interrupts is none.
+                in_parts = InParts::new(is_fifo);
                 state.snapshot().iter().for_each(|event| replayed.apply(event));
+                None
+            }
+            Step::Part => {
+                let event = in_parts.walk.next(&state).expect("it is begun anew when it is over");
+                in_parts.has_begun = true;
+                in_parts.read.apply(&event);
+                replayed.apply(&event);
+                if event == Event::Ended {
+                    in_parts.read.advance(Timestamp(now));
+                    assert_eq!(in_parts.read, state, "what it tells, with what came between its parts");
+                    assert!(in_parts.read.is_whole());
+                    in_parts = InParts::new(is_fifo);
+                }
                 None
             }
         };
         if let Some(event) = event {
+            in_parts.take(&event);
             replayed.apply(&event);
             if !matches!(step, Step::Receive { .. }) {
                 state.apply(&event);

@@ -36,7 +36,7 @@ fn queue(id: u64, text: &str, retention_s: u32) -> Arc<Definition> {
 async fn core(env: &SimEnv) -> (Queues<SimEnv>, Lane<SimEnv>) {
     let config = LaneConfig::test_min("/lane".into(), LaneId(0));
     let (lane, _) = Lane::open(env.clone(), config).await.expect("an empty lane");
-    (Queues::new(env.clone(), [(LaneId(0), lane.clone())], 10), lane)
+    (Queues::new(env.clone(), [(LaneId(0), lane.clone())], 10, 1_000), lane)
 }
 
 fn run(seed: u64, test: impl AsyncFnOnce(SimEnv)) {

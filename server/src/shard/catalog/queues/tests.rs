@@ -128,3 +128,23 @@ fn the_name_of_a_deleted_queue_is_held_for_its_time() {
     let expected = ["take in 1 0", "name 1", "forget 1", "take in 2 0", "name 2"];
     assert_eq!(told.end(), expected);
 }
+
+#[test]
+fn a_policy_is_replaced_only_by_who_has_read_the_last_one() {
+    let mut told = Told::start(Duration::ZERO);
+    let queue = told.create(0).expect("the name is free").id;
+    let (one, other) = (Some("{\"a\":1}".to_owned()), Some("{\"b\":2}".to_owned()));
+    let policy = |replaced: Option<Arc<Definition>>| replaced.map(|queue| queue.settings.policy.clone());
+    let mut replace = |before: &Option<String>, after: &Option<String>| {
+        policy(told.worker.replace_policy(queue, before.as_deref(), after.clone()).expect("it is there"))
+    };
+    assert_eq!(replace(&None, &one), Some(one.clone()));
+    assert_eq!(replace(&None, &other), None, "it was read before");
+    assert_eq!(replace(&one, &other), Some(other.clone()));
+    assert_eq!(replace(&other, &None), Some(None));
+    told.worker.delete_queue(queue).expect("it is there");
+    let gone = told.worker.replace_policy(queue, None, one).expect_err("it is gone");
+    assert!(matches!(gone, CatalogError::Refused(UpdateQueueError::Unknown { .. })), "{gone}");
+    let changes = told.end().iter().filter(|told| told.starts_with("take in")).count();
+    assert_eq!(changes, 4, "what was refused was not told");
+}

@@ -173,6 +173,7 @@ impl Served {
                 post: post.clone(),
                 catalog: at_core,
                 waiting_fetches_max: 1_000,
+                deduplication_ids_max: 1_000,
                 shards_per_stream: 64,
                 chores: Chores::default(),
                 metrics: std::rc::Rc::new(CoreMetrics::default()),

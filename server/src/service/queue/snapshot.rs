@@ -1,0 +1,124 @@
+//! The whole of a state as events: in one row, or in parts between which the state changes.
+//!
+//! A snapshot in parts goes through the messages below the cursor with which it begins, in their order. Events that come meanwhile lie between its parts and are
+//! applied to what has been read of it: of a message that it has come to, they change what it says; one that it has not come to is not there yet, and it tells of it as it is
+//! then; those from the cursor on are told of by events alone. Invariant: what has been read at its end is the state
+//! (`state::tests::replay_gives_the_same_state`), but for what time alone does.
+
+use super::journal::{Event, Kept};
+use super::state::{KEPT_MAX, State};
+
+/// A snapshot that is being read.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    state: Box<State>,
+    /// Messages that it still has, if it stands in one row; one in parts says where it ends.
+    left: Option<u64>,
+}
+
+/// A snapshot in parts that is being written.
+#[derive(Debug)]
+pub(super) struct Walk {
+    stage: Stage,
+    /// Messages of a part at most.
+    part_max: usize,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Begin,
+    /// Messages from `next` on are to be told of, up to `end`.
+    Parts {
+        next: u64,
+        end: u64,
+    },
+    Over,
+}
+
+impl Walk {
+    /// A snapshot that has not begun, with so many messages in a part at most.
+    pub(super) fn new(part_max: usize) -> Self {
+        Self { stage: Stage::Begin, part_max }
+    }
+
+    /// The next event of it, of the state as it is now; nothing after the last one.
+    pub(super) fn next(&mut self, state: &State) -> Option<Event> {
+        match self.stage {
+            Stage::Begin => {
+                self.stage = Stage::Parts { next: 0, end: state.cursor };
+                Some(Event::Begun { cursor: state.cursor })
+            }
+            Stage::Parts { next, end } => {
+                let below = state.kept_from(next).take_while(|kept| kept.sequence < end);
+                let part: Vec<Kept> = below.take(self.part_max).collect();
+                let Some(last) = part.last() else {
+                    self.stage = Stage::Over;
+                    return Some(Event::Ended);
+                };
+                self.stage = Stage::Parts { next: last.sequence + 1, end };
+                Some(Event::Kept(part))
+            }
+            Stage::Over => None,
+        }
+    }
+}
+
+impl State {
+    /// Messages that are kept in mind, from a number on.
+    fn kept_from(&self, sequence: u64) -> impl Iterator<Item = Kept> {
+        self.messages.range(sequence..).map(|(sequence, entry)| Kept { sequence: *sequence, entry: *entry })
+    }
+
+    /// Events that give this state by themselves, in one row.
+    pub(super) fn snapshot(&self) -> Vec<Event> {
+        let kept: Vec<Kept> = self.kept_from(0).collect();
+        let begin = Event::Snapshot { cursor: self.cursor, messages: kept.len() as u64 };
+        std::iter::once(begin).chain(kept.chunks(KEPT_MAX).map(|part| Event::Kept(part.to_vec()))).collect()
+    }
+
+    /// Applies what comes between the parts of a snapshot to what has been read of it.
+    pub(super) fn change_pending(&mut self, event: &Event) {
+        match &mut self.pending {
+            // A snapshot in one row that was cut short is none.
+            Some(Pending { left: Some(_), .. }) => self.pending = None,
+            Some(Pending { state, left: None }) => state.apply(event),
+            None => {}
+        }
+    }
+
+    /// Begins to read a snapshot: of so many messages in one row, or in parts.
+    pub(super) fn begin_pending(&mut self, cursor: u64, left: Option<u64>) {
+        let mut state = Self::new(self.is_fifo);
+        state.cursor = cursor;
+        self.pending = Some(Pending { state: Box::new(state), left });
+        self.settle_row();
+    }
+
+    /// Takes in a part of a snapshot.
+    pub(super) fn take_kept(&mut self, kept: &[Kept]) {
+        let Some(Pending { state, left }) = &mut self.pending else { return };
+        for Kept { sequence, entry } in kept {
+            state.attach(*sequence, *entry);
+        }
+        if let Some(left) = left {
+            *left = left.saturating_sub(kept.len() as u64);
+        }
+        self.settle_row();
+    }
+
+    /// Is what a snapshot in one row says once it is complete.
+    fn settle_row(&mut self) {
+        if let Some(pending) = self.pending.take_if(|pending| pending.left == Some(0)) {
+            *self = *pending.state;
+            self.is_of_snapshot = true;
+        }
+    }
+
+    /// Is what a snapshot in parts says: it is complete.
+    pub(super) fn end_pending(&mut self) {
+        if let Some(pending) = self.pending.take_if(|pending| pending.left.is_none()) {
+            *self = *pending.state;
+            self.is_of_snapshot = true;
+        }
+    }
+}
