@@ -22,6 +22,7 @@ use super::limits::{
     HEARTBEAT_IDLE_MS, IO_MEMORY_BYTES, REQUEST_LATENCY_MS, REQUEST_SHARES, RING_DEPTH, SEE_OFF_TIME_MAX,
     UPKEEP_SHARES,
 };
+use super::workers::allow_disk_workers;
 
 /// How an executor divides its core.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +85,7 @@ impl Executor {
                 .spin_before_park(runtime.spin)
                 .make()
                 .map_err(|error| io::Error::other(error.to_string()))?;
+            allow_disk_workers()?;
             executor.run(async move {
                 let proxy = glommio::executor();
                 let latency = Latency::Matters(Duration::from_millis(REQUEST_LATENCY_MS));

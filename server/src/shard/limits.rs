@@ -27,6 +27,9 @@ pub(super) const LETTERS_PER_TURN_MAX: usize = 64;
 pub(super) const IO_MEMORY_BYTES: usize = 1 << 20;
 /// What an executor and its rings lock at least: measured, with the registered memory and room to spare.
 pub(super) const MEMLOCK_BYTES_MIN: u64 = 512 << 10;
+/// Operations on files that the kernel carries out for a core at once: for each of its lanes a write, flushes of the active and of sealed segments, and the
+/// filling of the next one, and some for compaction and the catalog.
+pub(super) const DISK_WORKERS_MAX: u32 = 32;
 /// Entries of an executor's own ring.
 pub(super) const RING_DEPTH: usize = 256;
 /// Heartbeats of an idle core, in milliseconds. An idle core has nothing that could be late but its first request, and

@@ -29,6 +29,7 @@ mod stream_queues;
 #[cfg(test)]
 mod tests;
 mod watchdog;
+mod workers;
 
 pub use catalog::{
     CapacityFailure, CatalogError, CatalogHandle, CatalogThread, CommitmentFailure, ConsumerTagError,
