@@ -5,12 +5,16 @@
 //! from the bytes that are there.
 
 mod builder;
+mod columns;
 mod compression;
+mod plan;
 mod select;
 mod view;
 
-pub use builder::{BatchBuilder, BuildError};
+pub use builder::BatchBuilder;
+pub use columns::BuildError;
 pub use compression::{Compression, CompressionError, UnknownCompression};
+pub use plan::{BatchFill, BatchPlan};
 pub use select::SelectError;
 pub use view::{BatchError, BatchView, Record, Records};
 

@@ -6,6 +6,7 @@
 
 pub mod attributes;
 pub mod batch;
+pub mod digest;
 pub mod entry;
 pub mod frame;
 pub mod fuzz;

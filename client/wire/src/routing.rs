@@ -8,6 +8,7 @@ use std::fmt;
 
 use md5::{Digest, Md5};
 
+use crate::digest::md5_of_each;
 use crate::ids::ShardIndex;
 
 /// A point in the 128-bit space that the shards of a stream divide among them.
@@ -22,6 +23,12 @@ impl HashKey {
     #[must_use]
     pub fn of(partition_key: &[u8]) -> Self {
         Self(u128::from_be_bytes(Md5::digest(partition_key).into()))
+    }
+
+    /// The same of many keys, in their order and in less time.
+    #[must_use]
+    pub fn of_each(partition_keys: &[&[u8]]) -> Vec<Self> {
+        md5_of_each(partition_keys).into_iter().map(|digest| Self(u128::from_be_bytes(digest))).collect()
     }
 }
 

@@ -2,48 +2,15 @@
 
 use bytes::Bytes;
 
-use super::{BATCH_HEADER_BYTES, Compression, FLAG_ONE_KEY, FLAG_TIMESTAMPS, MAGIC};
+use super::Compression;
+use super::columns::{BuildError, Columns};
 use crate::ids::Timestamp;
-use crate::limits::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, KEY_BYTES_MAX, RECORD_BYTES_MAX};
 
 /// Collects records and lays them out as columns. Keeps its memory from one batch to the next.
 #[derive(Clone, Debug)]
 pub struct BatchBuilder {
     pub(super) data: Vec<u8>,
-    pub(super) data_ends: Vec<u32>,
-    pub(super) keys: Vec<u8>,
-    pub(super) key_ends: Vec<u32>,
-    pub(super) timestamps: Vec<u64>,
-    /// All keys so far are equal; then only the first is in `keys`.
-    pub(super) one_key: bool,
-}
-
-/// Why a record does not go into a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BuildError {
-    /// The batch holds its most; send it and begin another.
-    #[error("batch is full: {records} records, {bytes} bytes")]
-    Full {
-        /// Records in it.
-        records: u32,
-        /// Bytes in it.
-        bytes: usize,
-    },
-    /// The record can never go into a batch.
-    #[error("record data has {bytes} bytes, limit is {RECORD_BYTES_MAX} bytes")]
-    RecordTooLarge {
-        /// Bytes of the data.
-        bytes: usize,
-    },
-    /// The key is too long.
-    #[error("partition key has {bytes} bytes, limit is {KEY_BYTES_MAX} bytes")]
-    KeyTooLong {
-        /// Bytes of the key.
-        bytes: usize,
-    },
-    /// Either every record of a batch has a timestamp or none.
-    #[error("batch mixes records with and without timestamps")]
-    MixedTimestamps,
+    pub(super) columns: Columns,
 }
 
 impl Default for BatchBuilder {
@@ -56,99 +23,38 @@ impl BatchBuilder {
     /// An empty batch.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            data: Vec::new(),
-            data_ends: Vec::new(),
-            keys: Vec::new(),
-            key_ends: Vec::new(),
-            timestamps: Vec::new(),
-            one_key: true,
-        }
+        Self { data: Vec::new(), columns: Columns::new() }
     }
 
     /// Records so far.
     #[must_use]
     pub fn records(&self) -> u32 {
-        u32::try_from(self.data_ends.len()).expect("bounded by BATCH_RECORDS_MAX")
+        self.columns.records()
     }
 
     /// Whether there are no records.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.data_ends.is_empty()
+        self.columns.data_ends.is_empty()
     }
 
     /// Bytes of keys and data so far: what a shard's write quota counts, unless compression makes the data smaller.
     #[must_use]
     pub fn payload_bytes(&self) -> usize {
-        self.keys.len() + self.data.len()
+        self.columns.keys.len() + self.data.len()
     }
 
     /// Bytes of the batch if it were built now without compression.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.layout().bytes()
-    }
-
-    fn layout(&self) -> Layout {
-        Layout {
-            records: self.data_ends.len(),
-            keys: self.keys.len(),
-            data: self.data.len(),
-            one_key: self.one_key,
-            timestamps: !self.timestamps.is_empty(),
-        }
+        self.columns.bytes()
     }
 
     /// Adds a record. An error leaves the batch as it was.
     pub fn push(&mut self, key: &[u8], data: &[u8], timestamp: Option<Timestamp>) -> Result<(), BuildError> {
-        if key.len() > KEY_BYTES_MAX {
-            return Err(BuildError::KeyTooLong { bytes: key.len() });
-        }
-        if data.len() > RECORD_BYTES_MAX as usize {
-            return Err(BuildError::RecordTooLarge { bytes: data.len() });
-        }
-        let records = self.data_ends.len();
-        if records > 0 && timestamp.is_some() == self.timestamps.is_empty() {
-            return Err(BuildError::MixedTimestamps);
-        }
-        let keeps_one_key = self.one_key && (records == 0 || self.keys == key);
-        let spelled_keys = if self.one_key { self.keys.len() * records } else { self.keys.len() };
-        let after = Layout {
-            records: records + 1,
-            keys: if keeps_one_key { key.len() } else { spelled_keys + key.len() },
-            data: self.data.len() + data.len(),
-            one_key: keeps_one_key,
-            timestamps: timestamp.is_some(),
-        };
-        if records >= BATCH_RECORDS_MAX as usize || after.bytes() > BATCH_BYTES_MAX as usize {
-            return Err(BuildError::Full { records: self.records(), bytes: self.bytes() });
-        }
-        self.push_key(key, keeps_one_key);
+        self.columns.push(key, data.len(), timestamp)?;
         self.data.extend_from_slice(data);
-        self.data_ends.push(length(&self.data));
-        self.timestamps.extend(timestamp.map(Timestamp::get));
         Ok(())
-    }
-
-    fn push_key(&mut self, key: &[u8], keeps_one_key: bool) {
-        if keeps_one_key {
-            if self.is_empty() {
-                self.keys.extend_from_slice(key);
-            }
-            return;
-        }
-        if self.one_key {
-            let first = self.keys.len();
-            self.key_ends.push(length(&self.keys));
-            for _ in 1..self.data_ends.len() {
-                self.keys.extend_from_within(..first);
-                self.key_ends.push(length(&self.keys));
-            }
-            self.one_key = false;
-        }
-        self.keys.extend_from_slice(key);
-        self.key_ends.push(length(&self.keys));
     }
 
     /// Lays the batch out, or `None` when it has no records. The builder is empty afterwards.
@@ -161,20 +67,8 @@ impl BatchBuilder {
             Some(packed) => (compression, packed.as_slice()),
             None => (Compression::None, self.data.as_slice()),
         };
-        let layout = Layout { data: data.len(), ..self.layout() };
-        let mut out = Vec::with_capacity(layout.bytes());
-        out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&[codec as u8, layout.flags(), 0, 0]);
-        for field in [self.records(), length(&self.keys), length(data), length(&self.data)] {
-            out.extend_from_slice(&field.to_le_bytes());
-        }
-        out.extend(self.timestamps.iter().flat_map(|t| t.to_le_bytes()));
-        out.extend(self.data_ends.iter().flat_map(|end| end.to_le_bytes()));
-        out.extend(self.key_ends.iter().flat_map(|end| end.to_le_bytes()));
-        out.extend_from_slice(&self.keys);
+        let mut out = self.columns.begin(codec, data.len());
         out.extend_from_slice(data);
-        // Invariant: what `push` compares with the limit is what is built; guarded by the builder's properties.
-        assert_eq!(out.len(), layout.bytes(), "the columns are as long as they were counted");
         self.clear();
         Some(Bytes::from(out))
     }
@@ -182,35 +76,6 @@ impl BatchBuilder {
     /// Drops the records.
     pub fn clear(&mut self) {
         self.data.clear();
-        self.data_ends.clear();
-        self.keys.clear();
-        self.key_ends.clear();
-        self.timestamps.clear();
-        self.one_key = true;
+        self.columns.clear();
     }
-}
-
-/// What decides how long a batch is.
-struct Layout {
-    records: usize,
-    keys: usize,
-    data: usize,
-    one_key: bool,
-    timestamps: bool,
-}
-
-impl Layout {
-    fn bytes(&self) -> usize {
-        let per_record = 4 + if self.one_key { 0 } else { 4 } + if self.timestamps { 8 } else { 0 };
-        BATCH_HEADER_BYTES + self.records * per_record + self.keys + self.data
-    }
-
-    fn flags(&self) -> u8 {
-        let one_key = if self.one_key { FLAG_ONE_KEY } else { 0 };
-        one_key | if self.timestamps { FLAG_TIMESTAMPS } else { 0 }
-    }
-}
-
-pub(super) fn length(column: &[u8]) -> u32 {
-    u32::try_from(column.len()).expect("bounded by BATCH_BYTES_MAX")
 }

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use super::builder::length;
+use super::columns::length;
 use super::{BatchBuilder, BatchView, CompressionError};
 use crate::limits::BATCH_BYTES_MAX;
 
@@ -32,17 +32,18 @@ impl BatchView {
     pub fn select(&self, indexes: &[u32]) -> Result<Option<Bytes>, SelectError> {
         let raw = self.raw_data()?;
         let mut chosen = BatchBuilder::new();
+        let columns = &mut chosen.columns;
         // A lone record's key is every record's key, which spares its end.
-        chosen.one_key = self.one_key().is_some() || indexes.len() == 1;
+        columns.one_key = self.one_key().is_some() || indexes.len() == 1;
         for index in indexes {
             chosen.data.extend_from_slice(&raw[self.data_range(*index)]);
-            chosen.data_ends.push(length(&chosen.data));
-            chosen.timestamps.extend(self.timestamp(*index).map(|time| time.get()));
-            if chosen.keys.is_empty() || !chosen.one_key {
-                chosen.keys.extend_from_slice(self.key(*index));
+            columns.data_ends.push(length(chosen.data.len()));
+            columns.timestamps.extend(self.timestamp(*index).map(|time| time.get()));
+            if columns.keys.is_empty() || !columns.one_key {
+                columns.keys.extend_from_slice(self.key(*index));
             }
-            if !chosen.one_key {
-                chosen.key_ends.push(length(&chosen.keys));
+            if !columns.one_key {
+                columns.key_ends.push(length(columns.keys.len()));
             }
         }
         let Some(batch) = chosen.build(self.compression()) else { return Ok(None) };

@@ -312,6 +312,23 @@ fn key_behind_the_last_record_is_a_mistake() {
     let _key = batch.key(9);
 }
 
+#[test]
+fn a_plan_without_records_gives_no_batch() {
+    assert!(BatchPlan::default().begin().is_none());
+}
+
+#[test]
+#[should_panic(expected = "the data is as long as was said")]
+fn data_of_another_length_than_was_planned_is_a_mistake() {
+    let mut plan = BatchPlan::new();
+    plan.push(b"key", 2).expect("room");
+    let filled = plan.begin().expect("has a record").fill(|out| {
+        out.push(7);
+        Ok::<_, ()>(())
+    });
+    assert_eq!(filled, Ok(()));
+}
+
 fn any_rows() -> impl Strategy<Value = Vec<Row>> {
     let bytes = |most| prop::collection::vec(prop::sample::select(b"ab\xff\0".as_slice()), 0..most);
     let key = bytes(4);
@@ -353,6 +370,21 @@ proptest! {
             }
             check_rows(&builder.build(codec).expect("has records"), rows);
         }
+    }
+
+    #[test]
+    fn a_plan_gives_the_batch_that_a_builder_gives(rows in any_rows()) {
+        let mut plan = BatchPlan::new();
+        let rows: Vec<Row> = rows.into_iter().map(|(key, data, _)| (key, data, None)).collect();
+        for (key, data, _) in &rows {
+            plan.push(key, data.len()).expect("room");
+        }
+        prop_assert_eq!(plan.records() as usize, rows.len());
+        let mut fill = plan.begin().expect("has records");
+        for (_, data, _) in &rows {
+            let Ok(()) = fill.fill(|out| { out.extend_from_slice(data); Ok::<_, std::convert::Infallible>(()) });
+        }
+        prop_assert_eq!(fill.finish(), built(&rows, Compression::None));
     }
 
     #[test]

@@ -21,6 +21,12 @@ pub(super) fn decode_into(text: &[u8], out: &mut Vec<u8>) -> Result<(), base64::
     STANDARD.decode_vec(text, out)
 }
 
+/// How many bytes a text means, if it means any.
+pub(super) fn decoded_bytes(text: &[u8]) -> usize {
+    let padding = text.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
+    (text.len() / 4 * 3).saturating_sub(padding)
+}
+
 /// The bytes that a text means.
 pub(super) fn decode(text: &[u8]) -> Result<Vec<u8>, base64::DecodeError> {
     let mut out = Vec::with_capacity(text.len() / 4 * 3);

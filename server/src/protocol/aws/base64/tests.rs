@@ -4,10 +4,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 
-use super::{decode, encode_into};
+use super::{decode, decoded_bytes, encode_into};
 
 fn check(text: &[u8]) {
-    assert_eq!(decode(text), STANDARD.decode(text), "{:?}", String::from_utf8_lossy(text));
+    let decoded = decode(text);
+    if let Ok(bytes) = &decoded {
+        assert_eq!(decoded_bytes(text), bytes.len(), "{:?}", String::from_utf8_lossy(text));
+    }
+    assert_eq!(decoded, STANDARD.decode(text), "{:?}", String::from_utf8_lossy(text));
 }
 
 #[test]
@@ -30,6 +34,7 @@ proptest! {
         encode_into(&bytes, &mut text);
         let plain = STANDARD.encode(&bytes);
         prop_assert_eq!(&text[6..], plain.as_bytes());
+        prop_assert_eq!(decoded_bytes(&text[6..]), bytes.len());
         prop_assert_eq!(decode(&text[6..]), Ok(bytes));
     }
 

@@ -257,9 +257,11 @@ pub(super) fn fuzz(encoding: Encoding, body: &[u8]) {
     }
     let _ = put_input::PutRecord::read(&request).and_then(|mut input| input.take_entry());
     if let Ok(entries) = put_input::PutRecords::read(&request).and_then(|mut input| input.take_entries()) {
-        let mut scratch = Vec::new();
         for entry in entries {
-            let _ = entry.data_into(&mut scratch, u32::MAX);
+            let (mut data, bytes) = (Vec::new(), entry.data_bytes(u32::MAX));
+            if entry.append_data(&mut data).is_ok() {
+                assert_eq!(bytes, Ok(data.len()));
+            }
         }
     }
 }

@@ -108,7 +108,7 @@ impl Page {
 fn put_record(out: &mut impl Output, numbering: &Numbering, found: &Found) {
     out.begin_structure(4);
     out.name("SequenceNumber");
-    out.text(&numbering.decimal(found.sequence));
+    out.text(numbering.digits(found.sequence).as_str());
     out.name("ApproximateArrivalTimestamp");
     out.timestamp(found.arrived);
     out.name("Data");

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
-use super::super::base64::decode_into;
+use super::super::base64::{decode_into, decoded_bytes};
 use super::super::cbor::CborReader;
 use super::super::structure::Structure;
 use super::super::text::Text;
@@ -88,25 +88,33 @@ pub(super) struct PutEntry<'b> {
 }
 
 impl PutEntry<'_> {
-    /// Puts the data into `out`, in place of what is there. A record of the stream may have so many KiB.
-    pub(super) fn data_into<'o>(&'o self, out: &'o mut Vec<u8>, kib_max: u32) -> Result<&'o [u8], Fault> {
-        let data = match &self.data {
-            Data::Raw(bytes) => bytes,
-            Data::Base64(text) => {
-                out.clear();
-                let decoded = decode_into(text.as_bytes(), out);
-                decoded.map_err(|error| Fault::serialization(format!("base64: {error}")))?;
-                out.as_slice()
-            }
+    /// Bytes of the data. A record of the stream may have so many KiB.
+    pub(super) fn data_bytes(&self, kib_max: u32) -> Result<usize, Fault> {
+        let bytes = match &self.data {
+            Data::Raw(bytes) => bytes.len(),
+            Data::Base64(text) => decoded_bytes(text.as_bytes()),
         };
-        let bytes_max = u64::from(kib_max) << 10;
-        if (data.len() + self.key.len()) as u64 > bytes_max {
+        let (whole, bytes_max) = (bytes + self.key.len(), u64::from(kib_max) << 10);
+        if whole as u64 > bytes_max {
+            // What is no data at all is no record that is too large.
+            self.append_data(&mut Vec::new())?;
             return Err(invalid(format!(
-                "A record has {} bytes of key and data, the most that this stream takes is {bytes_max}.",
-                data.len() + self.key.len()
+                "A record has {whole} bytes of key and data, the most that this stream takes is {bytes_max}."
             )));
         }
-        Ok(data)
+        Ok(bytes)
+    }
+
+    /// Appends the data: as many bytes as [`data_bytes`](Self::data_bytes) has told.
+    pub(super) fn append_data(&self, out: &mut Vec<u8>) -> Result<(), Fault> {
+        match &self.data {
+            Data::Raw(bytes) => out.extend_from_slice(bytes),
+            Data::Base64(text) => {
+                let decoded = decode_into(text.as_bytes(), out);
+                decoded.map_err(|error| Fault::serialization(format!("base64: {error}")))?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! PutRecord.
 
-use tidemill_wire::batch::{BatchBuilder, Compression};
+use tidemill_wire::batch::BatchPlan;
 use tidemill_wire::message::Ack;
 
 use super::super::Fault;
@@ -24,23 +24,24 @@ pub(super) async fn answer(call: Call<'_>) -> Result<Vec<u8>, Fault> {
     let entry = input.take_entry()?;
     let stream = call.find(input.names())?;
     let hash = call.place(&stream, || hash_of(&entry));
-    let mut scratch = Vec::new();
-    let data = entry.data_into(&mut scratch, stream.record_kib)?;
+    let mut plan = BatchPlan::new();
+    let data_bytes = entry.data_bytes(stream.record_kib)?;
+    plan.push(entry.key.as_bytes(), data_bytes).map_err(|error| batch_fault(&error))?;
+    let mut batch = plan.begin().ok_or_else(Fault::internal)?;
+    batch.fill(|out| entry.append_data(out))?;
     if let Some(ordering) = input.ordering() {
         check_ordering(call, &stream, ordering).await?;
     }
     if input.is_dry_run() {
         return Err(dry_run());
     }
-    let mut builder = BatchBuilder::new();
-    builder.push(entry.key.as_bytes(), data, None).map_err(|error| batch_fault(&error))?;
     let mut append = Append {
         stream: stream.id,
         shard: stream.routing().shard_of(hash),
         ack: Ack::Durable,
         records: 1,
-        payload_bytes: builder.payload_bytes() as u64,
-        batch: builder.build(Compression::None).ok_or_else(Fault::internal)?,
+        payload_bytes: (entry.key.len() + data_bytes) as u64,
+        batch: batch.finish(),
     };
     let deadline = call.core().monotonic() + MOVE_TIME_MAX;
     let outcome = loop {

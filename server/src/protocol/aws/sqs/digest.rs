@@ -8,9 +8,8 @@
 //! ```
 //! for each attribute.
 
-mod lanes;
-
 use md5::{Digest, Md5};
+use tidemill_wire::digest::md5_of_each;
 
 use super::super::hexadecimal::hexadecimal;
 use crate::service::queue::{Attribute, AttributeValue};
@@ -25,7 +24,7 @@ pub(super) fn of_body(body: &[u8]) -> String {
 
 /// The digests of bodies, in their order.
 pub(super) fn of_bodies(bodies: &[&[u8]]) -> Vec<String> {
-    lanes::digests(bodies).iter().map(|digest| hexadecimal(digest)).collect()
+    md5_of_each(bodies).iter().map(|digest| hexadecimal(digest)).collect()
 }
 
 /// The digest of attributes, if there are any.

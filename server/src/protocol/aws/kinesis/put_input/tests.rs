@@ -29,7 +29,10 @@ fn from_here(request: &Request<'_>, operation: &str) -> Result<(Option<String>, 
         }
     };
     let read = |entry: PutEntry<'_>| {
-        let data = entry.data_into(&mut Vec::new(), 1)?.to_vec();
+        let bytes = entry.data_bytes(1)?;
+        let mut data = Vec::new();
+        entry.append_data(&mut data)?;
+        assert_eq!(data.len(), bytes);
         Ok((entry.key.into_owned(), entry.hash, data))
     };
     Ok((name, entries.into_iter().map(read).collect::<Result<_, Fault>>()?))

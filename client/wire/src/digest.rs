@@ -1,11 +1,15 @@
 //! MD5 of several messages side by side.
 //!
-//! One digest is a chain of steps that wait for each other, and leaves most of the processor idle; those of a batch have nothing to do with one another. Eight at a
-//! time go through the wide registers that every processor has, in plain code that the compiler lays out for them.
+//! One digest is a chain of steps that wait for each other, and leaves most of the processor idle; those of a batch have nothing to do with one another. Sixteen at a
+//! time go through the widest registers where the processor has them, eight in plain code everywhere else.
+
+mod wide;
 
 use md5::{Digest, Md5};
 
-/// Messages at a time.
+use self::wide::Wide;
+
+/// Messages at a time without the widest registers.
 const LANES: usize = 8;
 /// Messages from which on it is worth while, and how many times the longest all have to be together.
 const WORTH: usize = 3;
@@ -14,8 +18,13 @@ const BLOCK_BYTES: usize = 64;
 const LENGTH_BYTES: usize = 8;
 const MARK: u8 = 0x80;
 
-/// The same word of each message.
-type Words = [u32; LANES];
+/// A digest.
+pub type Md5Digest = [u8; 16];
+
+/// The four words of each digest under way.
+type State<const N: usize> = [[u32; N]; 4];
+/// The words of one block of each message.
+type Block<const N: usize> = [[u32; N]; 16];
 
 /// The beginning of every digest (RFC 1321, section 3.3).
 const BEGIN: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
@@ -41,37 +50,46 @@ const SINES: [u32; 64] = [
     0xf7537e82, 0xbd3af235, 0x2ad7d2bb, 0xeb86d391,
 ];
 
-/// A message's blocks, with what is added behind its end.
-struct Blocks<'m> {
-    whole: &'m [[u8; BLOCK_BYTES]],
-    tail: [[u8; BLOCK_BYTES]; 2],
-    count: usize,
-}
-
 /// The digests of messages, in their order.
-pub(super) fn digests(messages: &[&[u8]]) -> Vec<[u8; 16]> {
+#[must_use]
+pub fn md5_of_each(messages: &[&[u8]]) -> Vec<Md5Digest> {
     let mut digests = Vec::with_capacity(messages.len());
-    for group in messages.chunks(LANES) {
-        let bytes: usize = group.iter().map(|message| message.len()).sum();
-        let longest = group.iter().map(|message| message.len()).max().unwrap_or(0);
-        if group.len() >= WORTH && bytes >= longest * WORTH {
-            digests.extend(&side_by_side(group)[..group.len()]);
-        } else {
-            digests.extend(group.iter().map(|message| <[u8; 16]>::from(Md5::digest(message))));
-        }
+    match Wide::find() {
+        Some(wide) => gather(messages, &mut digests, |state, block| wide.compress(state, block)),
+        None => gather::<LANES>(messages, &mut digests, compress),
     }
     digests
 }
 
-/// The digests of up to eight messages; places without one have that of none.
-fn side_by_side(messages: &[&[u8]]) -> [[u8; 16]; LANES] {
-    let lanes: [Blocks<'_>; LANES] =
+/// Digests so many at a time, or one by one where that is faster.
+fn gather<const N: usize>(
+    messages: &[&[u8]],
+    digests: &mut Vec<Md5Digest>,
+    compress: impl Fn(&mut State<N>, &Block<N>),
+) {
+    for group in messages.chunks(N) {
+        let bytes: usize = group.iter().map(|message| message.len()).sum();
+        let longest = group.iter().map(|message| message.len()).max().unwrap_or(0);
+        if group.len() >= WORTH && bytes >= longest * WORTH {
+            digests.extend(&side_by_side(group, &compress)[..group.len()]);
+        } else {
+            digests.extend(group.iter().map(|message| Md5Digest::from(Md5::digest(message))));
+        }
+    }
+}
+
+/// The digests of up to so many messages; places without one have that of none.
+fn side_by_side<const N: usize>(
+    messages: &[&[u8]],
+    compress: impl Fn(&mut State<N>, &Block<N>),
+) -> [Md5Digest; N] {
+    let lanes: [Blocks<'_>; N] =
         std::array::from_fn(|lane| Blocks::of(messages.get(lane).copied().unwrap_or_default()));
     let count = lanes.iter().map(|blocks| blocks.count).max().unwrap_or(0);
-    let mut state = BEGIN.map(|word| [word; LANES]);
-    let mut digests = [[0; 16]; LANES];
+    let mut state = BEGIN.map(|word| [word; N]);
+    let mut digests = [[0; 16]; N];
     for at in 0..count {
-        let mut block = [[0; LANES]; 16];
+        let mut block = [[0; N]; 16];
         for (lane, blocks) in lanes.iter().enumerate() {
             let (words, _) = blocks.get(at).as_chunks::<4>();
             for (word, bytes) in block.iter_mut().zip(words) {
@@ -89,10 +107,18 @@ fn side_by_side(messages: &[&[u8]]) -> [[u8; 16]; LANES] {
     digests
 }
 
+/// A message's blocks, with what is added behind its end.
+struct Blocks<'m> {
+    whole: &'m [[u8; BLOCK_BYTES]],
+    tail: [[u8; BLOCK_BYTES]; 2],
+    count: usize,
+}
+
 impl<'m> Blocks<'m> {
     fn of(message: &'m [u8]) -> Self {
         let (whole, rest) = message.as_chunks::<BLOCK_BYTES>();
-        let mut tail = [0; 2 * BLOCK_BYTES];
+        let mut blocks = [[0; BLOCK_BYTES]; 2];
+        let tail = blocks.as_flattened_mut();
         tail[..rest.len()].copy_from_slice(rest);
         tail[rest.len()] = MARK;
         let tails = if rest.len() + 1 + LENGTH_BYTES <= BLOCK_BYTES { 1 } else { 2 };
@@ -100,8 +126,6 @@ impl<'m> Blocks<'m> {
         // In bits, of which only the low 64 count.
         let bits = (message.len() as u64).wrapping_mul(8);
         tail[end - LENGTH_BYTES..end].copy_from_slice(&bits.to_le_bytes());
-        let mut blocks = [[0; BLOCK_BYTES]; 2];
-        blocks.iter_mut().zip(tail.as_chunks::<BLOCK_BYTES>().0).for_each(|(to, from)| *to = *from);
         Self { whole, tail: blocks, count: whole.len() + tails }
     }
 
@@ -112,7 +136,7 @@ impl<'m> Blocks<'m> {
 }
 
 /// One block of each message.
-fn compress(state: &mut [Words; 4], block: &[Words; 16]) {
+fn compress(state: &mut State<LANES>, block: &Block<LANES>) {
     let [mut a, mut b, mut c, mut d] = *state;
     // Steps go in fours, in which each word of the state has its turn.
     macro_rules! round {
@@ -138,14 +162,14 @@ fn compress(state: &mut [Words; 4], block: &[Words; 16]) {
 
 #[inline(always)]
 fn step<const SHIFT: u32>(
-    a: &Words,
-    b: &Words,
-    c: &Words,
-    d: &Words,
-    word: &Words,
+    a: &[u32; LANES],
+    b: &[u32; LANES],
+    c: &[u32; LANES],
+    d: &[u32; LANES],
+    word: &[u32; LANES],
     sine: u32,
     mix: impl Fn(u32, u32, u32) -> u32,
-) -> Words {
+) -> [u32; LANES] {
     std::array::from_fn(|lane| {
         let sum = a[lane].wrapping_add(mix(b[lane], c[lane], d[lane])).wrapping_add(word[lane]);
         b[lane].wrapping_add(sum.wrapping_add(sine).rotate_left(SHIFT))
@@ -159,11 +183,15 @@ mod tests {
     use super::*;
 
     fn check(messages: &[&[u8]]) {
-        let alone: Vec<[u8; 16]> = messages.iter().map(|message| Md5::digest(message).into()).collect();
-        assert_eq!(digests(messages), alone);
-        for group in messages.chunks(LANES) {
-            let (together, alone) = (side_by_side(group), group.iter().map(Md5::digest));
-            assert!(together.iter().zip(alone).all(|(left, right)| left[..] == right[..]));
+        let alone: Vec<Md5Digest> = messages.iter().map(|message| Md5::digest(message).into()).collect();
+        assert_eq!(md5_of_each(messages), alone);
+        for (group, alone) in messages.chunks(LANES).zip(alone.chunks(LANES)) {
+            assert_eq!(side_by_side(group, compress)[..group.len()], *alone);
+        }
+        let Some(wide) = Wide::find() else { return };
+        for (group, alone) in messages.chunks(wide::LANES).zip(alone.chunks(wide::LANES)) {
+            let digests = side_by_side(group, |state, block| wide.compress(state, block));
+            assert_eq!(digests[..group.len()], *alone);
         }
     }
 
@@ -182,7 +210,7 @@ mod tests {
     proptest! {
         #[test]
         fn digests_of_any_messages_are_those_of_each_alone(
-            messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..20),
+            messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..40),
         ) {
             let messages: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
             check(&messages);
