@@ -1,6 +1,6 @@
 //! One block of sixteen messages in the widest registers of x86-64, if the processor has them.
 //!
-//! The compiler does not find this by itself: of the plain code it makes four times as many instructions. The one call of it is unsafe, for only the processor
+//! The compiler does not find this by itself: of the plain code it makes shuffles of parts of registers. The one call of it is unsafe, for only the processor
 //! knows whether it can; whoever holds a [`Wide`] has asked it.
 #![allow(unsafe_code, reason = "whether a function may be called depends on the processor")]
 
