@@ -115,10 +115,9 @@ fn a_consumer_that_ends_while_messages_are_on_their_way_loses_none() {
             let queue = if round % 2 == 0 { queue(&server.address).await } else { sender.clone() };
             let mut consumer = queue.consume(ConsumeOptions::default());
             let patience = Duration::from_micros(round * 50);
-            let (sent, got) = tokio::join!(
-                sender.send(&[Outgoing::new(round.to_string())]),
-                tokio::time::timeout(patience, consumer.next())
-            );
+            let outgoing = [Outgoing::new(round.to_string())];
+            let (sent, got) =
+                tokio::join!(sender.send(&outgoing), tokio::time::timeout(patience, consumer.next()));
             sent.expect("the server answers").remove(0).expect("it is taken");
             if let Ok(got) = got {
                 let got = got.expect("a message");
