@@ -8,19 +8,25 @@
 pub(super) const LANES: usize = 16;
 
 /// The processor has what it takes.
+#[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
 pub(super) struct Wide(());
 
+/// Other processors are not asked, so nobody has one.
+#[cfg(not(target_arch = "x86_64"))]
+#[derive(Clone, Copy)]
+pub(super) enum Wide {}
+
 #[cfg(not(target_arch = "x86_64"))]
 impl Wide {
-    /// Other processors are not asked.
+    /// None.
     pub(super) fn find() -> Option<Self> {
         None
     }
 
-    /// The same in plain code; nobody has a `Wide` to call it with.
+    /// Never called.
     pub(super) fn compress(self, _: &mut super::State<LANES>, _: &super::Block<LANES>) {
-        let Self(()) = self;
+        match self {}
     }
 }
 
