@@ -289,3 +289,30 @@ fn a_subscription_is_a_stream_among_others_and_ends_when_it_is_reset() {
     }
     assert!(peer.ask(9, "ListStreams", "{}").contains("logs"));
 }
+
+#[test]
+fn a_peer_that_takes_no_answer_is_given_up() {
+    let server = start(Duration::from_secs(60));
+    let mut peer = Peer::connect(&server);
+    // No stream may be sent anything before its window is opened, which it never is.
+    peer.send(frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]));
+    peer.send(frame(HEADERS, END_HEADERS, 1, &call_head()));
+    peer.send(frame(DATA, END_STREAM, 1, b"{}"));
+    // It reads and talks all the while, so its socket tells nothing.
+    peer.0.set_read_timeout(Some(Duration::from_millis(100))).expect("a socket option");
+    let began = now();
+    let mut bytes = [0; 1024];
+    loop {
+        assert!(began.elapsed() < PATIENCE, "the connection stays for an answer that nobody takes");
+        match peer.0.read(&mut bytes) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                // The server may close while we send.
+                let _ = peer.0.write_all(&frame(PING, 0, 0, &[7; 8]));
+            }
+            Err(_) => break,
+        }
+    }
+    assert!((counted(&server, "tidemill_http_connections_slow_total") - 1.0).abs() < 0.1);
+}

@@ -9,6 +9,7 @@ mod patrol;
 mod read;
 mod same;
 mod stream;
+mod taking;
 mod tls;
 
 pub use body::{Body, Part};
