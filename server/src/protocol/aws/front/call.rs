@@ -70,7 +70,10 @@ impl Front {
         let presigned = Presigned::read(signed.query);
         let checked = self.check_head(signed, presigned.as_ref(), form.target());
         let admitted = match checked.and_then(|checked| form.check(head).map(|()| checked)) {
-            Ok(checked) => self.admit_body(&mut body, checked.is_some()).await.map(|body| (checked, body)),
+            Ok(checked) => {
+                let is_digested = checked.as_ref().is_some_and(Checked::needs_digest);
+                self.admit_body(&mut body, is_digested).await.map(|body| (checked, body))
+            }
             Err(fault) => Err(fault),
         };
         let (checked, Admitted { body, digest, room }) = match admitted {
@@ -83,9 +86,13 @@ impl Front {
                 return Err(fault);
             }
         };
-        if let (Some(checked), Some(digest)) = (&checked, &digest) {
-            checked.verify(&self.verifier, digest).map_err(|error| self.disbelieve(&error))?;
-        }
+        let body = match &checked {
+            Some(checked) => {
+                let verified = checked.verify(&self.verifier, body, digest.as_ref());
+                verified.map_err(|error| self.disbelieve(&error))?
+            }
+            None => body,
+        };
         let of_key = checked.as_ref().map(|checked| Caller {
             account: checked.key.account.clone(),
             access_key: checked.key.id.clone(),
