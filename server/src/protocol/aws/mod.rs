@@ -45,6 +45,7 @@ pub use query::QueryRequest;
 use self::appends::Pending;
 use self::seal::Seal;
 use crate::gate::budget::Budget;
+use crate::service::catalog::AccountLimits;
 use crate::shard::{Core, Ledger};
 
 /// Who this server is to its AWS clients.
@@ -67,6 +68,8 @@ pub struct Settings {
     pub secret: [u8; 32],
     /// How long subscriptions take.
     pub subscription: SubscriptionTimes,
+    /// What all streams together may have.
+    pub limits: AccountLimits,
 }
 
 /// How long subscriptions of registered consumers take.
