@@ -70,7 +70,7 @@ mod tests {
         assert_eq!(decode_peaks(&[2, 0]), Err(DecodeError::UnknownVersion { found: 2 }));
         let longer = [good.as_slice(), &[0]].concat();
         assert_eq!(decode_peaks(&longer), Err(DecodeError::TrailingBytes { bytes: 1 }));
-        let mut backwards = good.clone();
+        let mut backwards = good;
         backwards[2] = 3;
         assert!(matches!(decode_peaks(&backwards), Err(DecodeError::Impossible { field: "peaks", .. })));
         let many: Vec<u8> = (0..32_u32).flat_map(|day| [&day.to_le_bytes()[..], &[0; 16]].concat()).collect();
