@@ -70,6 +70,15 @@ impl Body {
         self
     }
 
+    /// The same, if there is something to be held.
+    #[must_use]
+    pub fn holding_any(self, held: Option<impl Any>) -> Self {
+        match held {
+            Some(held) => self.holding(held),
+            None => self,
+        }
+    }
+
     /// Keeps the connection known as serving.
     pub(super) fn served_by(mut self, serving: Serving) -> Self {
         self.taking = serving.watch_answer(self.parts.is_none());
@@ -89,6 +98,15 @@ impl Part {
     #[must_use]
     pub fn holding(self, held: impl Any) -> Self {
         Self { held: and(self.held, held), ..self }
+    }
+
+    /// The same, if there is something to be held.
+    #[must_use]
+    pub fn holding_any(self, held: Option<impl Any>) -> Self {
+        match held {
+            Some(held) => self.holding(held),
+            None => self,
+        }
     }
 }
 

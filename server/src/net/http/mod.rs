@@ -5,6 +5,7 @@
 
 mod body;
 mod connection;
+mod frames;
 mod patrol;
 mod read;
 mod same;

@@ -163,6 +163,11 @@ impl Watched {
         self.enter(Phase::Idle);
     }
 
+    /// The patrol's looks so far.
+    pub(super) fn clock(&self) -> Rc<Cell<u64>> {
+        Rc::clone(&self.patrol.now)
+    }
+
     /// The peer takes no more, or again.
     pub(super) fn blocked(&self, is_blocked: bool) {
         let since = self.watch.blocked.get().unwrap_or_else(|| self.patrol.now.get());

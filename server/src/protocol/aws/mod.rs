@@ -38,13 +38,14 @@ use std::time::Duration;
 
 pub use error::Fault;
 pub use front::{Front, FrontSettings};
-pub use message::{Answer, Caller, Encoding, Payload, Piece, Pieces, Request};
+pub use message::{Answer, Encoding, Payload, Piece, Pieces, Request};
 pub use parameters::Parameters;
 pub use query::QueryRequest;
 
 use self::appends::Pending;
 use self::seal::Seal;
 use crate::gate::budget::Budget;
+pub use crate::gate::identity::Caller;
 use crate::service::catalog::AccountLimits;
 use crate::shard::{Core, Ledger};
 
