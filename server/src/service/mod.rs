@@ -10,5 +10,6 @@ pub mod peaks;
 pub mod queue;
 pub mod queue_definition;
 pub mod quota;
+pub mod shard_definition;
 pub mod stream;
 pub mod stream_queue;
