@@ -19,8 +19,10 @@ const BURST: u64 = 1_000;
 const PER_LOOK: u64 = 50;
 /// Frames that come with a request: settings, windows and a small piece of its body.
 const PER_REQUEST: u64 = 16;
-/// Bytes to the peer for which it may open its windows once more; the frames that they go in are larger.
-const BYTES_PER_FRAME: u64 = 4 << 10;
+/// Bytes to the peer for which it may open a window once more: there are clients that open two for each 4 KiB that they read.
+const BYTES_PER_FRAME: u64 = 1 << 10;
+/// A write counts for so many bytes at least, since others open two for each frame that comes, however small it is.
+const WRITE_BYTES_MIN: u64 = 4 << 10;
 /// A piece of a body that is not its last has so many bytes, or it counts.
 const PIECE_BYTES_MIN: u32 = 256;
 
@@ -32,7 +34,7 @@ pub(super) struct Frames {
     filled: usize,
     /// Bytes of the payload that are to come.
     payload: u32,
-    /// Bytes that the peer was sent since they were last counted.
+    /// Bytes that the peer was sent, and have brought it no frames yet.
     written: u64,
     /// The patrol's clock, and when it was last looked at.
     clock: Rc<Cell<u64>>,
@@ -48,7 +50,7 @@ impl Frames {
 
     /// The peer was sent bytes.
     pub(super) fn wrote(&mut self, bytes: usize) {
-        self.written += bytes as u64;
+        self.written += (bytes as u64).max(WRITE_BYTES_MIN);
     }
 
     /// Looks at what came.
@@ -135,7 +137,9 @@ mod tests {
             clock.set(9);
             assert_eq!(taken(&mut frames, &one), 100);
             frames.wrote(40_960);
-            assert_eq!(taken(&mut frames, &one), 10);
+            assert_eq!(taken(&mut frames, &one), 40);
+            frames.wrote(1);
+            assert_eq!(taken(&mut frames, &one), 4);
             frames.read(&frame(HEADERS, 0, 100)).expect("a request");
             assert_eq!(taken(&mut frames, &one), 16);
             clock.set(u64::MAX);
