@@ -14,7 +14,7 @@ use crate::gate::identity::AccessKeys;
 use crate::net::Tls;
 use crate::protocol::aws::{self, FrontSettings};
 use crate::protocol::native;
-use crate::service::catalog::{Catalog, Limits, Node, NodeId, RedbCatalog, StreamDefaults};
+use crate::service::catalog::{AccountLimits, Catalog, Limits, Node, NodeId, RedbCatalog, StreamDefaults};
 use crate::shard::{HostError, Placement, Runtime, check_host, online_cpus};
 
 /// Appends that wait for a lane, in groups: enough to fill the next while one is written, and no more than a moment's worth.
@@ -79,6 +79,7 @@ impl Plan {
             queues: config.limits.queues,
             partitions_per_queue: config.queues.partitions,
             is_compacting: config.storage.compaction_bytes_per_second > 0,
+            account: self.account_limits(),
         };
         let retention =
             Retention { age: config.retention.default_age, bytes: config.retention.default_bytes };
@@ -149,7 +150,17 @@ impl Plan {
             region: aws.region.clone(),
             partition: aws.partition.clone(),
         };
-        aws::Settings { identity, secret: directory.secret, subscription: aws::SubscriptionTimes::PRODUCTION }
+        aws::Settings {
+            identity,
+            secret: directory.secret,
+            subscription: aws::SubscriptionTimes::PRODUCTION,
+            limits: self.account_limits(),
+        }
+    }
+
+    fn account_limits(&self) -> AccountLimits {
+        let limits = &self.config.limits;
+        AccountLimits { shards: limits.shards, on_demand_streams: limits.on_demand_streams }
     }
 }
 

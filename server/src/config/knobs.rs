@@ -160,6 +160,10 @@ knobs! {
         deduplication_ids: u32 = "2000000", count("ids", 1_000, 100_000_000);
         /// Open shards of one stream.
         shards_per_stream: u32 = "1024", count("shards", 1, 4_096);
+        /// Open shards of all streams together.
+        shards: u32 = "1000000", count("shards", 1, 1_000_000);
+        /// Streams on demand.
+        on_demand_streams: u32 = "1000000", count("streams", 1, 1_000_000);
         /// Streams in the catalog.
         streams: u32 = "10000", count("streams", 1, 1_000_000);
         /// Queues in the catalog.

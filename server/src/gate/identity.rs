@@ -14,19 +14,26 @@ use crate::config::Credential;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
+/// Who calls, as an access key proves, or as the configuration says where none is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The account: twelve digits.
+    pub account: String,
+    /// The access key's id.
+    pub access_key: String,
+    /// The name that the configuration gives to the key.
+    pub name: String,
+}
+
 /// One access key and whom it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessKey {
-    /// Its public part.
-    pub id: String,
+    /// Who calls with it; its public part is in there.
+    pub caller: Caller,
     /// Its secret part.
     pub secret: Secret,
     /// The token that has to come with it.
     pub session_token: Option<Secret>,
-    /// The account that it belongs to.
-    pub account: String,
-    /// Whose it is, in logs.
-    pub name: String,
 }
 
 /// The access keys that there are. Clones share them.
@@ -54,14 +61,14 @@ impl AccessKeys {
     #[must_use]
     pub fn new(credentials: Vec<Credential>) -> Self {
         let keys = credentials.into_iter().map(|credential| {
-            let key = AccessKey {
-                id: credential.access_key_id,
-                secret: Secret(credential.secret_access_key),
-                session_token: credential.session_token.map(Secret),
+            let caller = Caller {
                 account: credential.account,
+                access_key: credential.access_key_id,
                 name: credential.name,
             };
-            (key.id.clone(), key)
+            let secret = Secret(credential.secret_access_key);
+            let session_token = credential.session_token.map(Secret);
+            (caller.access_key.clone(), AccessKey { caller, secret, session_token })
         });
         Self { by_id: Arc::new(keys.collect()) }
     }

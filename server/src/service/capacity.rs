@@ -50,6 +50,12 @@ pub enum CapacityError {
     /// The mode was changed too often.
     #[error("the mode of a stream can be changed {SWITCHES_PER_DAY} times in 24 hours")]
     Switches,
+    /// There are as many streams on demand as there may be.
+    #[error("there are {limit} streams on demand, which is the limit")]
+    TooManyOnDemand {
+        /// The most there may be.
+        limit: u32,
+    },
     /// Only a stream on demand has that.
     #[error("the stream is provisioned: only one on demand is kept warm or spreads its records evenly")]
     Provisioned,

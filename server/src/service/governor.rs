@@ -152,10 +152,17 @@ const MILLION: u64 = 1_000_000;
 
 /// How much of what a shard may take it took, in parts of a million.
 fn use_of(load: &Load, rates: Quota) -> u64 {
-    let or = |rate, assumed| if rate == 0 { assumed } else { rate };
+    let (bytes, records) = rates_of(rates);
     let part = |used: u64, rate: u64| used.saturating_mul(MILLION) / rate;
-    part(load.bytes_per_second, or(rates.write_bytes_per_second, RATES_ASSUMED.0))
-        .max(part(load.records_per_second, or(rates.write_records_per_second, RATES_ASSUMED.1)))
+    part(load.bytes_per_second, bytes).max(part(load.records_per_second, records))
+}
+
+/// Bytes and records that a shard takes in a second, for the purpose of deciding.
+#[must_use]
+pub fn rates_of(rates: Quota) -> (u64, u64) {
+    let or = |rate, assumed| if rate == 0 { assumed } else { rate };
+    let (bytes, records) = RATES_ASSUMED;
+    (or(rates.write_bytes_per_second, bytes), or(rates.write_records_per_second, records))
 }
 
 /// One less than the keys of a range.

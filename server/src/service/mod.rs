@@ -6,6 +6,7 @@ pub mod commitment;
 pub mod consumer;
 pub mod governor;
 pub mod meter;
+pub mod peaks;
 pub mod queue;
 pub mod queue_definition;
 pub mod quota;

@@ -20,6 +20,7 @@ use crate::service::capacity::Mode;
 use crate::service::catalog::{ShardChange, StreamKey};
 use crate::service::governor::{Bounds, Governor, Load, Step};
 use crate::service::meter::Reading;
+use crate::service::peaks::Peaks;
 use crate::service::stream::Definition;
 
 /// What is remembered of a stream between two looks.
@@ -28,6 +29,8 @@ struct Seen {
     governor: Governor,
     at: Duration,
     readings: BTreeMap<ShardIndex, Reading>,
+    /// Of its traffic; the catalog is asked first.
+    peaks: Option<Peaks>,
 }
 
 /// Streams that are listed in one go.
@@ -87,8 +90,9 @@ impl Core {
             })
             .collect();
         seen.readings = readings;
-        let bounds = Bounds { floor: stream.capacity.shards_min(), ceiling: self.shards_per_stream };
         let rates: Quota = stream.quota;
+        let floor = self.note_peak(stream, seen, &loads).await.max(stream.capacity.shards_min());
+        let bounds = Bounds { floor, ceiling: self.shards_per_stream };
         for step in seen.governor.decide(now, rates, bounds, &loads) {
             let change = match step {
                 Step::Split { shard, at } => ShardChange::Split { shard, at },
@@ -100,6 +104,32 @@ impl Core {
                 return;
             }
         }
+    }
+
+    /// Notes what comes in, and tells how many shards the stream has at least for what came in on one of the last days.
+    async fn note_peak(&self, stream: &Definition, seen: &mut Seen, loads: &[Load]) -> u32 {
+        let forgotten = |error: &dyn std::fmt::Display| {
+            tracing::warn!(stream = %stream.name, %error, "the peak of a stream's traffic is not kept");
+        };
+        let peaks = match &mut seen.peaks {
+            Some(peaks) => peaks,
+            unknown @ None => match self.catalog().peaks(stream.id, None).await {
+                Ok(kept) => unknown.insert(kept),
+                Err(error) => {
+                    forgotten(&error);
+                    return 0;
+                }
+            },
+        };
+        let sum = |of: fn(&Load) -> u64| loads.iter().map(of).fold(0, u64::saturating_add);
+        let (bytes, records) = (sum(|load| load.bytes_per_second), sum(|load| load.records_per_second));
+        let now = self.now();
+        if peaks.note(now, bytes, records, stream.quota)
+            && let Err(error) = self.catalog().peaks(stream.id, Some(peaks.clone())).await
+        {
+            forgotten(&error);
+        }
+        peaks.shards_min(now, stream.quota)
     }
 
     /// What the meters of a stream's shards show, on whichever core they are; those of a core that has gone are left out.

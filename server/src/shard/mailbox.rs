@@ -67,6 +67,7 @@ impl Post {
     }
 
     /// Puts a letter into a core's box if there is room; gives it back if there is none.
+    #[expect(clippy::result_large_err, reason = "the letter goes back to whoever sent it, as it is")]
     pub fn try_send(&self, core: u32, letter: Letter) -> Result<(), TrySendError> {
         let letter_box = self.boxes.get(core as usize).ok_or(TrySendError::Gone(Gone { core }))?;
         letter_box.try_send(letter).map_err(|error| match error {

@@ -16,8 +16,10 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PRIORITY: u8 = 2;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
@@ -220,6 +222,40 @@ fn floods_do_not_slow_others_down() {
 }
 
 #[test]
+fn frames_that_ask_for_nothing_end_the_connection() {
+    let server = start(Duration::from_secs(60));
+    let floods = [
+        frame(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0]),
+        frame(PING, 0, 0, &[7; 8]),
+        frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()),
+        frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 1]),
+        frame(0x77, 0, 0, &[]),
+    ];
+    for flood in floods {
+        let mut peer = Peer::connect(&server);
+        let many = flood.repeat(1_000);
+        // More than the server reads of a peer that it has given up.
+        let is_ended = (0..5_000).any(|_| peer.0.write_all(&many).is_err());
+        assert!(is_ended, "frames of type {} go on without an end", flood[3]);
+    }
+    assert!(time_of_a_call(&server) < PATIENCE);
+}
+
+#[test]
+fn a_client_that_opens_its_windows_all_the_time_is_served() {
+    let server = start(Duration::from_secs(60));
+    let mut peer = Peer::connect(&server);
+    for index in 0..1_000 {
+        let stream = 1 + 2 * index;
+        assert!(peer.call(stream).contains("UnknownOperationException"));
+        for of in [0, stream] {
+            peer.send(frame(WINDOW_UPDATE, 0, of, &1_u32.to_be_bytes()).repeat(3));
+        }
+        peer.send(frame(PING, 0, 0, &[7; 8]));
+    }
+}
+
+#[test]
 fn idle_and_half_begun_connections_are_dropped() {
     let server = start(Duration::from_secs(1));
     let mut idle = Peer::connect(&server);
@@ -288,4 +324,31 @@ fn a_subscription_is_a_stream_among_others_and_ends_when_it_is_reset() {
         std::thread::sleep(Duration::from_millis(10));
     }
     assert!(peer.ask(9, "ListStreams", "{}").contains("logs"));
+}
+
+#[test]
+fn a_peer_that_takes_no_answer_is_given_up() {
+    let server = start(Duration::from_secs(60));
+    let mut peer = Peer::connect(&server);
+    // No stream may be sent anything before its window is opened, which it never is.
+    peer.send(frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]));
+    peer.send(frame(HEADERS, END_HEADERS, 1, &call_head()));
+    peer.send(frame(DATA, END_STREAM, 1, b"{}"));
+    // It reads and talks all the while, so its socket tells nothing.
+    peer.0.set_read_timeout(Some(Duration::from_millis(100))).expect("a socket option");
+    let began = now();
+    let mut bytes = [0; 1024];
+    loop {
+        assert!(began.elapsed() < PATIENCE, "the connection stays for an answer that nobody takes");
+        match peer.0.read(&mut bytes) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                // The server may close while we send.
+                let _ = peer.0.write_all(&frame(PING, 0, 0, &[7; 8]));
+            }
+            Err(_) => break,
+        }
+    }
+    assert!((counted(&server, "tidemill_http_connections_slow_total") - 1.0).abs() < 0.1);
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tidemill_server::config::Authentication;
 use tidemill_server::service::catalog::{
-    Aside, Catalog, Ends, Limits, NewStream, RedbCatalog, ShardChange, StreamDefaults,
+    AccountLimits, Aside, Catalog, Ends, Limits, NewStream, RedbCatalog, ShardChange, StreamDefaults,
 };
 use tidemill_storage::Retention;
 use tidemill_wire::message::{
@@ -493,10 +493,16 @@ fn native_clients_split_merge_and_scale() {
 }
 
 /// The catalog of a server that is down.
-fn catalog(server: &Fixture) -> RedbCatalog {
+pub(crate) fn catalog(server: &Fixture) -> RedbCatalog {
     let path = server.directory.path().join("data/catalog.redb");
-    let limits =
-        Limits { shards_per_stream: 8, streams: 8, queues: 8, partitions_per_queue: 0, is_compacting: true };
+    let limits = Limits {
+        shards_per_stream: 8,
+        streams: 8,
+        queues: 8,
+        partitions_per_queue: 0,
+        is_compacting: true,
+        account: AccountLimits::OFF,
+    };
     let day = Retention { age: Duration::from_secs(86_400), bytes: None };
     let defaults = StreamDefaults { retention: day, quota: Quota::OFF, read_calls_per_second: 0 };
     let opened = RedbCatalog::open(&path, limits, defaults).expect("a sound catalog");

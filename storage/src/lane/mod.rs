@@ -301,7 +301,18 @@ impl<E: Env> Lane<E> {
         from: SequenceNumber,
         bytes_max: usize,
     ) -> Result<Fetched, FetchError> {
-        reader::fetch(&self.core, owner, from, bytes_max).await
+        self.fetch_records(owner, from, bytes_max, u64::MAX).await
+    }
+
+    /// The same, for whoever wants so many records at most: it ends with the entry that has the last of them.
+    pub async fn fetch_records(
+        &self,
+        owner: OwnerId,
+        from: SequenceNumber,
+        bytes_max: usize,
+        records_max: u64,
+    ) -> Result<Fetched, FetchError> {
+        reader::fetch(&self.core, owner, from, bytes_max, records_max).await
     }
 
     /// What an owner has in the log.

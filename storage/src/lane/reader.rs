@@ -4,7 +4,10 @@
 //! number. Nothing that was looked up before an await is trusted after it. Works in steps of bounded size, so that readers of old data take turns.
 
 use bytes::Bytes;
-use tidemill_wire::{OwnerId, SequenceNumber, Timestamp, entry::EntryHeader};
+use tidemill_wire::{
+    OwnerId, SequenceNumber, Timestamp,
+    entry::{EntryHeader, EntryKind},
+};
 
 use super::{
     answer::Fetched,
@@ -43,6 +46,7 @@ pub(super) async fn fetch<E: Env>(
     owner: OwnerId,
     from: SequenceNumber,
     bytes_max: usize,
+    records_max: u64,
 ) -> Result<Fetched, FetchError> {
     let bounds = |core: &Core<E>| {
         let state = core.state.borrow();
@@ -55,7 +59,7 @@ pub(super) async fn fetch<E: Env>(
     }
     trim(core, owner, from).await?;
     let mut from = from.max(bounds(core)?.0);
-    let mut run = Run { entries: Vec::new(), bytes: 0, bytes_max, next: from };
+    let mut run = Run { entries: Vec::new(), bytes: 0, bytes_max, records: 0, records_max, next: from };
     while run.has_room() {
         let oldest = bounds(core)?.0;
         if oldest > run.next {
@@ -178,17 +182,29 @@ struct Run {
     entries: Vec<Bytes>,
     bytes: usize,
     bytes_max: usize,
+    /// Records from the first that is wanted on. How many there are in a sparse batch is not looked at.
+    records: u64,
+    records_max: u64,
     next: SequenceNumber,
 }
 
 impl Run {
     fn has_room(&self) -> bool {
-        self.bytes == 0 || self.bytes < self.bytes_max
+        self.bytes == 0 || (self.bytes < self.bytes_max && self.records < self.records_max)
     }
 
     /// Whether an entry may still be added. The first one always may.
     fn takes(&self, bytes: usize) -> bool {
-        self.bytes == 0 || self.bytes.saturating_add(bytes) <= self.bytes_max
+        self.has_room() && (self.bytes == 0 || self.bytes.saturating_add(bytes) <= self.bytes_max)
+    }
+
+    /// Notes an entry that was added.
+    fn add(&mut self, header: &EntryHeader) {
+        self.bytes += header.stride();
+        if header.kind != EntryKind::Sparse {
+            self.records += header.next_sequence().0.saturating_sub(self.next.0);
+        }
+        self.next = header.next_sequence();
     }
 }
 
@@ -265,8 +281,7 @@ fn read_point<F: File>(
                 break;
             }
             start.get_or_insert(position);
-            run.bytes += stride;
-            run.next = header.next_sequence();
+            run.add(&header);
             end = position + stride as u64;
         }
         position += stride as u64;

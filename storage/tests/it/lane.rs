@@ -88,6 +88,31 @@ fn a_fetch_begins_with_the_entry_that_holds_the_number() {
 }
 
 #[test]
+fn a_fetch_ends_with_the_entry_that_has_the_last_record_that_is_wanted() {
+    run(|env, directory| async move {
+        let lane = open(&env, directory.path()).await;
+        for n in 0..5 {
+            lane.append(OWNER, payload(n, 100), 10, Ack::Written).await.expect("appended");
+        }
+        let check = async |from: u64, records, expected: &[u64]| {
+            let fetched = lane.fetch_records(OWNER, SequenceNumber(from), 1 << 20, records).await;
+            let fetched = fetched.expect("fetched");
+            let bases: Vec<u64> = seen(OWNER, &fetched).iter().map(|entry| entry.base.0).collect();
+            assert_eq!(bases, expected, "{records} from {from}");
+            assert_eq!(fetched.next.0, expected.last().map_or(from, |base| base + 10));
+        };
+        check(0, 0, &[0]).await;
+        check(0, 1, &[0]).await;
+        check(0, 10, &[0]).await;
+        check(0, 11, &[0, 10]).await;
+        check(9, 2, &[0, 10]).await;
+        check(15, 25, &[10, 20, 30]).await;
+        check(15, 26, &[10, 20, 30, 40]).await;
+        check(50, 1, &[]).await;
+    });
+}
+
+#[test]
 fn neighbouring_entries_are_one_slice() {
     run(|env, directory| async move {
         let lane = open(&env, directory.path()).await;

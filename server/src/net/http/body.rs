@@ -14,6 +14,7 @@ use futures_lite::Stream;
 use hyper::body::{Frame, SizeHint};
 
 use super::patrol::Serving;
+use super::taking::{TakenPiece, Taking};
 
 /// Bytes that are handed to hyper at a time. It takes the next when those before are nearly written.
 const FRAME_BYTES: usize = 256 << 10;
@@ -32,6 +33,8 @@ pub struct Piece {
     bytes: Bytes,
     /// For the part and for the body.
     _held: [Held; 2],
+    /// Tells that some of it was taken.
+    watch: Option<TakenPiece>,
 }
 
 /// An answer's body.
@@ -44,6 +47,7 @@ pub struct Body {
     held_for_part: Held,
     held: Held,
     serving: Option<Serving>,
+    taking: Option<Rc<Taking>>,
 }
 
 impl Body {
@@ -66,8 +70,18 @@ impl Body {
         self
     }
 
+    /// The same, if there is something to be held.
+    #[must_use]
+    pub fn holding_any(self, held: Option<impl Any>) -> Self {
+        match held {
+            Some(held) => self.holding(held),
+            None => self,
+        }
+    }
+
     /// Keeps the connection known as serving.
     pub(super) fn served_by(mut self, serving: Serving) -> Self {
+        self.taking = serving.watch_answer(self.parts.is_none());
         self.serving = Some(serving);
         self
     }
@@ -84,6 +98,15 @@ impl Part {
     #[must_use]
     pub fn holding(self, held: impl Any) -> Self {
         Self { held: and(self.held, held), ..self }
+    }
+
+    /// The same, if there is something to be held.
+    #[must_use]
+    pub fn holding_any(self, held: Option<impl Any>) -> Self {
+        match held {
+            Some(held) => self.holding(held),
+            None => self,
+        }
     }
 }
 
@@ -106,6 +129,9 @@ impl Buf for Piece {
 
     fn advance(&mut self, bytes: usize) {
         self.bytes.advance(bytes);
+        if let Some(watch) = &self.watch {
+            watch.advance();
+        }
     }
 }
 
@@ -131,7 +157,8 @@ impl hyper::body::Body for Body {
         let length = self.rest.len().min(FRAME_BYTES);
         let bytes = self.rest.split_to(length);
         let held = [self.held_for_part.clone(), self.held.clone()];
-        Poll::Ready(Some(Ok(Frame::data(Piece { bytes, _held: held }))))
+        let watch = self.taking.as_ref().map(Taking::hand);
+        Poll::Ready(Some(Ok(Frame::data(Piece { bytes, _held: held, watch }))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -20,6 +20,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 
 use super::body::Body;
+use super::frames::Frames;
 use super::patrol::{Patrol, Watched};
 use super::stream::{READ_BYTES, Scratch, Stream, Transport, WatchedSocket};
 use super::tls::Tls;
@@ -29,6 +30,8 @@ use crate::net::Socket;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A peer whose connection is ended for its mistakes has this long to read why.
 const LINGER: Duration = Duration::from_millis(500);
+/// As long as it does not send more than this.
+const LINGER_BYTES: usize = 8 << 20;
 /// hyper asks for this at least.
 const HEAD_BYTES_MIN: usize = 8 << 10;
 
@@ -134,7 +137,11 @@ impl HttpPort {
         socket.shut(Shutdown::Write);
         let drain = async {
             let read = || poll_fn(|context| socket.poll_read(context, &mut self.scratch.borrow_mut()));
-            while matches!(read().await, Ok(bytes) if bytes > 0) {
+            let mut left = LINGER_BYTES;
+            while let Ok(bytes) = read().await
+                && (1..left).contains(&bytes)
+            {
+                left -= bytes;
                 glommio::yield_if_needed().await;
             }
         };
@@ -172,7 +179,7 @@ impl HttpPort {
 
     async fn serve_two<F>(
         &self,
-        stream: Stream,
+        mut stream: Stream,
         watched: Rc<Watched>,
         stopping: Pin<&mut impl Future<Output = ()>>,
         answer: impl Fn(Request<Incoming>) -> F + 'static,
@@ -180,6 +187,7 @@ impl HttpPort {
     where
         F: Future<Output = Response<Body>> + 'static,
     {
+        stream.count_frames(Frames::new(watched.clock()));
         let limits = &self.limits;
         let Some(streams_max) = limits.streams_max else { return Err(ServeError::Version) };
         watched.multiplex();

@@ -5,10 +5,12 @@
 
 mod body;
 mod connection;
+mod frames;
 mod patrol;
 mod read;
 mod same;
 mod stream;
+mod taking;
 mod tls;
 
 pub use body::{Body, Part};

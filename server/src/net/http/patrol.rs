@@ -8,6 +8,7 @@ use std::net::Shutdown;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::taking::{Answers, Taking};
 use crate::net::Socket;
 
 /// Time between two looks.
@@ -28,7 +29,7 @@ pub struct PatrolTimes {
 pub struct Patrol {
     times: PatrolTimes,
     /// Looks so far: the clock of what follows.
-    now: Cell<u64>,
+    now: Rc<Cell<u64>>,
     watched: RefCell<Places>,
     /// Called for each connection that is ended.
     ended: Box<dyn Fn()>,
@@ -61,6 +62,9 @@ struct Watch {
     requests: Cell<u32>,
     /// In HTTP/2 what comes between requests need not belong to a head.
     is_multiplexed: Cell<bool>,
+    /// In HTTP/2 a peer may take some answers and leave others.
+    answers: Rc<Answers>,
+    is_ended: Cell<bool>,
 }
 
 /// A place under watch; given up when dropped.
@@ -80,7 +84,7 @@ impl Patrol {
     /// A patrol without connections. `ended` is called for each one that it ends.
     #[must_use]
     pub fn new(times: PatrolTimes, ended: impl Fn() + 'static) -> Rc<Self> {
-        Rc::new(Self { times, now: Cell::new(0), watched: RefCell::default(), ended: Box::new(ended) })
+        Rc::new(Self { times, now: Rc::default(), watched: RefCell::default(), ended: Box::new(ended) })
     }
 
     /// Looks after the connections; never resolves.
@@ -96,11 +100,10 @@ impl Patrol {
         self.now.set(now);
         let places = self.watched.borrow();
         for watch in places.watches.iter().flatten() {
-            if self.is_over(watch, now) {
+            if !watch.is_ended.get() && self.is_over(watch, now) {
                 // Its task sees the end and leaves.
                 watch.socket.shut(Shutdown::Both);
-                watch.phase.set(Phase::Serving);
-                watch.blocked.set(None);
+                watch.is_ended.set(true);
                 (self.ended)();
             }
         }
@@ -116,7 +119,8 @@ impl Patrol {
             Phase::Head => over(watch.since.get(), self.times.head),
             Phase::Serving => false,
         };
-        waited || watch.blocked.get().is_some_and(|since| over(since, self.times.write))
+        let is_left = |since| over(since, self.times.write);
+        waited || watch.blocked.get().is_some_and(is_left) || watch.answers.are_left(is_left)
     }
 
     pub(super) fn watch(self: &Rc<Self>, socket: Rc<Socket>) -> Watched {
@@ -127,6 +131,8 @@ impl Patrol {
             blocked: Cell::new(None),
             requests: Cell::new(0),
             is_multiplexed: Cell::new(false),
+            answers: Rc::default(),
+            is_ended: Cell::new(false),
         });
         let places = &mut *self.watched.borrow_mut();
         let place = places.free.pop().unwrap_or_else(|| {
@@ -157,6 +163,11 @@ impl Watched {
         self.enter(Phase::Idle);
     }
 
+    /// The patrol's looks so far.
+    pub(super) fn clock(&self) -> Rc<Cell<u64>> {
+        Rc::clone(&self.patrol.now)
+    }
+
     /// The peer takes no more, or again.
     pub(super) fn blocked(&self, is_blocked: bool) {
         let since = self.watch.blocked.get().unwrap_or_else(|| self.patrol.now.get());
@@ -173,6 +184,14 @@ impl Watched {
     fn enter(&self, phase: Phase) {
         self.watch.phase.set(phase);
         self.watch.since.set(self.patrol.now.get());
+    }
+}
+
+impl Serving {
+    /// Looks after an answer until its peer has taken it; in HTTP/1.1 the socket tells.
+    pub(super) fn watch_answer(&self, is_whole: bool) -> Option<Rc<Taking>> {
+        let watch = &self.watch;
+        watch.is_multiplexed.get().then(|| watch.answers.begin(&self.patrol.now, is_whole))
     }
 }
 

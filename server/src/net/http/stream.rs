@@ -12,6 +12,7 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 use futures_rustls::server::TlsStream;
 use hyper::rt::{Read, ReadBufCursor, Write};
 
+use super::frames::Frames;
 use super::patrol::Watched;
 use crate::net::Socket;
 
@@ -39,11 +40,24 @@ pub(super) struct Stream {
     scratch: Scratch,
     /// What was read to find out which version the peer speaks.
     ahead: Bytes,
+    /// In HTTP/2, what else the peer may send.
+    frames: Option<Frames>,
 }
 
 impl Stream {
     pub(super) fn new(transport: Transport, scratch: Scratch) -> Self {
-        Self { transport, scratch, ahead: Bytes::new() }
+        Self { transport, scratch, ahead: Bytes::new(), frames: None }
+    }
+
+    /// Has the frames counted that come after what was read ahead.
+    pub(super) fn count_frames(&mut self, frames: Frames) {
+        self.frames = Some(frames);
+    }
+
+    fn wrote(&mut self, written: &Poll<io::Result<usize>>) {
+        if let (Some(frames), Poll::Ready(Ok(bytes))) = (&mut self.frames, written) {
+            frames.wrote(*bytes);
+        }
     }
 
     /// Reads whatever is there; nothing when the peer has finished.
@@ -92,7 +106,12 @@ impl Read for Stream {
         }
         let scratch = Rc::clone(&self.scratch);
         let mut scratch = scratch.borrow_mut();
-        self.poll_into(context, &mut scratch, most).map_ok(|bytes| target.put_slice(bytes))
+        let bytes = std::task::ready!(self.poll_into(context, &mut scratch, most))?;
+        if let Some(frames) = &mut self.frames {
+            frames.read(bytes)?;
+        }
+        target.put_slice(bytes);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -102,10 +121,12 @@ impl Write for Stream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.transport {
+        let written = match &mut self.transport {
             Transport::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
             Transport::Tls(stream) => Pin::new(&mut **stream).poll_write(context, bytes),
-        }
+        };
+        self.wrote(&written);
+        written
     }
 
     /// The socket takes one piece at a time: small ones go together, in the memory of the port, and a large one as it is.

@@ -8,6 +8,7 @@ use futures_lite::Stream;
 use super::error::Fault;
 use super::{cbor, json};
 use crate::gate::budget::Permit;
+use crate::gate::identity::Caller;
 
 /// One call, its caller known and its body whole.
 #[derive(Clone, Debug)]
@@ -22,17 +23,6 @@ pub struct Request<'a> {
     pub caller: &'a Caller,
     /// How the caller has named the server: scheme and host.
     pub origin: &'a str,
-}
-
-/// Who calls, as its signature proved, or as the configuration says where none is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
-    /// The account: twelve digits.
-    pub account: String,
-    /// The access key's id.
-    pub access_key: String,
-    /// The name that the configuration gives to the key.
-    pub name: String,
 }
 
 /// The answer to a call. The front adds the request's id in `x-amzn-RequestId`.

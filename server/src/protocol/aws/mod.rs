@@ -38,13 +38,15 @@ use std::time::Duration;
 
 pub use error::Fault;
 pub use front::{Front, FrontSettings};
-pub use message::{Answer, Caller, Encoding, Payload, Piece, Pieces, Request};
+pub use message::{Answer, Encoding, Payload, Piece, Pieces, Request};
 pub use parameters::Parameters;
 pub use query::QueryRequest;
 
 use self::appends::Pending;
 use self::seal::Seal;
 use crate::gate::budget::Budget;
+pub use crate::gate::identity::Caller;
+use crate::service::catalog::AccountLimits;
 use crate::shard::{Core, Ledger};
 
 /// Who this server is to its AWS clients.
@@ -67,6 +69,8 @@ pub struct Settings {
     pub secret: [u8; 32],
     /// How long subscriptions take.
     pub subscription: SubscriptionTimes,
+    /// What all streams together may have.
+    pub limits: AccountLimits,
 }
 
 /// How long subscriptions of registered consumers take.

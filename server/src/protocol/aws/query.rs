@@ -7,8 +7,9 @@
 #[cfg(test)]
 mod tests;
 
+use super::Caller;
 use super::error::Fault;
-use super::message::{Answer, Caller, Payload};
+use super::message::{Answer, Payload};
 use super::parameters::Parameters;
 use super::xml;
 

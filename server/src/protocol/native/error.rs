@@ -10,7 +10,7 @@ use tidemill_wire::message::{DecodeReason, ErrorCode, Failure};
 use super::connection::Violation;
 use crate::gate::budget::Refused;
 use crate::service::catalog::{
-    CreateStreamError, DeleteStreamError, ReshardError, SettingsError, UpdateStreamError,
+    CreateStreamError, DeleteStreamError, ReshardError, SettingsError, TooManyShards, UpdateStreamError,
 };
 use crate::service::stream::{AppendError, FetchError, RouteError};
 use crate::shard::CatalogError;
@@ -111,6 +111,7 @@ pub(super) fn create_failure(error: &CatalogError<CreateStreamError>) -> Failure
             let limit = u64::from(*limit);
             Failure::new(ErrorCode::LimitExceeded, error.to_string()).with_limit(limit, limit)
         }
+        CreateStreamError::Account(account) => account_failure(account),
         // No native client says anything about them.
         CreateStreamError::RecordSize { .. } | CreateStreamError::Capacity(_) => {
             Failure::new(ErrorCode::InvalidRequest, error.to_string())
@@ -120,6 +121,11 @@ pub(super) fn create_failure(error: &CatalogError<CreateStreamError>) -> Failure
         CreateStreamError::CompactionOff => Failure::new(ErrorCode::InvalidRequest, error.to_string()),
         CreateStreamError::Store(store) => Failure::new(ErrorCode::Internal, store.to_string()),
     })
+}
+
+/// All streams together would have too many shards.
+fn account_failure(error: &TooManyShards) -> Failure {
+    Failure::new(ErrorCode::LimitExceeded, error.to_string()).with_limit(error.found, u64::from(error.limit))
 }
 
 /// A stream that was not changed.
@@ -148,6 +154,7 @@ pub(super) fn reshard_failure(error: &CatalogError<ReshardError>) -> Failure {
             ReshardError::TooManyOpen { found, limit } => {
                 failure(ErrorCode::LimitExceeded).with_limit(u64::from(*found), u64::from(*limit))
             }
+            ReshardError::Account(account) => account_failure(account),
             ReshardError::TooMany { found, limit } => {
                 failure(ErrorCode::LimitExceeded).with_limit(*found as u64, *limit as u64)
             }

@@ -5,6 +5,7 @@
 
 mod capacity;
 mod consumer;
+mod peaks;
 mod policy;
 mod queue;
 mod record_size;
@@ -21,6 +22,7 @@ use tidemill_wire::{LaneId, OwnerId, SequenceNumber, ShardIndex, StreamId, Strea
 
 pub(super) use self::capacity::{decode_capacity, decode_commitment, encode_capacity, encode_commitment};
 pub(super) use self::consumer::{decode_consumer, encode_consumer};
+pub(super) use self::peaks::{decode_peaks, encode_peaks};
 pub(super) use self::policy::{decode_policy, encode_policy};
 pub(super) use self::queue::{decode_queue, encode_queue};
 pub(super) use self::record_size::{decode_record_size, encode_record_size};

@@ -45,6 +45,16 @@ pub enum TagsError {
     },
 }
 
+/// All streams together would have more open shards than they may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("there would be {found} open shards in all, the limit is {limit}")]
+pub struct TooManyShards {
+    /// How many there would be.
+    pub found: u64,
+    /// The most there may be.
+    pub limit: u32,
+}
+
 /// Why a stream was not created.
 #[derive(Debug, Error)]
 pub enum CreateStreamError {
@@ -68,6 +78,9 @@ pub enum CreateStreamError {
         /// The most there may be.
         limit: u32,
     },
+    /// All streams together would have too many shards.
+    #[error(transparent)]
+    Account(#[from] TooManyShards),
     /// A setting is out of its range.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -336,6 +349,9 @@ pub enum ReshardError {
         /// The most there may be.
         limit: u32,
     },
+    /// All streams together would have too many.
+    #[error(transparent)]
+    Account(#[from] TooManyShards),
     /// A stream cannot have so many shards, closed ones included.
     #[error(
         "there would be {found} shards, of which those that are closed stay until their records are over; the limit is {limit}"

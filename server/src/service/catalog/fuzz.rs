@@ -6,10 +6,10 @@ use tidemill_storage::KeyCompaction;
 use tidemill_wire::{SequenceNumber, Timestamp};
 
 use super::encoding::{
-    decode_capacity, decode_commitment, decode_consumer, decode_counters, decode_node, decode_policy,
-    decode_queue, decode_record_size, decode_stream, decode_stream_queue, encode_capacity, encode_commitment,
-    encode_consumer, encode_counters, encode_node, encode_policy, encode_queue, encode_record_size,
-    encode_stream, encode_stream_queue,
+    decode_capacity, decode_commitment, decode_consumer, decode_counters, decode_node, decode_peaks,
+    decode_policy, decode_queue, decode_record_size, decode_stream, decode_stream_queue, encode_capacity,
+    encode_commitment, encode_consumer, encode_counters, encode_node, encode_peaks, encode_policy,
+    encode_queue, encode_record_size, encode_stream, encode_stream_queue,
 };
 use super::entity::Counters;
 use super::memory::MemoryCatalog;
@@ -19,6 +19,7 @@ use crate::fuzzing;
 use crate::service::capacity::Capacity;
 use crate::service::commitment::Commitment;
 use crate::service::consumer::{Consumer, ConsumerName};
+use crate::service::peaks::{Peak, Peaks};
 
 /// A target: its name and what it does with arbitrary bytes.
 type Target = (&'static str, fn(&[u8]));
@@ -34,6 +35,7 @@ const TARGETS: &[Target] = &[
     ("catalog_queue", queue),
     ("catalog_stream_queue", stream_queue),
     ("catalog_capacity", capacity),
+    ("catalog_peaks", peaks),
 ];
 
 fn node(input: &[u8]) {
@@ -76,6 +78,12 @@ fn capacity(input: &[u8]) {
     }
 }
 
+fn peaks(input: &[u8]) {
+    if let Ok(peaks) = decode_peaks(input) {
+        assert_eq!(encode_peaks(&peaks), input);
+    }
+}
+
 fn record_size(input: &[u8]) {
     if let Ok(kib) = decode_record_size(input) {
         assert_eq!(encode_record_size(kib), input);
@@ -94,6 +102,10 @@ fn stream_queue(input: &[u8]) {
         assert!(queue.partitions.len() <= input.len(), "what comes out is bounded by what went in");
         assert_eq!(decode_stream_queue(&encode_stream_queue(&queue)), Ok(queue));
     }
+}
+
+fn peak(day: u32) -> Peak {
+    Peak { day, bytes_per_second: 3_000_000, records_per_second: 500 }
 }
 
 /// Values of each kind and version.
@@ -123,6 +135,7 @@ fn seeds() -> Vec<Vec<u8>> {
         encode_stream_queue(&over),
         encode_policy("{\"Version\":\"2012-10-17\"}"),
         encode_record_size(2_048),
+        encode_peaks(&Peaks::of(vec![peak(20_000), peak(20_007)]).expect("two days")),
         encode_commitment(Commitment { started: Timestamp(5), ended: Timestamp(6) }),
         encode_capacity(&Capacity {
             read_calls_per_second: 5,

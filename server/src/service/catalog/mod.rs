@@ -35,7 +35,7 @@ pub use entity::{Node, NodeId, Stream, StreamKey};
 pub use error::{
     ChangeCapacityError, CreateStreamError, DeleteStreamError, DeregisterConsumerError, PolicyError,
     RecordSizeError, RegisterConsumerError, ReshardError, SettingsError, StoreError, TagConsumerError,
-    TagStreamError, TagsError, UpdateStreamError,
+    TagStreamError, TagsError, TooManyShards, UpdateStreamError,
 };
 pub use held::HeldNames;
 pub use memory::MemoryCatalog;
@@ -45,8 +45,8 @@ pub use queue_error::{
 pub use queue_rules::{ALLOWED_MAX, QUEUE_POLICY_BYTES_MAX};
 pub use reshard::{Ends, Reshard, ShardChange};
 pub use rules::{
-    Limits, RATE_MAX, RETENTION_AGE_MAX, RETENTION_AGE_MIN, RETENTION_BYTES_MIN, StreamDefaults,
-    TAG_BYTES_MAX, TAGS_MAX,
+    AccountLimits, Limits, RATE_MAX, RETENTION_AGE_MAX, RETENTION_AGE_MIN, RETENTION_BYTES_MIN,
+    StreamDefaults, TAG_BYTES_MAX, TAGS_MAX,
 };
 pub use state::{
     Aside, Change, CreatedQueue, NewConsumer, NewQueue, NewStream, NewStreamQueue, OnConsumers,
@@ -57,6 +57,7 @@ pub use stream_queue_error::{CreateStreamQueueError, UpdateStreamQueueError};
 use crate::service::capacity::CapacityChange;
 use crate::service::commitment::Commitment;
 use crate::service::consumer::{Consumer, ConsumerName};
+use crate::service::peaks::Peaks;
 use crate::service::queue_definition::{Definition as Queue, QueueId};
 pub use crate::service::shard_definition::{Shard, ShardEnd};
 use crate::service::stream_queue::{StreamQueue, StreamQueueChange};
@@ -243,6 +244,18 @@ pub trait Catalog: Send {
         let commitment = self.state().commitment().changed(is_wanted, now);
         self.commit(Change::Commit(commitment))?;
         Ok(commitment)
+    }
+
+    /// Keeps the peaks of a stream's traffic. Those of a stream that is gone are nobody's.
+    ///
+    /// # Errors
+    /// When the change could not be made durable.
+    fn note_peaks(&mut self, stream: StreamId, peaks: Peaks) -> Result<(), StoreError> {
+        let is_known = self.state().stream_of(stream).is_some();
+        if is_known && self.state().peaks(stream) != Some(&peaks) {
+            self.commit(Change::Peaks(stream, peaks))?;
+        }
+        Ok(())
     }
 
     /// Says how large a stream's records may be.

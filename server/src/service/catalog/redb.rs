@@ -20,8 +20,9 @@ use tidemill_wire::StreamId;
 use super::Catalog;
 use super::encoding::{
     DecodeError, decode_capacity, decode_commitment, decode_consumer, decode_counters, decode_node,
-    decode_policy, decode_record_size, decode_stream, encode_capacity, encode_commitment, encode_consumer,
-    encode_counters, encode_node, encode_policy, encode_record_size, encode_stream,
+    decode_peaks, decode_policy, decode_record_size, decode_stream, encode_capacity, encode_commitment,
+    encode_consumer, encode_counters, encode_node, encode_peaks, encode_policy, encode_record_size,
+    encode_stream,
 };
 use super::entity::{Counters, Node, Stream};
 use super::error::{Inconsistency, StoreError};
@@ -31,6 +32,7 @@ use super::state::{Change, PolicyHolder, State};
 use crate::service::capacity::Capacity;
 use crate::service::commitment::Commitment;
 use crate::service::consumer::{Consumer, ConsumerName};
+use crate::service::peaks::Peaks;
 use crate::service::queue_definition::Definition as Queue;
 use crate::service::stream_queue::StreamQueue;
 
@@ -44,6 +46,8 @@ const POLICIES: TableDefinition<'_, (u64, &str), &[u8]> = TableDefinition::new("
 const RECORD_SIZES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("record_sizes");
 /// By stream, of those that have another one than the default.
 const CAPACITIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("capacities");
+/// By stream, of those on demand that have had traffic.
+const PEAKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("peaks");
 const NODE_KEY: &str = "node";
 const COUNTERS_KEY: &str = "counters";
 /// There from the first commitment on.
@@ -131,7 +135,8 @@ impl RedbCatalog {
         let state = state.and_then(|state| state.with_record_sizes(stored.record_sizes));
         let state = state.and_then(|state| state.with_queues(stored.queues));
         let state = state.and_then(|state| state.with_stream_queues(stored.stream_queues));
-        let state = state.and_then(|state| state.with_capacities(stored.capacities)).map_err(inconsistent)?;
+        let state = state.and_then(|state| state.with_capacities(stored.capacities));
+        let state = state.and_then(|state| state.with_peaks(stored.peaks)).map_err(inconsistent)?;
         Ok(Self { database, path: path.to_owned(), state, poisoned: false })
     }
 
@@ -159,19 +164,17 @@ impl RedbCatalog {
                     self.write_capacity(&transaction, stream.id, capacity)?;
                 }
                 Change::Delete(stream) => {
-                    self.write_capacity(&transaction, stream.id, &Capacity::default())?;
                     streams.remove(stream.id.get())?;
-                    if self.state.has_record_size(stream.id) {
-                        transaction.open_table(RECORD_SIZES)?.remove(stream.id.get())?;
-                    }
-                    self.remove_consumers(&transaction, stream)?;
-                    self.remove_stream_queues(&transaction, stream)?;
-                    remove_policies(&transaction, self.state.policy_holders(stream.id))?;
+                    self.remove_aside(&transaction, stream)?;
                 }
                 Change::Skip(_) => {}
                 Change::Commit(commitment) => {
                     let value = encode_commitment(*commitment);
                     transaction.open_table(NODE)?.insert(COMMITMENT_KEY, value.as_slice())?;
+                }
+                Change::Peaks(stream, peaks) => {
+                    let mut table = transaction.open_table(PEAKS)?;
+                    table.insert(stream.get(), encode_peaks(peaks).as_slice())?;
                 }
                 Change::Register(consumer) => {
                     let key = (consumer.stream.get(), consumer.name.as_str());
@@ -219,6 +222,20 @@ impl RedbCatalog {
             transaction.open_table(CAPACITIES)?.remove(stream.get())?;
         }
         Ok(())
+    }
+
+    /// Removes what is kept beside a stream that is deleted. A catalog that has none of it does not get its tables.
+    fn remove_aside(&self, transaction: &WriteTransaction, stream: &Stream) -> Result<(), redb::Error> {
+        self.write_capacity(transaction, stream.id, &Capacity::default())?;
+        if self.state.peaks(stream.id).is_some() {
+            transaction.open_table(PEAKS)?.remove(stream.id.get())?;
+        }
+        if self.state.has_record_size(stream.id) {
+            transaction.open_table(RECORD_SIZES)?.remove(stream.id.get())?;
+        }
+        self.remove_consumers(transaction, stream)?;
+        self.remove_stream_queues(transaction, stream)?;
+        remove_policies(transaction, self.state.policy_holders(stream.id))
     }
 
     /// Removes the consumers of a stream that is deleted. A catalog whose streams have none does not get their table.
@@ -273,6 +290,7 @@ struct Stored {
     queues: Vec<Queue>,
     stream_queues: Vec<StreamQueue>,
     capacities: Vec<(StreamId, Capacity)>,
+    peaks: Vec<(StreamId, Peaks)>,
     commitment: Commitment,
 }
 
@@ -314,6 +332,7 @@ fn read(database: &Database, path: &Path) -> Result<Stored, StoreError> {
         bytes => decode_commitment(bytes),
     })?;
     let capacities = read_by_stream(&transaction, path, CAPACITIES, decode_capacity)?;
+    let peaks = read_by_stream(&transaction, path, PEAKS, decode_peaks)?;
     let queues = read_queues(&transaction, path)?;
     let stream_queues = read_stream_queues(&transaction, path)?;
     Ok(Stored {
@@ -326,6 +345,7 @@ fn read(database: &Database, path: &Path) -> Result<Stored, StoreError> {
         capacities,
         queues,
         stream_queues,
+        peaks,
         commitment,
     })
 }

@@ -76,6 +76,13 @@ impl Reshard {
         &self.parents
     }
 
+    /// Open shards that the stream has more than before.
+    #[must_use]
+    pub fn growth(&self) -> usize {
+        let opened = self.children.iter().filter(|child| !child.is_passing).count();
+        opened.saturating_sub(self.parents.len())
+    }
+
     /// The stream after the change. Every parent has its end. A clock that was set back closes no shard before it was opened, so a parent is never over
     /// later than its children (`tests::no_shard_is_over_before_its_parents`).
     pub(super) fn into_stream(self, ends: &Ends) -> Stream {

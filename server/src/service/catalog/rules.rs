@@ -32,6 +32,20 @@ pub const TAGS_MAX: usize = 50;
 /// Bytes of a tag's key or value: 256 characters of four bytes at most.
 pub const TAG_BYTES_MAX: usize = 1_024;
 
+/// What all streams together may have: the account's limits, in AWS's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountLimits {
+    /// Open shards.
+    pub shards: u32,
+    /// Streams on demand.
+    pub on_demand_streams: u32,
+}
+
+impl AccountLimits {
+    /// None but those of each stream.
+    pub const OFF: Self = Self { shards: u32::MAX, on_demand_streams: u32::MAX };
+}
+
 /// Bounds of the catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -45,6 +59,8 @@ pub struct Limits {
     pub partitions_per_queue: u32,
     /// Whether streams may be compacted by key: not where nothing is compacted.
     pub is_compacting: bool,
+    /// What all streams together may have.
+    pub account: AccountLimits,
 }
 
 /// What a new stream gets where its creator says nothing.

@@ -36,6 +36,7 @@ use super::rules::{
 use crate::service::capacity::Capacity;
 use crate::service::commitment::Commitment;
 use crate::service::consumer::{Consumer, Consumers};
+use crate::service::peaks::Peaks;
 use crate::service::queue_definition::{Definition as Queue, QueueId};
 use crate::service::stream_queue::StreamQueue;
 
@@ -96,6 +97,8 @@ pub enum Change {
     Policy(PolicyHolder, Option<String>),
     /// The account's commitment is now like this.
     Commit(Commitment),
+    /// The peaks of the stream's traffic are now these.
+    Peaks(StreamId, Peaks),
     /// The records of the stream may have so many KiB.
     RecordSize(StreamId, u32),
     /// The queue is new, and its ids are used up, or it is now like this.
@@ -143,9 +146,7 @@ pub struct State {
     policies: BTreeMap<PolicyHolder, String>,
     /// KiB of a record, of the streams that have a bound of their own.
     record_sizes: BTreeMap<StreamId, u32>,
-    /// Of the streams that have another one than the default.
-    capacities: BTreeMap<StreamId, Capacity>,
-    commitment: Commitment,
+    capacities: capacities::Capacities,
     queues: queues::Queues,
     stream_queues: stream_queues::StreamQueues,
     /// Open shards and partitions of each lane.
@@ -167,8 +168,7 @@ impl State {
             record_sizes: BTreeMap::new(),
             queues: queues::Queues::default(),
             stream_queues: stream_queues::StreamQueues::default(),
-            capacities: BTreeMap::new(),
-            commitment: Commitment::default(),
+            capacities: capacities::Capacities::default(),
             load: vec![0; usize::try_from(node.lanes).expect("lanes are counted in 32 bits")],
         }
     }
@@ -307,6 +307,7 @@ impl State {
             | Change::Deregister(_)
             | Change::Policy(..)
             | Change::Commit(_)
+            | Change::Peaks(..)
             | Change::RecordSize(..) => self.counters,
         }
     }
@@ -327,6 +328,7 @@ impl State {
         if u32::try_from(self.streams.len()).is_ok_and(|streams| streams >= self.limits.streams) {
             return Err(CreateStreamError::TooManyStreams { limit: self.limits.streams });
         }
+        self.check_growth(new.shards as usize)?;
         check_tags(&new.tags)?;
         if let Some(kib) = new.aside.record_kib.filter(|kib| !(RECORD_KIB_MIN..=RECORD_KIB_MAX).contains(kib))
         {
@@ -396,7 +398,9 @@ impl State {
         change: ShardChange,
     ) -> Result<Reshard, ReshardError> {
         let present = self.streams.get(name).ok_or_else(|| ReshardError::Unknown { name: name.clone() })?;
-        plan(present, change, self.limits, OwnerId(self.counters.next_owner), &self.load)
+        let planned = plan(present, change, self.limits, OwnerId(self.counters.next_owner), &self.load)?;
+        self.check_growth(planned.growth())?;
+        Ok(planned)
     }
 
     /// The streams that have closed shards whose records are all over, as they would be without those shards.
@@ -444,7 +448,7 @@ impl State {
             }
             Change::Delete(stream) => {
                 self.remove(&stream.name);
-                self.capacities.remove(&stream.id);
+                self.capacities.forget(stream.id);
                 self.consumers.remove(&stream.id);
                 self.record_sizes.remove(&stream.id);
                 self.drop_stream_queues_of(stream.id);
@@ -456,7 +460,8 @@ impl State {
                 self.policies.remove(&PolicyHolder::of(&consumer));
                 self.let_go(&consumer);
             }
-            Change::Commit(commitment) => self.commitment = commitment,
+            Change::Commit(commitment) => self.set_commitment(commitment),
+            Change::Peaks(stream, peaks) => self.set_peaks(stream, peaks),
             Change::Policy(holder, policy) => self.set_policy(holder, policy),
             Change::RecordSize(stream, kib) => drop(self.record_sizes.insert(stream, kib)),
             Change::Queue(queue) => self.keep_queue(queue),

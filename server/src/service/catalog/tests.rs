@@ -16,8 +16,14 @@ use tidemill_wire::message::{Quota, Settings};
 
 use super::*;
 
-pub(super) const LIMITS: Limits =
-    Limits { shards_per_stream: 8, streams: 5, queues: 5, partitions_per_queue: 0, is_compacting: true };
+pub(super) const LIMITS: Limits = Limits {
+    shards_per_stream: 8,
+    streams: 5,
+    queues: 5,
+    partitions_per_queue: 0,
+    is_compacting: true,
+    account: AccountLimits::OFF,
+};
 
 pub(super) const DEFAULTS: StreamDefaults = StreamDefaults {
     retention: Retention { age: Duration::from_secs(86_400), bytes: None },

@@ -33,6 +33,8 @@ pub enum ReadKind {
     Call {
         /// Keys and data at most.
         bytes_max: NonZeroU32,
+        /// Records that are wanted: what comes ends with the batch that has the last of them, and only that is charged.
+        records_max: u64,
     },
 }
 
@@ -41,7 +43,14 @@ impl ReadKind {
     pub(super) fn readable(self, quota: &mut ShardQuota, now_ns: u64) -> Result<NonZeroU64, Wait> {
         match self {
             Self::Flow => quota.readable(now_ns),
-            Self::Call { bytes_max } => quota.readable_ahead(now_ns, bytes_max.into()),
+            Self::Call { bytes_max, .. } => quota.readable_ahead(now_ns, bytes_max.into()),
+        }
+    }
+
+    fn records_max(self) -> u64 {
+        match self {
+            Self::Flow => u64::MAX,
+            Self::Call { records_max, .. } => records_max,
         }
     }
 }
@@ -207,7 +216,8 @@ impl<E: Env> Reader<E> {
         let allowed =
             readable.map_or(1, |bytes| bytes.get().saturating_mul(2).saturating_add(OVERHEAD_BYTES));
         let bytes = bytes_max.min(usize::try_from(allowed).unwrap_or(usize::MAX));
-        let fetched = self.local.lane.fetch(self.local.owner, from, bytes).await;
+        let LocalShard { lane, owner, .. } = &*self.local;
+        let fetched = lane.fetch_records(*owner, from, bytes, kind.records_max()).await;
         let mut fetched = fetched.map_err(|error| self.error(error))?;
         if !fetched.entries.is_empty() {
             let mut quota = self.quota();

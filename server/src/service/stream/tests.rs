@@ -315,7 +315,8 @@ fn what_the_lane_refuses_costs_no_quota() {
 #[test]
 fn a_call_that_is_counted_may_read_ahead_of_time_and_the_next_ones_wait_for_it() {
     let mut quota = ShardQuota::new(Quota { read_bytes_per_second: 1_000, ..Quota::OFF });
-    let call = ReadKind::Call { bytes_max: std::num::NonZeroU32::new(3_000).expect("not zero") };
+    let call =
+        ReadKind::Call { bytes_max: std::num::NonZeroU32::new(3_000).expect("not zero"), records_max: 9 };
     let mut first = fetched(&[900; 7]);
     pace::admit(&mut quota, 0, call, &mut first).expect("a full bucket");
     assert_eq!(first.next.0, 13, "as many as fit 3,000");
@@ -341,7 +342,7 @@ fn a_shard_is_read_by_counted_calls_so_often_and_by_others_as_one_likes() {
         };
         streams.take_in(&limited(5));
         let (position, wait) = (Position::Oldest, Duration::ZERO);
-        let kind = ReadKind::Call { bytes_max: std::num::NonZeroU32::MAX };
+        let kind = ReadKind::Call { bytes_max: std::num::NonZeroU32::MAX, records_max: 9 };
         let counted = Fetch { stream: STREAM, shard: SHARD, position, bytes_max: 1 << 20, wait, kind };
         let read = |fetch| streams.fetch(fetch, std::future::pending());
         for _ in 0..5 {

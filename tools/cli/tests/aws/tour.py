@@ -81,6 +81,14 @@ def streams(kinesis):
     assert names == ["tour", "tour-a", "tour-b", "tour-c"], names
     assert len(pages) == 2, pages
     assert shard_ids(kinesis, "tour") == ["shardId-000000000000", "shardId-000000000001"]
+    pages = kinesis.get_paginator("describe_stream").paginate(StreamName="tour", PaginationConfig={"PageSize": 1})
+    pages = [[shard["ShardId"] for shard in page["StreamDescription"]["Shards"]] for page in pages]
+    assert pages == [["shardId-000000000000"], ["shardId-000000000001"]], pages
+    # Those of consumers and of queues have tours of their own; there are no channels here.
+    operations = kinesis.meta.method_to_api_mapping
+    paginated = {name for name in operations if kinesis.can_paginate(name)} - {"list_channels"}
+    assert paginated == {"describe_stream", "list_queues", "list_shards", "list_stream_consumers", "list_streams"}, paginated
+    assert set(kinesis.waiter_names) - {"channel_active"} == {"stream_exists", "stream_not_exists"}, kinesis.waiter_names
 
 
 def records(kinesis):

@@ -147,6 +147,18 @@ fn boto3_works_unmodified() {
 }
 
 #[test]
+fn boto3_meets_every_documented_error() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let bounds = ["quota.enabled=true", "limits.shards_per_stream=8", "limits.on_demand_streams=2"];
+    let flags: Vec<&str> = bounds.iter().flat_map(|bound| ["--set", bound]).collect();
+    let server = start(folder.path(), &flags);
+    let mut command = client(&programs().join("python"), &server);
+    let finished = finish(command.arg(source("errors.py")).arg(folder.path().join("data/SECRET")));
+    assert_eq!(finished.code, Some(0), "{}{}\n{}", finished.stdout, finished.stderr, server.log());
+    server.stop();
+}
+
+#[test]
 #[expect(clippy::print_stdout, reason = "the program tells how long deliveries took, which is not asserted")]
 fn boto3_subscribes_to_shards() {
     let folder = tempfile::tempdir().expect("a temporary directory");

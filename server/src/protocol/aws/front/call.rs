@@ -1,5 +1,6 @@
 //! One call: its caller and its body, a service, and the answer.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use futures_lite::StreamExt;
@@ -10,9 +11,7 @@ use hyper::{StatusCode, Version};
 
 use super::super::hexadecimal::uuid;
 use super::super::message::JSON_1_0;
-use super::super::{
-    Answer, Caller, Encoding, Fault, Parameters, Payload, Piece, QueryRequest, Request, Service,
-};
+use super::super::{Answer, Encoding, Fault, Parameters, Payload, Piece, QueryRequest, Request, Service};
 use super::Front;
 use super::admission::Admitted;
 use super::cors::Grant;
@@ -43,7 +42,7 @@ impl Front {
         let answer = called.unwrap_or_else(|fault| form.refusal(&fault, &id));
         // Whoever waits for events gives the core nothing to do.
         let work = matches!(answer.payload, Payload::Whole(_)).then_some(work);
-        let mut response = self.respond(answer, form, &id).map(|body| body.holding(work));
+        let mut response = self.respond(answer, form, &id).map(|body| body.holding_any(work));
         if response.status().is_client_error() || response.status().is_server_error() {
             metrics.http_refusals.increment();
         }
@@ -70,7 +69,10 @@ impl Front {
         let presigned = Presigned::read(signed.query);
         let checked = self.check_head(signed, presigned.as_ref(), form.target());
         let admitted = match checked.and_then(|checked| form.check(head).map(|()| checked)) {
-            Ok(checked) => self.admit_body(&mut body, checked.is_some()).await.map(|body| (checked, body)),
+            Ok(checked) => {
+                let is_digested = checked.as_ref().is_some_and(Checked::needs_digest);
+                self.admit_body(&mut body, is_digested).await.map(|body| (checked, body))
+            }
             Err(fault) => Err(fault),
         };
         let (checked, Admitted { body, digest, room }) = match admitted {
@@ -83,17 +85,20 @@ impl Front {
                 return Err(fault);
             }
         };
-        if let (Some(checked), Some(digest)) = (&checked, &digest) {
-            checked.verify(&self.verifier, digest).map_err(|error| self.disbelieve(&error))?;
-        }
-        let of_key = checked.as_ref().map(|checked| Caller {
-            account: checked.key.account.clone(),
-            access_key: checked.key.id.clone(),
-            name: checked.key.name.clone(),
-        });
-        let caller = of_key.as_ref().unwrap_or(&self.anybody);
-        let origin = self.settings.aws.public_url.clone();
-        let origin = &origin.unwrap_or_else(|| origin_of(head, self.settings.tls.is_some()));
+        let body = match &checked {
+            Some(checked) => {
+                let verified = checked.verify(&self.verifier, body, digest.as_ref());
+                verified.map_err(|error| self.disbelieve(&error))?
+            }
+            None => body,
+        };
+        let caller = checked.as_ref().map_or(&self.anybody, |checked| &checked.key.caller);
+        // Only services whose resources have URLs want it.
+        let has_urls = form == Form::Query || Service::has_paths(form.target());
+        let known = self.settings.aws.public_url.as_deref().map(Cow::Borrowed);
+        let origin =
+            known.or_else(|| has_urls.then(|| Cow::Owned(origin_of(head, self.settings.tls.is_some()))));
+        let origin = &origin.unwrap_or_default();
         let answer = match form {
             Form::Target { target, encoding } => {
                 let encoding = encoding.ok_or_else(unknown_form)?;
@@ -158,10 +163,10 @@ impl Front {
             }
             Payload::Pieces(pieces) => Body::in_pieces(pieces.map(move |Piece { bytes, room }| {
                 metrics.sent_bytes.add(bytes.len() as u64);
-                Part::new(bytes).holding(room)
+                Part::new(bytes).holding_any(room)
             })),
         };
-        let mut response = hyper::Response::new(body.holding(room));
+        let mut response = hyper::Response::new(body.holding_any(room));
         *response.status_mut() =
             StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();

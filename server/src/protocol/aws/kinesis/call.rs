@@ -19,7 +19,7 @@ use super::limits::{MOVE_PAUSE, TOKEN_AGE_MS_MAX};
 use super::names::{shard_id, shard_of_id, stream_arn, stream_of_arn, stream_of_id};
 use super::sequence::{Numbering, RecordNumber};
 use crate::service::capacity::{Distribution, Mode};
-use crate::service::catalog::{ShardChange, StreamKey};
+use crate::service::catalog::{AccountLimits, ShardChange, StreamKey};
 use crate::service::stream::{AppendError, Definition, Fetch, ReadKind, Shard};
 use crate::shard::{Core, Outcome, sleep};
 
@@ -79,6 +79,11 @@ impl<'a> Call<'a> {
     /// Who this server is.
     pub(super) fn identity(self) -> &'a Identity {
         self.aws.identity()
+    }
+
+    /// What all streams together may have.
+    pub(super) fn limits(self) -> AccountLimits {
+        self.aws.settings.limits
     }
 
     /// The account that owns the streams.

@@ -1,11 +1,11 @@
-//! DescribeLimits: what there is, and the most that the model has a number for, since streams and shards are bounded by configuration and
-//! not by account.
+//! DescribeLimits: what all streams together have, and what they may have.
 
 use super::super::Fault;
 use super::super::value::Value;
 use super::call::Call;
 use super::limits::SHARD_LIMIT_MAX;
 use crate::service::capacity::Mode;
+use crate::service::catalog::AccountLimits;
 
 /// Streams that are looked at in one go.
 const PAGE: usize = 1_000;
@@ -26,10 +26,13 @@ pub(super) async fn answer(call: Call<'_>) -> Result<Option<Value>, Fault> {
             break;
         }
     }
+    let AccountLimits { shards, on_demand_streams } = call.limits();
+    // The model has no greater numbers.
+    let limit = |bound: u32| Some(Value::Integer(i64::from(bound).min(SHARD_LIMIT_MAX)));
     Ok(Some(Value::structure([
-        ("ShardLimit", Some(Value::Integer(SHARD_LIMIT_MAX))),
+        ("ShardLimit", limit(shards)),
         ("OpenShardCount", Some(Value::Integer(open.min(SHARD_LIMIT_MAX)))),
         ("OnDemandStreamCount", Some(Value::Integer(on_demand))),
-        ("OnDemandStreamCountLimit", Some(Value::Integer(SHARD_LIMIT_MAX))),
+        ("OnDemandStreamCountLimit", limit(on_demand_streams)),
     ])))
 }

@@ -118,9 +118,9 @@ pub(super) fn create_fault(error: &CreateError, name: &str, account: &str) -> Fa
             "ResourceInUseException",
             format!("Stream {name} under account {account} already exists."),
         )),
-        CreateStreamError::Shards { .. } | CreateStreamError::TooManyStreams { .. } => {
-            Some(limit_exceeded(error.to_string()))
-        }
+        CreateStreamError::Shards { .. }
+        | CreateStreamError::TooManyStreams { .. }
+        | CreateStreamError::Account(_) => Some(limit_exceeded(error.to_string())),
         CreateStreamError::Capacity(error) => Some(capacity_fault(*error)),
         CreateStreamError::Settings(_)
         | CreateStreamError::Tags(_)
@@ -170,7 +170,7 @@ pub(super) fn reshard_fault(error: &ReshardFailure, stream: &str, account: &str)
                  {target}"
             )))
         }
-        ReshardError::TooManyOpen { .. } | ReshardError::TooMany { .. } => {
+        ReshardError::TooManyOpen { .. } | ReshardError::TooMany { .. } | ReshardError::Account(_) => {
             Some(limit_exceeded(error.to_string()))
         }
         ReshardError::Undecided { .. } => {
@@ -189,7 +189,9 @@ pub(super) fn not_active(stream: &str, account: &str) -> Fault {
 /// A capacity that a stream cannot have.
 pub(super) fn capacity_fault(error: CapacityError) -> Fault {
     match error {
-        CapacityError::Switches | CapacityError::TooWarm { .. } => limit_exceeded(error.to_string()),
+        CapacityError::Switches | CapacityError::TooWarm { .. } | CapacityError::TooManyOnDemand { .. } => {
+            limit_exceeded(error.to_string())
+        }
         CapacityError::Provisioned | CapacityError::NoCommitment => Fault::validation(error.to_string()),
     }
 }

@@ -42,7 +42,7 @@ pub(super) async fn answer(call: Call<'_>) -> Result<Vec<u8>, Fault> {
         position: iterator.position,
         bytes_max: GET_BYTES_MAX,
         wait: Duration::ZERO,
-        kind: ReadKind::Call { bytes_max: GET_BYTES_AHEAD_MAX },
+        kind: ReadKind::Call { bytes_max: GET_BYTES_AHEAD_MAX, records_max: limit as u64 },
     };
     let delivery = call.core().fetch(fetch).await.map_err(|error| {
         if matches!(error, crate::service::stream::FetchError::Throttled { .. }) {

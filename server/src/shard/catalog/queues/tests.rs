@@ -4,7 +4,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::*;
-use crate::service::catalog::{HeldNames, Limits, MemoryCatalog, Node, NodeId, StreamDefaults};
+use crate::service::catalog::{
+    AccountLimits, HeldNames, Limits, MemoryCatalog, Node, NodeId, StreamDefaults,
+};
 use crate::service::queue::QueueName;
 use crate::shard::clock::Clock;
 use crate::shard::mailbox::Post;
@@ -49,6 +51,7 @@ impl Told {
             queues: 8,
             partitions_per_queue: 0,
             is_compacting: false,
+            account: AccountLimits::OFF,
         };
         let defaults =
             StreamDefaults { retention: Retention::FOREVER, quota: Quota::OFF, read_calls_per_second: 0 };

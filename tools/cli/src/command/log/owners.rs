@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use tidemill_server::service::catalog::{Catalog, Limits, RedbCatalog, StreamDefaults};
+use tidemill_server::service::catalog::{AccountLimits, Catalog, Limits, RedbCatalog, StreamDefaults};
 use tidemill_storage::Retention;
 use tidemill_wire::message::Quota;
 use tidemill_wire::{LaneId, OwnerId};
@@ -37,6 +37,7 @@ fn read(data: &Path) -> Result<Vec<(LaneId, OwnerId)>, String> {
         queues: u32::MAX,
         partitions_per_queue: 0,
         is_compacting: true,
+        account: AccountLimits::OFF,
     };
     let defaults =
         StreamDefaults { retention: Retention::FOREVER, quota: Quota::OFF, read_calls_per_second: 0 };

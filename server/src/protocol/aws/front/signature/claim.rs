@@ -8,7 +8,9 @@ use super::{ALGORITHM, AUTHORITY, Expected, Head, Sha256Digest, SignatureError, 
 pub(super) const SIGNATURE_PARAMETER: &str = "X-Amz-Signature";
 /// Stands for the digest of a body that is not signed.
 pub(super) const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
-/// Begins the names of forms whose bodies are cut into chunks.
+/// Stands for the digest of a body that is cut into signed chunks.
+pub(super) const SIGNED_CHUNKS: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
+/// Begins the names of all forms whose bodies are cut into chunks.
 const STREAMING: &str = "STREAMING-";
 /// Longest that a presigned request may be good for: seven days.
 const EXPIRES_SECONDS_MAX: u64 = 7 * 86_400;
@@ -43,6 +45,8 @@ pub(super) enum PayloadHash {
     Body,
     /// Nothing; the signer has said so, and signed that.
     Unsigned,
+    /// Nothing; each chunk of it is signed.
+    Chunks,
 }
 
 /// The values of a claim before they are looked at.
@@ -157,8 +161,11 @@ impl<'a> Claim<'a> {
         let expires_seconds = raw.expires.map(expires).transpose()?;
         let payload = match head.text("x-amz-content-sha256") {
             Some(UNSIGNED_PAYLOAD) => PayloadHash::Unsigned,
+            Some(SIGNED_CHUNKS) => PayloadHash::Chunks,
             Some(form) if form.starts_with(STREAMING) => {
-                let message = format!("x-amz-content-sha256 '{form}' is not supported: send the body whole.");
+                let message = format!(
+                    "x-amz-content-sha256 '{form}' is not supported: send the body whole, or as {SIGNED_CHUNKS}."
+                );
                 return Err(SignatureError::Unsupported(message));
             }
             // A digest that is sent along is that of the body, or the signature is wrong.

@@ -14,6 +14,12 @@ pub(in super::super::super) const SEEDS: &[&str] = &[
     "/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20150830%2Fus-east-1%2Fkinesis%2Faws4_request\
      &X-Amz-Date=20150830T123600Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host%3Bx-amz-target\
      &X-Amz-Signature=38a9b6edd61aa1eade00906343b90885402447fd78a1338898808f5f4d5cbc53\nhost:x\nx-amz-target:A.B\n\n{}",
+    "/\nhost:x\nx-amz-date:20240229T000000Z\nx-amz-content-sha256:STREAMING-AWS4-HMAC-SHA256-PAYLOAD\nx-amz-decoded-content-length:4\nauthorization:\
+     AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20240229/us-east-1/service/aws4_request, \
+     SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-decoded-content-length, \
+     Signature=0000000000000000000000000000000000000000000000000000000000000000\n\n\
+     4;chunk-signature=0000000000000000000000000000000000000000000000000000000000000000\r\nbody\r\n\
+     0;chunk-signature=0000000000000000000000000000000000000000000000000000000000000000\r\n\r\n",
 ];
 
 /// Bytes of the canonical form for each byte of a request: one that is no UTF-8 becomes three, each encoded as three; and the names once more.
@@ -48,7 +54,10 @@ pub(in super::super::super) fn signature(input: &[u8]) {
     let (region, now) = (claim.scope.region, claim.time.seconds);
     let expected = Expected { region, service: None, now, skew_seconds: 900 };
     let Ok(checked) = verifier.check(head, claim, &expected) else { return };
-    let is_right = checked.verify(&verifier, &Sha256::digest(body).into()).is_ok();
+    let chunks = checked.unchunk(&verifier, Bytes::copy_from_slice(body.as_bytes()));
+    assert!(chunks.is_err(), "a chunk that nobody signed is right");
+    let digest = Sha256::digest(body).into();
+    let is_right = checked.verify(&verifier, Bytes::copy_from_slice(body.as_bytes()), Some(&digest)).is_ok();
     // Other spellings of the signed request are right as well: another order of the headers, or more that are not signed.
     let is_signed = text.contains("5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b");
     assert!(is_signed || !is_right, "a signature that nobody made is right");

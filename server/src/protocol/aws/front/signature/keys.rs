@@ -35,18 +35,19 @@ impl SigningKeys {
     /// The signer of an access key for a scope.
     pub(super) fn of(&self, key: &AccessKey, scope: &Scope<'_>) -> Signer {
         let parts = [scope.date, scope.region, scope.service];
-        if let Some(known) = self.known.borrow().get(&key.id)
+        let id = &key.caller.access_key;
+        if let Some(known) = self.known.borrow().get(id)
             && known.scope == parts
         {
             return known.signer.clone();
         }
         let signer = derive(key.secret.reveal(), parts);
         let mut known = self.known.borrow_mut();
-        if known.len() >= REMEMBERED_MAX && !known.contains_key(&key.id) {
+        if known.len() >= REMEMBERED_MAX && !known.contains_key(id) {
             known.clear();
         }
         let remembered = Remembered { scope: parts.map(str::to_owned), signer: signer.clone() };
-        known.insert(key.id.clone(), remembered);
+        known.insert(id.clone(), remembered);
         signer
     }
 

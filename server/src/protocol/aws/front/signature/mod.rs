@@ -1,11 +1,12 @@
 //! Signature Version 4: whether a request was signed with an access key that we know.
 //!
 //! Checks come in two steps: [`Claim::read`] and [`Verifier::check`] look at the head alone, so that a wrong request is refused before its body is
-//! read; [`Checked::verify`] has the digest of the body. Follows AWS's public description, and its published examples are among the tests.
+//! read; [`Checked::verify`] has the body and its digest. Follows AWS's public description, and its published examples are among the tests.
 //! Promises that signatures and tokens are compared in constant time, that what it remembers is bounded, and that no bytes make it panic. Leaves
-//! out HTTP, clocks and where keys come from, and every form whose body is cut into signed chunks: no client of these services sends it.
+//! out HTTP, clocks and where keys come from, and forms whose body has trailers: no client of these services sends them.
 
 mod canonical;
+mod chunked;
 mod claim;
 mod error;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod keys;
 mod tests;
 mod time;
 
+use bytes::Bytes;
 use hmac::Mac;
 use sha2::{Digest, Sha256};
 
@@ -22,7 +24,7 @@ use self::canonical::Canonical;
 use self::claim::PayloadHash;
 pub(super) use self::claim::{Claim, Presigned};
 pub(super) use self::error::SignatureError;
-use self::keys::SigningKeys;
+use self::keys::{Signer, SigningKeys};
 use self::time::Moment;
 use crate::gate::identity::{AccessKey, AccessKeys};
 
@@ -121,28 +123,61 @@ impl Checked<'_> {
         self.claim.scope.service
     }
 
-    /// Whether the signature is right for a body with this digest.
-    pub(super) fn verify(&self, verifier: &Verifier, body: &Sha256Digest) -> Result<(), SignatureError> {
-        let hex = Hex::of(body);
-        let payload = match self.claim.payload {
-            PayloadHash::Body => hex.text(),
-            PayloadHash::Unsigned => claim::UNSIGNED_PAYLOAD,
+    /// Whether the signature has the digest of the whole body in it.
+    pub(super) fn needs_digest(&self) -> bool {
+        self.claim.payload == PayloadHash::Body
+    }
+
+    /// What was sent as this body, if the signature is right for it. The digest is the body's, if one is needed.
+    pub(super) fn verify(
+        &self,
+        verifier: &Verifier,
+        body: Bytes,
+        digest: Option<&Sha256Digest>,
+    ) -> Result<Bytes, SignatureError> {
+        let hex = digest.map(Hex::of);
+        let payload = match (self.claim.payload, &hex) {
+            (PayloadHash::Body, Some(hex)) => hex.text(),
+            (PayloadHash::Body, None) => return Err(SignatureError::Mismatch),
+            (PayloadHash::Unsigned, _) => claim::UNSIGNED_PAYLOAD,
+            (PayloadHash::Chunks, _) => claim::SIGNED_CHUNKS,
         };
         let mut canonical = Sha256::new();
         Canonical { head: self.head, claim: &self.claim, payload }
             .write(&mut |piece| canonical.update(piece));
-        let digest = Hex::of(&canonical.finalize().into());
+        let mut mac = self.begin_text(verifier, ALGORITHM);
+        mac.update(Hex::of(&canonical.finalize().into()).text().as_bytes());
+        // In constant time.
+        mac.verify_slice(&self.claim.signature).map_err(|_| SignatureError::Mismatch)?;
+        match self.claim.payload {
+            PayloadHash::Body | PayloadHash::Unsigned => Ok(body),
+            PayloadHash::Chunks => self.unchunk(verifier, body),
+        }
+    }
+
+    /// What every text that is signed begins with.
+    fn begin_text(&self, verifier: &Verifier, algorithm: &str) -> Signer {
         let scope = &self.claim.scope;
         let mut mac = verifier.signing.of(self.key, scope);
         let Moment { text: time, .. } = &self.claim.time;
-        for piece in [ALGORITHM, "\n", time, "\n", scope.date, "/", scope.region, "/", scope.service, "/"] {
+        let pieces = [
+            algorithm,
+            "\n",
+            time,
+            "\n",
+            scope.date,
+            "/",
+            scope.region,
+            "/",
+            scope.service,
+            "/",
+            TERMINATOR,
+            "\n",
+        ];
+        for piece in pieces {
             mac.update(piece.as_bytes());
         }
-        for piece in [TERMINATOR, "\n", digest.text()] {
-            mac.update(piece.as_bytes());
-        }
-        // In constant time.
-        mac.verify_slice(&self.claim.signature).map_err(|_| SignatureError::Mismatch)
+        mac
     }
 }
 

@@ -153,6 +153,22 @@ fn shards_are_watched_by_the_metrics_that_were_asked_for() {
 }
 
 #[test]
+fn a_call_that_wants_few_records_is_charged_for_few() {
+    let quota = Quota { read_bytes_per_second: 2_000_000, ..Quota::OFF };
+    let served = Served::start_with(quota);
+    served.create("logs", 1);
+    for _ in 0..10 {
+        served.put("logs", "key", &"A".repeat(400_000));
+    }
+    let mut iterator = served.iterator("logs", &json!({ "ShardIteratorType": "TRIM_HORIZON" }));
+    for _ in 0..4 {
+        let answer = served.ask("GetRecords", &json!({ "ShardIterator": iterator, "Limit": 1 }));
+        assert_eq!(answer["Records"].as_array().map(Vec::len), Some(1));
+        iterator = super::served::text(&answer["NextShardIterator"]);
+    }
+}
+
+#[test]
 fn a_shard_answers_as_many_calls_as_its_stream_says() {
     let served = Served::start_with(Quota::OFF);
     served.create("logs", 1);

@@ -20,7 +20,7 @@ use super::super::super::{
 };
 use crate::gate::budget::Budget;
 use crate::metrics::CoreMetrics;
-use crate::service::catalog::{Catalog, Limits, MemoryCatalog, Node, NodeId, StreamDefaults};
+use crate::service::catalog::{AccountLimits, Catalog, Limits, MemoryCatalog, Node, NodeId, StreamDefaults};
 use crate::service::queue::Chores;
 use crate::shard::{
     CatalogHandle, CatalogThread, Clock, Core, CoreEnv, CoreParts, Executor, Known, Letter, Placement, Post,
@@ -114,6 +114,7 @@ pub(super) fn memory(quota: Quota) -> MemoryCatalog {
         queues: 16,
         partitions_per_queue: 0,
         is_compacting: false,
+        account: AccountLimits::OFF,
     };
     let retention = Retention { age: Duration::from_secs(86_400), bytes: None };
     MemoryCatalog::new(
@@ -184,7 +185,7 @@ impl Served {
                 partition: "aws".to_owned(),
             };
             let subscription = SubscriptionTimes::TEST_MIN;
-            let settings = Settings { identity, secret: [7; 32], subscription };
+            let settings = Settings { identity, secret: [7; 32], subscription, limits: AccountLimits::OFF };
             let aws = Aws::new(std::rc::Rc::clone(&core), settings, Budget::new(1 << 20, 1_000));
             let at_questions = std::rc::Rc::clone(&core);
             core.spawn(async move {
