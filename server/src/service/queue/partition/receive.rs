@@ -221,9 +221,8 @@ impl<E: Env> Partition<E> {
         if let Some(attempt) = &want.attempt {
             state.receive_by(attempt.clone(), &mut taken);
         }
-        let record = |sequence| tail.record(sequence).cloned();
-        let picked: Vec<_> = taken.picked.iter().map(|pick| (*pick, record(pick.sequence))).collect();
-        let moving = taken.moving.iter().map(|sequence| (*sequence, record(*sequence))).collect();
+        let picked: Vec<_> = taken.picked.iter().map(|pick| (*pick, tail.take(pick.sequence))).collect();
+        let moving = taken.moving.iter().map(|sequence| (*sequence, tail.take(*sequence))).collect();
         tail.pass(state.cursor());
         let is_more = tail.heads().is_empty() && state.has_room() && state.cursor() < bounds.next.get();
         let written = taken.event.map(|event| self.write(memory, &event));
