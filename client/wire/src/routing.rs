@@ -76,7 +76,10 @@ impl HashKeyRange {
 /// The open shards of a stream by hash-key range: finds the shard of a key in O(log shards).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoutingTable {
-    ranges: Vec<(HashKeyRange, ShardIndex)>,
+    /// Where each range begins; it ends where the next one does, and the last one with the space.
+    starts: Box<[HashKey]>,
+    /// Whose it is.
+    shards: Box<[ShardIndex]>,
 }
 
 /// Why ranges do not route every key to exactly one shard.
@@ -123,29 +126,32 @@ impl RoutingTable {
         }
         match wanted {
             Some(at) => Err(RoutingError::Gap { at }),
-            None => Ok(Self { ranges }),
+            None => Ok(Self {
+                starts: ranges.iter().map(|(range, _)| range.start).collect(),
+                shards: ranges.iter().map(|(_, shard)| *shard).collect(),
+            }),
         }
     }
 
     /// The shard whose range holds the point.
     #[must_use]
     pub fn shard_of(&self, key: HashKey) -> ShardIndex {
-        let after = self.ranges.partition_point(|(range, _)| range.start <= key);
-        self.ranges[after.checked_sub(1).expect("the first range starts at 0")].1
+        let after = self.starts.partition_point(|start| *start <= key);
+        self.shards[after.checked_sub(1).expect("the first range starts at 0")]
     }
 
     /// The shard of a partition key.
     #[must_use]
     pub fn route(&self, partition_key: &[u8]) -> ShardIndex {
-        if let [(_, only)] = self.ranges.as_slice() {
-            return *only;
+        if let [only] = *self.shards {
+            return only;
         }
         self.shard_of(HashKey::of(partition_key))
     }
 
     /// The shards in order of their ranges.
     pub fn shards(&self) -> impl ExactSizeIterator<Item = ShardIndex> + '_ {
-        self.ranges.iter().map(|(_, shard)| *shard)
+        self.shards.iter().copied()
     }
 }
 

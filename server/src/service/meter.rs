@@ -10,8 +10,10 @@ use crate::service::governor::HEAT_PARTS;
 const HEAT_SAMPLE_BYTES: u64 = 16 << 10;
 
 /// The counters of one shard.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Meter {
+    /// The keys of the shard.
+    range: HashKeyRange,
     counts: Cell<Counts>,
     heat: [Cell<u64>; HEAT_PARTS],
     /// Bytes since the last look.
@@ -47,6 +49,12 @@ pub struct Reading {
 }
 
 impl Meter {
+    /// A meter of a shard with these keys, at nothing.
+    #[must_use]
+    pub fn new(range: HashKeyRange) -> Self {
+        Self { range, counts: Cell::default(), heat: Default::default(), unseen: Cell::new(0) }
+    }
+
     /// Counts.
     pub fn count(&self, add: impl FnOnce(&mut Counts)) {
         let mut counts = self.counts.get();
@@ -63,7 +71,8 @@ impl Meter {
     }
 
     /// Notes where something came in. What a caller has put elsewhere by an explicit hash key is none of the range's.
-    pub fn sample(&self, range: HashKeyRange, key: HashKey) {
+    pub fn sample(&self, key: HashKey) {
+        let range = self.range;
         if !range.contains(key) {
             return;
         }

@@ -9,5 +9,6 @@ pub mod meter;
 pub mod queue;
 pub mod queue_definition;
 pub mod quota;
+pub mod shard_definition;
 pub mod stream;
 pub mod stream_queue;

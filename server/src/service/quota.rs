@@ -1,7 +1,7 @@
 //! Rates of a shard, kept exact over any length of time.
 //!
-//! Invariant: what a [`Bucket`] admits in any window never exceeds rate × window + max(burst, largest single
-//! cost), and what it refuses for lack of time it admits at exactly the moment it named, to the nanosecond,
+//! Invariant: what a [`Bucket`] admits in any window never exceeds rate × (window + one second), or
+//! rate × window + the largest single cost if that is more, and what it refuses for lack of time it admits at exactly the moment it named, to the nanosecond,
 //! unless somebody else took it (`tests::admissions_match_the_exact_model`, `tests::no_window_exceeds_its_bound`).
 //! The level is an integer in billionths of a token, in which a rate per second times nanoseconds is whole,
 //! so nothing is ever rounded and nothing drifts.
@@ -30,24 +30,24 @@ impl Wait {
     }
 }
 
-/// A token bucket: tokens flow in at a rate and no further than the burst, requests take theirs out.
+/// A token bucket: tokens flow in at a rate, and no further than what flows in a second, and requests take theirs out.
 ///
-/// A cost above the burst is admitted only by a full bucket and leaves it in debt, so that a large record
+/// A cost above that is admitted only by a full bucket and leaves it in debt, so that a large record
 /// passes and the average still holds.
 #[derive(Debug, Clone)]
 pub struct Bucket {
     /// Billionths of a token; negative when in debt.
     level: i128,
+    /// Tokens that flow in, and the most that the bucket holds.
     rate_per_second: NonZeroU64,
-    burst: NonZeroU64,
     /// The latest `now` seen, up to which tokens have flowed in.
     filled_until_ns: u64,
 }
 
 impl Bucket {
     /// A full bucket.
-    pub fn new(rate_per_second: NonZeroU64, burst: NonZeroU64) -> Self {
-        Self { level: parts(burst.get()), rate_per_second, burst, filled_until_ns: 0 }
+    pub fn new(rate_per_second: NonZeroU64) -> Self {
+        Self { level: parts(rate_per_second.get()), rate_per_second, filled_until_ns: 0 }
     }
 
     /// Takes `cost` tokens, or says how long to wait for them.
@@ -67,21 +67,20 @@ impl Bucket {
     pub fn available(&mut self, now_ns: u64) -> Result<NonZeroU64, Wait> {
         self.affords(now_ns, 1)?;
         let tokens = u64::try_from(self.level / PARTS_PER_TOKEN).ok().and_then(NonZeroU64::new);
-        Ok(tokens.expect("a bucket that affords one token holds one, and no more than its burst"))
+        Ok(tokens.expect("a bucket that affords one token holds one, and no more than its rate"))
     }
 
-    /// Changes rate and burst from `now` on. Tokens beyond the new burst are lost, none are given.
-    pub fn change(&mut self, now_ns: u64, rate_per_second: NonZeroU64, burst: NonZeroU64) {
+    /// Changes the rate from `now` on. Tokens beyond what it holds now are lost, none are given.
+    pub fn change(&mut self, now_ns: u64, rate_per_second: NonZeroU64) {
         self.fill(now_ns);
         self.rate_per_second = rate_per_second;
-        self.burst = burst;
-        self.level = self.level.min(parts(burst.get()));
+        self.level = self.level.min(parts(rate_per_second.get()));
     }
 
     /// Whether `cost` could be taken now; takes nothing.
     fn affords(&mut self, now_ns: u64, cost: u64) -> Result<(), Wait> {
         self.fill(now_ns);
-        let missing = parts(cost.min(self.burst.get())) - self.level;
+        let missing = parts(cost.min(self.rate_per_second.get())) - self.level;
         if missing <= 0 {
             return Ok(());
         }
@@ -97,7 +96,7 @@ impl Bucket {
         // Both factors are below 2^64, so the product fits 128 bits unsigned; what does not fit signed fills any bucket.
         let flown = u128::from(passed_ns) * u128::from(self.rate_per_second.get());
         let flown = i128::try_from(flown).unwrap_or(i128::MAX);
-        self.level = self.level.saturating_add(flown).min(parts(self.burst.get()));
+        self.level = self.level.saturating_add(flown).min(parts(self.rate_per_second.get()));
     }
 }
 
@@ -105,7 +104,7 @@ fn parts(tokens: u64) -> i128 {
     i128::from(tokens) * PARTS_PER_TOKEN
 }
 
-/// What one shard may take in and give out, with one second of burst each; a fixed number of bytes whatever
+/// What one shard may take in and give out, with one second of it at once; a fixed number of bytes whatever
 /// happens. A rate of 0 is no limit.
 #[derive(Debug, Clone)]
 pub struct ShardQuota {
@@ -115,12 +114,12 @@ pub struct ShardQuota {
     read_calls: Option<Bucket>,
 }
 
-/// The quotas of a hundred thousand shards take less than 20 MB.
-const SHARD_QUOTA_BYTES_MAX: usize = 192;
+/// The quotas of a hundred thousand shards take less than 13 MB.
+const SHARD_QUOTA_BYTES_MAX: usize = 128;
 const _: () = assert!(size_of::<ShardQuota>() <= SHARD_QUOTA_BYTES_MAX);
 
 impl ShardQuota {
-    /// Full buckets of one second's burst.
+    /// Full buckets.
     pub fn new(rates: Quota) -> Self {
         Self {
             write_bytes: bucket(rates.write_bytes_per_second),
@@ -172,7 +171,7 @@ impl ShardQuota {
         Ok(())
     }
 
-    /// Gives back what a batch took that was not stored after all. A bucket never holds more than its burst, so no window admits more
+    /// Gives back what a batch took that was not stored after all. A bucket never holds more than a second's flow, so no window admits more
     /// than if the batch had never come.
     pub fn give_back_write(&mut self, bytes: u64, records: u64) {
         give_back(&mut self.write_bytes, bytes);
@@ -202,19 +201,19 @@ impl ShardQuota {
     /// When not one byte may be read.
     pub fn readable_ahead(&mut self, now_ns: u64, bytes: NonZeroU64) -> Result<NonZeroU64, Wait> {
         let readable = self.readable(now_ns)?;
-        let is_full = self.read_bytes.as_ref().is_none_or(|bucket| readable >= bucket.burst);
+        let is_full = self.read_bytes.as_ref().is_none_or(|bucket| readable >= bucket.rate_per_second);
         Ok(if is_full { readable.max(bytes) } else { readable })
     }
 }
 
-/// A full bucket with one second of burst, or none for a rate of 0.
+/// A full bucket, or none for a rate of 0.
 fn bucket(rate_per_second: u64) -> Option<Bucket> {
-    NonZeroU64::new(rate_per_second).map(|rate| Bucket::new(rate, rate))
+    NonZeroU64::new(rate_per_second).map(Bucket::new)
 }
 
 fn change(present: &mut Option<Bucket>, now_ns: u64, rate_per_second: u64) {
     match (present.as_mut(), NonZeroU64::new(rate_per_second)) {
-        (Some(bucket), Some(rate)) => bucket.change(now_ns, rate, rate),
+        (Some(bucket), Some(rate)) => bucket.change(now_ns, rate),
         _ => *present = bucket(rate_per_second),
     }
 }
@@ -231,7 +230,7 @@ fn take(bucket: &mut Option<Bucket>, cost: u64) {
 
 fn give_back(bucket: &mut Option<Bucket>, cost: u64) {
     if let Some(bucket) = bucket {
-        bucket.level = (bucket.level + parts(cost)).min(parts(bucket.burst.get()));
+        bucket.level = (bucket.level + parts(cost)).min(parts(bucket.rate_per_second.get()));
     }
 }
 

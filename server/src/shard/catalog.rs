@@ -38,7 +38,7 @@ use crate::service::catalog::{
     UpdateStreamError,
 };
 use crate::service::consumer::Consumer;
-use crate::service::stream::{Attributes, Definition, HeldEnd, HoldError, Shard, ShardEnd};
+use crate::service::stream::{Attributes, Definition, HeldEnd, HoldError};
 
 /// Why a change of a stream did not come about.
 #[derive(Debug, thiserror::Error)]
@@ -447,16 +447,6 @@ impl<C: Catalog> Worker<C> {
 
 /// A stream of the catalog as the cores hold it.
 pub fn define(state: &State, stream: &Stream) -> Result<Definition, RoutingError> {
-    let shards = stream.shards.iter().map(|shard| Shard {
-        index: shard.index,
-        owner: shard.owner,
-        lane: shard.lane,
-        range: shard.range,
-        opened: shard.opened,
-        closed: shard.closed.map(|closed| ShardEnd { at: closed.at, next: closed.end }),
-        parent: shard.parent,
-        adjacent_parent: shard.adjacent_parent,
-    });
     let attributes = Attributes {
         id: stream.id,
         name: stream.name.clone(),
@@ -470,5 +460,5 @@ pub fn define(state: &State, stream: &Stream) -> Result<Definition, RoutingError
         record_kib: state.record_kib(stream.id),
         capacity: state.capacity(stream.id),
     };
-    Definition::new(attributes, shards.collect())
+    Definition::new(attributes, Arc::clone(&stream.shards))
 }

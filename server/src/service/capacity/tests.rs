@@ -83,10 +83,9 @@ fn a_commitment_lasts_a_day_at_least() {
 
 #[test]
 fn heat_is_noted_where_it_comes_in() {
-    let meter = Meter::default();
-    let range = HashKeyRange { start: HashKey(1_000), end: HashKey(1_159) };
+    let meter = Meter::new(HashKeyRange { start: HashKey(1_000), end: HashKey(1_159) });
     for key in [999, 1_000, 1_009, 1_010, 1_159, 1_160] {
-        meter.sample(range, HashKey(key));
+        meter.sample(HashKey(key));
     }
     let mut expected = [0; governor::HEAT_PARTS];
     (expected[0], expected[1], expected[15]) = (1, 2, 1);

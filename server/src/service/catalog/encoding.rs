@@ -25,8 +25,9 @@ pub(super) use self::policy::{decode_policy, encode_policy};
 pub(super) use self::queue::{decode_queue, encode_queue};
 pub(super) use self::record_size::{decode_record_size, encode_record_size};
 pub(super) use self::stream_queue::{decode_stream_queue, encode_stream_queue};
-use super::entity::{Closing, Counters, Node, NodeId, Shard, Stream};
+use super::entity::{Counters, Node, NodeId, Stream};
 use super::rules::millis;
+use super::{Shard, ShardEnd};
 
 /// Version of the values of nodes, counters and streams.
 const VERSION: u8 = 1;
@@ -130,7 +131,7 @@ pub(super) fn encode_stream(stream: &Stream) -> Vec<u8> {
     out.extend(name);
     let shards = u32::try_from(stream.shards.len()).expect("shards are counted in 32 bits");
     out.extend(shards.to_le_bytes());
-    for shard in &stream.shards {
+    for shard in stream.shards.iter() {
         encode_shard(&mut out, shard, version);
     }
     match stream.key_compaction {
@@ -170,7 +171,7 @@ fn encode_shard(out: &mut Vec<u8>, shard: &Shard, version: u8) {
     out.extend(shard.parent.map_or(NO_SHARD, ShardIndex::get).to_le_bytes());
     out.extend(shard.adjacent_parent.map_or(NO_SHARD, ShardIndex::get).to_le_bytes());
     if version == VERSION_RESHARDED {
-        let (at, end) = shard.closed.map_or((NOT_CLOSED, 0), |closed| (closed.at.get(), closed.end.get()));
+        let (at, end) = shard.closed.map_or((NOT_CLOSED, 0), |closed| (closed.at.get(), closed.next.get()));
         for number in [shard.opened.get(), at, end] {
             out.extend(number.to_le_bytes());
         }
@@ -220,7 +221,17 @@ pub(super) fn decode_stream(bytes: &[u8]) -> Result<Stream, DecodeError> {
     if version == VERSION_RESHARDED && shards.iter().all(|shard| is_original(shard, created)) {
         return Err(DecodeError::Impossible { field: "version", value: version.to_string() });
     }
-    reader.end(Stream { id, name, created, retention, quota, key_compaction, map_version, tags, shards })
+    reader.end(Stream {
+        id,
+        name,
+        created,
+        retention,
+        quota,
+        key_compaction,
+        map_version,
+        tags,
+        shards: shards.into(),
+    })
 }
 
 /// Before version 4 no shard was ever closed, and all are as old as their stream.
@@ -239,7 +250,7 @@ fn decode_shard(reader: &mut Reader<'_>, version: u8, created: Timestamp) -> Res
         if is_timed { (reader.u64("closing time")?, reader.u64("shard end")?) } else { (NOT_CLOSED, 0) };
     let closed = match (state, at) {
         (0, NOT_CLOSED) if end == 0 => None,
-        (1, at) if at != NOT_CLOSED => Some(Closing { at: Timestamp(at), end: SequenceNumber(end) }),
+        (1, at) if at != NOT_CLOSED => Some(ShardEnd { at: Timestamp(at), next: SequenceNumber(end) }),
         (state, _) => {
             return Err(DecodeError::Impossible { field: "shard state", value: state.to_string() });
         }

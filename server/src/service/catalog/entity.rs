@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use tidemill_storage::{KeyCompaction, Retention};
 use tidemill_wire::message::Quota;
-use tidemill_wire::routing::HashKeyRange;
-use tidemill_wire::{LaneId, OwnerId, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
+use tidemill_wire::{ShardIndex, StreamId, StreamName, Timestamp};
+
+use crate::service::shard_definition::Shard;
 
 /// Names a data directory among all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,7 +56,7 @@ pub struct Stream {
     /// What its owners say about it, by key.
     pub tags: BTreeMap<String, String>,
     /// In the order of their indexes. The ranges of the open ones cover the space of hash keys.
-    pub shards: Vec<Shard>,
+    pub shards: Arc<[Shard]>,
 }
 
 /// Which stream a change is about.
@@ -73,48 +75,10 @@ impl From<StreamName> for StreamKey {
     }
 }
 
-/// A shard of a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shard {
-    /// Its number in the stream.
-    pub index: ShardIndex,
-    /// Owner of its entries in the lane's log. Never given to anybody else.
-    pub owner: OwnerId,
-    /// The lane of that log.
-    pub lane: LaneId,
-    /// The hash keys whose records it takes, or took.
-    pub range: HashKeyRange,
-    /// Since when it takes appends.
-    pub opened: Timestamp,
-    /// Its end, if it takes no more appends.
-    pub closed: Option<Closing>,
-    /// The shard whose keys it took over.
-    pub parent: Option<ShardIndex>,
-    /// The other shard whose keys it took over, when two were merged.
-    pub adjacent_parent: Option<ShardIndex>,
-}
-
-/// The end of a shard. Decided once, with all that the shard has acknowledged before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Closing {
-    /// When; nothing in the shard is younger.
-    pub at: Timestamp,
-    /// The number after its last record.
-    pub end: SequenceNumber,
-}
-
 impl Stream {
     /// The index that the next shard gets. Invariant: the shard of the highest index is open, so no index is given twice.
     #[must_use]
     pub fn next_shard(&self) -> ShardIndex {
         ShardIndex(self.shards.last().map_or(0, |last| last.index.get().saturating_add(1)))
-    }
-}
-
-impl Shard {
-    /// Whether it takes appends.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.closed.is_none()
     }
 }

@@ -31,7 +31,7 @@ use tidemill_wire::{OwnerId, StreamId, StreamName, Timestamp};
 
 pub use self::redb::RedbCatalog;
 pub use encoding::DecodeError;
-pub use entity::{Closing, Node, NodeId, Shard, Stream, StreamKey};
+pub use entity::{Node, NodeId, Stream, StreamKey};
 pub use error::{
     ChangeCapacityError, CreateStreamError, DeleteStreamError, DeregisterConsumerError, PolicyError,
     RecordSizeError, RegisterConsumerError, ReshardError, SettingsError, StoreError, TagConsumerError,
@@ -58,6 +58,7 @@ use crate::service::capacity::CapacityChange;
 use crate::service::commitment::Commitment;
 use crate::service::consumer::{Consumer, ConsumerName};
 use crate::service::queue_definition::{Definition as Queue, QueueId};
+pub use crate::service::shard_definition::{Shard, ShardEnd};
 use crate::service::stream_queue::{StreamQueue, StreamQueueChange};
 
 /// The catalog of a node.

@@ -10,9 +10,10 @@ use tidemill_wire::limits::STREAM_SHARDS_MAX;
 use tidemill_wire::routing::{HashKey, HashKeyRange};
 use tidemill_wire::{LaneId, OwnerId, SequenceNumber, ShardIndex, StreamId, Timestamp};
 
-use super::entity::{Closing, Shard, Stream};
+use super::entity::Stream;
 use super::error::ReshardError;
 use super::rules::{Limits, millis};
+use super::{Shard, ShardEnd};
 
 /// What is to become of a stream's shards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,15 +81,17 @@ impl Reshard {
     pub(super) fn into_stream(self, ends: &Ends) -> Stream {
         let Self { mut stream, parents, children } = self;
         let closing = |shard: &&mut Shard| parents.contains(&shard.index);
-        let at = stream.shards.iter_mut().filter(closing).map(|shard| shard.opened).fold(ends.at, Ord::max);
-        for shard in stream.shards.iter_mut().filter(closing) {
-            let end = ends.ends.get(&shard.index).expect("whoever carries out a change gives every end");
-            shard.closed = Some(Closing { at, end: *end });
+        let mut shards = stream.shards.to_vec();
+        let at = shards.iter_mut().filter(closing).map(|shard| shard.opened).fold(ends.at, Ord::max);
+        for shard in shards.iter_mut().filter(closing) {
+            let next = ends.ends.get(&shard.index).expect("whoever carries out a change gives every end");
+            shard.closed = Some(ShardEnd { at, next: *next });
         }
-        stream.shards.extend(children.into_iter().map(|Child { shard, is_passing }| {
-            let closed = is_passing.then_some(Closing { at, end: SequenceNumber(0) });
+        shards.extend(children.into_iter().map(|Child { shard, is_passing }| {
+            let closed = is_passing.then_some(ShardEnd { at, next: SequenceNumber(0) });
             Shard { opened: at, closed, ..shard }
         }));
+        stream.shards = shards.into();
         stream.map_version = stream.map_version.saturating_add(1);
         stream
     }
@@ -121,7 +124,7 @@ pub(super) fn expire(stream: &Stream, now: Timestamp) -> Option<Stream> {
     };
     stream.shards.iter().any(is_over).then(|| {
         let mut left = stream.clone();
-        left.shards.retain(|shard| !is_over(shard));
+        left.shards = stream.shards.iter().filter(|shard| !is_over(shard)).copied().collect();
         left.map_version = left.map_version.saturating_add(1);
         left
     })

@@ -1,6 +1,7 @@
 //! Pure decisions about a stream: what its settings may be, and where its shards go.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidemill_storage::{KeyCompaction, Retention};
@@ -8,7 +9,7 @@ use tidemill_wire::message::{KeyCompaction as KeySetting, Quota, Settings};
 use tidemill_wire::routing::HashKeyRange;
 use tidemill_wire::{LaneId, OwnerId, ShardIndex, Timestamp};
 
-use super::entity::Shard;
+use super::Shard;
 use super::error::{SettingsError, TagsError};
 
 /// Shortest retention by age.
@@ -124,7 +125,7 @@ pub(super) fn millis(span: Duration) -> u64 {
 
 /// Divides the hash keys evenly among new shards and deals them out to the lanes in turn, from the one with
 /// the fewest open shards on. `load` has the open shards of each lane, and at least one lane.
-pub(super) fn deal(shards: u32, first_owner: OwnerId, load: &[u64], now: Timestamp) -> Vec<Shard> {
+pub(super) fn deal(shards: u32, first_owner: OwnerId, load: &[u64], now: Timestamp) -> Arc<[Shard]> {
     let emptiest = load.iter().enumerate().min_by_key(|(_, open)| **open).map_or(0, |(lane, _)| lane);
     let lanes = (0..load.len()).cycle().skip(emptiest);
     let numbered = (0_u32..).zip(first_owner.get()..).zip(lanes);

@@ -200,7 +200,7 @@ impl State {
         if stream.id.get() >= self.counters.next_stream {
             return refuse(format!("its id {} has not been given out", stream.id));
         }
-        for shard in &stream.shards {
+        for shard in stream.shards.iter() {
             if shard.lane.get() >= self.node.lanes {
                 return refuse(format!(
                     "shard {} is on lane {} of {}",

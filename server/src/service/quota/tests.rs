@@ -11,26 +11,25 @@ fn positive(number: u64) -> NonZeroU64 {
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// The bucket as a rational number `numerator / 1e9` recomputed from the whole history: the level is the
-/// least, over all moments that it may have been full at, of burst + flow since − costs since.
+/// least, over all moments that it may have been full at, of a second's flow + flow since − costs since.
 struct Model {
     rate: i128,
-    burst: i128,
     admitted: Vec<(i128, i128)>,
 }
 
 impl Model {
     /// Level at `now` times 1e9, from the history alone: replays every admission from the start.
     fn level(&self, now: i128) -> i128 {
-        let (mut level, mut at) = (self.burst * 1_000_000_000, 0);
+        let (mut level, mut at) = (self.rate * 1_000_000_000, 0);
         for (time, cost) in &self.admitted {
-            level = (level + (time - at) * self.rate).min(self.burst * 1_000_000_000) - cost * 1_000_000_000;
+            level = (level + (time - at) * self.rate).min(self.rate * 1_000_000_000) - cost * 1_000_000_000;
             at = *time;
         }
-        (level + (now - at) * self.rate).min(self.burst * 1_000_000_000)
+        (level + (now - at) * self.rate).min(self.rate * 1_000_000_000)
     }
 
     fn admits(&self, now: i128, cost: i128) -> bool {
-        self.level(now) >= cost.min(self.burst) * 1_000_000_000
+        self.level(now) >= cost.min(self.rate) * 1_000_000_000
     }
 
     /// The first nanosecond from `now` at which the cost is admitted, by bisection.
@@ -55,16 +54,15 @@ fn schedule(rate: u64) -> impl Strategy<Value = Vec<(u64, u64)>> {
     prop::collection::vec((step, cost), 1..60)
 }
 
-fn case() -> impl Strategy<Value = (u64, u64, Vec<(u64, u64)>)> {
-    (1..3_000_000_u64, 1..3_000_000_u64)
-        .prop_flat_map(|(rate, burst)| (Just(rate), Just(burst), schedule(rate.max(burst))))
+fn case() -> impl Strategy<Value = (u64, Vec<(u64, u64)>)> {
+    (1..3_000_000_u64).prop_flat_map(|rate| (Just(rate), schedule(rate)))
 }
 
 proptest! {
     #[test]
-    fn admissions_match_the_exact_model((rate, burst, steps) in case()) {
-        let mut bucket = Bucket::new(positive(rate), positive(burst));
-        let mut model = Model { rate: rate.into(), burst: burst.into(), admitted: vec![] };
+    fn admissions_match_the_exact_model((rate, steps) in case()) {
+        let mut bucket = Bucket::new(positive(rate));
+        let mut model = Model { rate: rate.into(), admitted: vec![] };
         let mut now = 0;
         for (step, cost) in steps {
             now += step;
@@ -82,8 +80,8 @@ proptest! {
     }
 
     #[test]
-    fn no_window_exceeds_its_bound((rate, burst, steps) in case()) {
-        let mut bucket = Bucket::new(positive(rate), positive(burst));
+    fn no_window_exceeds_its_bound((rate, steps) in case()) {
+        let mut bucket = Bucket::new(positive(rate));
         let (mut now, mut admitted) = (0_u64, Vec::<(u64, u64)>::new());
         for (step, cost) in steps {
             now += step;
@@ -92,7 +90,7 @@ proptest! {
             }
         }
         for (first, (from, _)) in admitted.iter().enumerate() {
-            let (mut sum, mut largest) = (0_u128, u128::from(burst));
+            let (mut sum, mut largest) = (0_u128, u128::from(rate));
             for (until, cost) in &admitted[first..] {
                 sum += u128::from(*cost);
                 largest = largest.max(u128::from(*cost));
@@ -103,9 +101,9 @@ proptest! {
     }
 
     #[test]
-    fn a_clock_that_goes_back_mints_nothing((rate, burst, steps) in case(), back: u64) {
+    fn a_clock_that_goes_back_mints_nothing((rate, steps) in case(), back: u64) {
         let (mut straight, mut jumping) =
-            (Bucket::new(positive(rate), positive(burst)), Bucket::new(positive(rate), positive(burst)));
+            (Bucket::new(positive(rate)), Bucket::new(positive(rate)));
         let mut now = 0_u64;
         for (step, cost) in steps {
             now += step;
@@ -122,8 +120,8 @@ proptest! {
     }
 
     #[test]
-    fn no_number_overflows(rate: u64, burst: u64, steps: Vec<(u64, u64)>) {
-        let mut bucket = Bucket::new(positive(rate.max(1)), positive(burst.max(1)));
+    fn no_number_overflows(rate: u64, steps: Vec<(u64, u64)>) {
+        let mut bucket = Bucket::new(positive(rate.max(1)));
         for (now, cost) in steps {
             let _ = bucket.admit(now, cost);
             let _ = bucket.available(now);
@@ -133,7 +131,7 @@ proptest! {
     #[test]
     fn a_write_takes_both_or_none(steps in prop::collection::vec((0..SECOND_NS, 0..3_000_u64, 0..30_u64), 1..60)) {
         let mut quota = ShardQuota::new(rates(1_000, 10));
-        let (mut bytes_only, mut records_only) = (Bucket::new(positive(1_000), positive(1_000)), Bucket::new(positive(10), positive(10)));
+        let (mut bytes_only, mut records_only) = (Bucket::new(positive(1_000)), Bucket::new(positive(10)));
         let mut now = 0;
         for (step, bytes, records) in steps {
             now += step;
@@ -157,7 +155,7 @@ fn rates(bytes: u64, records: u64) -> Quota {
 }
 
 #[test]
-fn a_greedy_writer_gets_the_rate_and_one_burst() {
+fn a_greedy_writer_gets_the_rate_and_one_second_more() {
     let mut quota = ShardQuota::new(rates(1_000_000, 1_000));
     let (mut now, mut admitted) = (0, 0);
     while now <= 30 * SECOND_NS {
@@ -170,8 +168,8 @@ fn a_greedy_writer_gets_the_rate_and_one_burst() {
 }
 
 #[test]
-fn a_record_above_the_burst_passes_a_full_bucket_and_is_paid_back() {
-    let mut bucket = Bucket::new(positive(1_000), positive(1_000));
+fn a_record_above_the_rate_passes_a_full_bucket_and_is_paid_back() {
+    let mut bucket = Bucket::new(positive(1_000));
     assert_eq!(bucket.admit(0, 5_000), Ok(()));
     assert_eq!(bucket.admit(0, 1), Err(Wait { ns: 4_001 * SECOND_NS / 1_000 }));
     assert_eq!(bucket.admit(0, 5_000), Err(Wait { ns: 5 * SECOND_NS }));
@@ -213,7 +211,7 @@ fn a_changed_rate_mints_nothing() {
     assert_eq!(quota.admit_write(0, 1, 1), Err(Wait { ns: SECOND_NS / 10_000 }));
     quota.change(SECOND_NS, rates(10, 1_000));
     assert_eq!(quota.admit_write(SECOND_NS, 10, 1), Ok(()));
-    assert!(quota.admit_write(SECOND_NS, 1, 1).is_err(), "tokens beyond the new burst are lost");
+    assert!(quota.admit_write(SECOND_NS, 1, 1).is_err(), "tokens beyond what it holds now are lost");
     quota.change(SECOND_NS, Quota::OFF);
     assert_eq!(quota.admit_write(SECOND_NS, 1 << 40, 1 << 20), Ok(()));
 }

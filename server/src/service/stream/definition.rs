@@ -1,14 +1,16 @@
 //! What a stream is: shared by all cores and replaced whole when it changes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tidemill_storage::{KeyCompaction, Retention};
-use tidemill_wire::message::{Quota, ShardState};
-use tidemill_wire::routing::{HashKeyRange, RoutingError, RoutingTable};
-use tidemill_wire::{LaneId, OwnerId, SequenceNumber, ShardIndex, StreamId, StreamName, Timestamp};
+use tidemill_wire::message::Quota;
+use tidemill_wire::routing::{RoutingError, RoutingTable};
+use tidemill_wire::{ShardIndex, StreamId, StreamName, Timestamp};
 
 use crate::service::capacity::Capacity;
 use crate::service::consumer::Consumers;
+use crate::service::shard_definition::Shard;
 
 /// A stream as it is defined, without what its shards hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,53 +37,9 @@ pub struct Definition {
     pub record_kib: u32,
     /// What it may take and give beyond the rates of its shards.
     pub capacity: Capacity,
-    /// Open and closed shards, by index.
-    shards: Vec<Shard>,
+    /// Open and closed shards, by index: those of the catalog, in the same memory.
+    shards: Arc<[Shard]>,
     routing: RoutingTable,
-}
-
-/// A shard as it is defined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shard {
-    /// Which of the stream.
-    pub index: ShardIndex,
-    /// Owner of its entries.
-    pub owner: OwnerId,
-    /// The lane that holds them.
-    pub lane: LaneId,
-    /// Its keys.
-    pub range: HashKeyRange,
-    /// Since when it takes appends.
-    pub opened: Timestamp,
-    /// Its end, if it takes no more appends.
-    pub closed: Option<ShardEnd>,
-    /// The shard it was split from, or the first that it was merged from.
-    pub parent: Option<ShardIndex>,
-    /// The second shard that it was merged from.
-    pub adjacent_parent: Option<ShardIndex>,
-}
-
-/// Where a closed shard ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShardEnd {
-    /// When it was closed; nothing in it is younger.
-    pub at: Timestamp,
-    /// The number after its last record.
-    pub next: SequenceNumber,
-}
-
-impl Shard {
-    /// Whether it takes appends.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.closed.is_none()
-    }
-
-    /// The same in the words of the wire.
-    #[must_use]
-    pub fn state(&self) -> ShardState {
-        if self.is_open() { ShardState::Open } else { ShardState::Closed }
-    }
 }
 
 /// The parts of a definition beside its shards.
@@ -113,8 +71,8 @@ pub struct Attributes {
 
 impl Definition {
     /// Puts a definition together and checks that the open shards' ranges cover the space of keys.
-    pub fn new(attributes: Attributes, mut shards: Vec<Shard>) -> Result<Self, RoutingError> {
-        shards.sort_unstable_by_key(|shard| shard.index);
+    /// The shards are in the order of their indexes.
+    pub fn new(attributes: Attributes, shards: Arc<[Shard]>) -> Result<Self, RoutingError> {
         let open = shards.iter().filter(|shard| shard.is_open());
         let routing = RoutingTable::new(open.map(|shard| (shard.range, shard.index)))?;
         let Attributes {

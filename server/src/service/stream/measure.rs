@@ -5,7 +5,7 @@ use std::rc::Rc;
 use tidemill_storage::Env;
 use tidemill_wire::batch::BatchView;
 use tidemill_wire::entry::EntryHeader;
-use tidemill_wire::routing::HashKey;
+use tidemill_wire::routing::{HashKey, HashKeyRange};
 use tidemill_wire::{ShardIndex, StreamId, Timestamp};
 
 use super::append::Append;
@@ -57,11 +57,11 @@ fn watched<E: Env>(stream: &Stream<E>) -> impl Iterator<Item = ShardSnapshot> {
 
 impl<E: Env> LocalShard<E> {
     /// Takes a meter, or lets go of it, as the capacity asks.
-    pub(super) fn measure(&self, capacity: Capacity) {
+    pub(super) fn measure(&self, capacity: Capacity, range: HashKeyRange) {
         let is_measured = capacity.mode == Mode::OnDemand || !capacity.metrics.is_empty();
         let mut meter = self.meter.borrow_mut();
         if is_measured != meter.is_some() {
-            *meter = is_measured.then(Rc::<Meter>::default);
+            *meter = is_measured.then(|| Rc::new(Meter::new(range)));
         }
     }
 
@@ -79,7 +79,7 @@ impl<E: Env> LocalShard<E> {
         {
             // Any record will do, but not the same place of each batch, which would favour its first key.
             let at = meter.read().counts.in_records % u64::from(batch.count());
-            meter.sample(self.range, HashKey::of(batch.key(u32::try_from(at).unwrap_or(0))));
+            meter.sample(HashKey::of(batch.key(u32::try_from(at).unwrap_or(0))));
         }
     }
 

@@ -16,8 +16,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use crate::service::shard_definition::{Shard, ShardEnd};
 pub use append::{Append, Charge};
-pub use definition::{Attributes, Definition, Shard, ShardEnd};
+pub use definition::{Attributes, Definition};
 pub use error::{AppendError, FeedError, FetchError, HoldError, RouteError, SeatError};
 pub use fetch::{Delivery, Fetch, ReadKind};
 pub use hold::{Held, HeldEnd};

@@ -12,14 +12,14 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use tidemill_storage::{Bounds, Env, Lane, Signal};
-use tidemill_wire::routing::HashKeyRange;
 use tidemill_wire::{LaneId, OwnerId, ShardIndex, StreamId, StreamName};
 
-use super::definition::{Definition, Shard};
+use super::definition::Definition;
 use super::error::AppendError;
 use super::seat::Seats;
 use crate::service::meter::Meter;
 use crate::service::quota::ShardQuota;
+use crate::service::shard_definition::Shard;
 
 /// The streams of one core.
 pub struct Streams<E: Env> {
@@ -55,7 +55,6 @@ pub struct Stream<E: Env> {
 pub(super) struct LocalShard<E: Env> {
     pub(super) index: ShardIndex,
     pub(super) owner: OwnerId,
-    pub(super) range: HashKeyRange,
     pub(super) lane: Lane<E>,
     pub(super) gate: Cell<Gate>,
     /// Appends that the lane has not settled.
@@ -182,7 +181,6 @@ impl<E: Env> Streams<E> {
                 Rc::new(LocalShard {
                     index: shard.index,
                     owner: shard.owner,
-                    range: shard.range,
                     lane: lane.clone(),
                     gate: Cell::new(Gate::of(shard)),
                     under_way: Cell::new(0),
@@ -199,7 +197,7 @@ impl<E: Env> Streams<E> {
             quota.change(self.now_ns(), definition.quota);
             quota.change_calls(self.now_ns(), definition.capacity.read_calls_per_second);
             drop(quota);
-            local.measure(definition.capacity);
+            local.measure(definition.capacity, shard.range);
             Some(local)
         });
         let local = local.collect();

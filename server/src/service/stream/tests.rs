@@ -184,7 +184,8 @@ async fn streams(env: &SimEnv, retention: Retention, quota: Quota) -> Streams<Si
         parent: None,
         adjacent_parent: None,
     };
-    streams.take_in(&Arc::new(Definition::new(attributes, vec![shard]).expect("one shard has all keys")));
+    streams
+        .take_in(&Arc::new(Definition::new(attributes, Arc::new([shard])).expect("one shard has all keys")));
     streams
 }
 

@@ -1,5 +1,7 @@
 //! Round trips, golden bytes and arbitrary bytes.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::super::tests::NODE;
@@ -23,7 +25,7 @@ fn sample() -> Stream {
         key_compaction: None,
         map_version: 2,
         tags: BTreeMap::new(),
-        shards: vec![Shard {
+        shards: Arc::new([Shard {
             index: ShardIndex(3),
             owner: OwnerId(9),
             lane: LaneId(1),
@@ -32,7 +34,7 @@ fn sample() -> Stream {
             closed: None,
             parent: Some(ShardIndex(2)),
             adjacent_parent: None,
-        }],
+        }]),
     }
 }
 
@@ -75,14 +77,14 @@ fn the_bytes_are_those_of_the_format_page() {
     let both = Stream { tags, ..keyed };
     assert_eq!(hex(&encode_stream(&both)), format!("03{}0201000000000000{tail}", &stream[2..]));
     assert_eq!(decode_stream(&encode_stream(&both)), Ok(both.clone()));
-    let closed = Some(Closing { at: Timestamp(0x0304), end: SequenceNumber(5) });
-    let shards = vec![Shard { opened: Timestamp(0x0102), closed, ..sample().shards[0] }];
-    let resharded = Stream { shards: shards.clone(), ..sample() };
+    let closed = Some(ShardEnd { at: Timestamp(0x0304), next: SequenceNumber(5) });
+    let shards = [Shard { opened: Timestamp(0x0102), closed, ..sample().shards[0] }];
+    let resharded = Stream { shards: Arc::new(shards), ..sample() };
     let shard = "0102000000ffffffff020100000000000004030000000000000500000000000000";
     let start = &stream[2..stream.len() - 18];
     assert_eq!(hex(&encode_stream(&resharded)), format!("04{start}{shard}ffffffffffffffff0000"));
     assert_eq!(decode_stream(&encode_stream(&resharded)), Ok(resharded));
-    let all = Stream { shards, ..both };
+    let all = Stream { shards: Arc::new(shards), ..both };
     assert_eq!(hex(&encode_stream(&all)), format!("04{start}{shard}0201000000000000{tail}"));
     assert_eq!(decode_stream(&encode_stream(&all)), Ok(all));
     assert_eq!(hex(&encode_node(NODE)), "01efcdab896745230103000000");
@@ -127,7 +129,7 @@ fn what_is_not_a_value_is_refused() {
 fn shard() -> impl Strategy<Value = Shard> {
     let parent = || prop::option::of((0..u32::MAX).prop_map(ShardIndex));
     let closing = (0..u64::MAX, any::<u64>());
-    let closing = closing.prop_map(|(at, end)| Closing { at: Timestamp(at), end: SequenceNumber(end) });
+    let closing = closing.prop_map(|(at, end)| ShardEnd { at: Timestamp(at), next: SequenceNumber(end) });
     (any::<(u32, u64, u32, u128, u128, u64)>(), prop::option::of(closing), parent(), parent()).prop_map(
         |((index, owner, lane, start, end, opened), closed, parent, adjacent_parent)| Shard {
             index: ShardIndex(index),
@@ -161,7 +163,7 @@ prop_compose! {
             key_compaction: tombstone_ms.map(|ms| KeyCompaction { tombstone_age: Duration::from_millis(ms) }),
             map_version,
             tags,
-            shards,
+            shards: shards.into(),
         }
     }
 }

@@ -39,7 +39,7 @@ fn a_split_makes_two_of_one() {
         change(&mut catalog, ShardChange::Split { shard: ShardIndex(0), at }, 5).expect("it is open");
     assert_eq!((stream.shards.len(), stream.map_version), (4, 2));
     let parent = shard(&stream, 0);
-    assert_eq!(parent.closed, Some(Closing { at: Timestamp(5), end: SequenceNumber(0) }));
+    assert_eq!(parent.closed, Some(ShardEnd { at: Timestamp(5), next: SequenceNumber(0) }));
     let (low, high) = (shard(&stream, 2), shard(&stream, 3));
     assert_eq!((low.range.start, low.range.end), (HashKey(0), HashKey(999)));
     assert_eq!((high.range.start, high.range.end), (at, parent.range.end));
@@ -59,7 +59,7 @@ fn a_merge_makes_one_of_two_neighbours_in_either_order() {
         let child = shard(&stream, 3);
         assert_eq!((child.parent, child.adjacent_parent), (Some(ShardIndex(one)), Some(ShardIndex(other))));
         assert_eq!((child.range.start, child.range.end), (HashKey(0), shard(&stream, 1).range.end));
-        assert_eq!(shard(&stream, 1).closed, Some(Closing { at: Timestamp(5), end: SequenceNumber(10) }));
+        assert_eq!(shard(&stream, 1).closed, Some(ShardEnd { at: Timestamp(5), next: SequenceNumber(10) }));
     }
 }
 

@@ -85,7 +85,7 @@ proptest! {
         prop_assert_eq!(dealt.len(), shards as usize);
         prop_assert!(RoutingTable::new(dealt.iter().map(|shard| (shard.range, shard.index))).is_ok());
         let mut per_lane = vec![0_u32; load.len()];
-        for (at, shard) in (0_u32..).zip(&dealt) {
+        for (at, shard) in (0_u32..).zip(dealt.iter()) {
             prop_assert_eq!((shard.index.get(), shard.owner.get()), (at, 100 + u64::from(at)));
             per_lane[shard.lane.get() as usize] += 1;
         }

@@ -54,7 +54,7 @@ impl State {
         let mut owners = None;
         for queue in queues {
             let owners = owners.get_or_insert_with(|| {
-                let shards = self.streams.values().flat_map(|stream| &stream.shards);
+                let shards = self.streams.values().flat_map(|stream| stream.shards.iter());
                 shards.map(|shard| shard.owner).collect()
             });
             self.admit_queue(&queue, owners)?;

@@ -53,7 +53,7 @@ impl State {
         let mut owners = None;
         for queue in queues {
             let owners = owners.get_or_insert_with(|| {
-                let shards = self.streams.values().flat_map(|stream| &stream.shards);
+                let shards = self.streams.values().flat_map(|stream| stream.shards.iter());
                 let partitions = self.queues().flat_map(|queue| &queue.partitions);
                 let partitions = partitions.flat_map(|partition| [partition.messages, partition.journal]);
                 shards.map(|shard| shard.owner).chain(partitions).collect()

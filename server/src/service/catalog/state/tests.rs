@@ -3,8 +3,8 @@
 use tidemill_wire::routing::HashKey;
 use tidemill_wire::{LaneId, SequenceNumber, ShardIndex};
 
-use super::super::entity::Closing;
 use super::super::tests::{DEFAULTS, LIMITS, NODE, new};
+use super::super::{Shard, ShardEnd};
 use super::*;
 
 /// Two streams as they would be stored, and their counters.
@@ -15,6 +15,11 @@ fn sample() -> (Counters, Vec<Stream>) {
         state.apply(Change::Create(stream, aside));
     }
     (state.counters(), state.streams().cloned().collect())
+}
+
+/// The shards of a stream, to be damaged.
+fn shards_of(streams: &mut [Stream], stream: usize) -> &mut [Shard] {
+    Arc::make_mut(&mut streams[stream].shards)
 }
 
 /// The reason why a damaged sample is refused.
@@ -41,24 +46,27 @@ fn ids_are_never_given_twice() {
 
 #[test]
 fn a_catalog_that_contradicts_itself_is_refused() {
-    let closing = Closing { at: Timestamp(1), end: SequenceNumber(0) };
+    let closing = ShardEnd { at: Timestamp(1), next: SequenceNumber(0) };
     let old = "stream a: shard 1 is older than its parents";
-    check(|_, streams| streams[0].shards[1].adjacent_parent = Some(ShardIndex(1)), old);
+    check(|_, streams| shards_of(streams, 0)[1].adjacent_parent = Some(ShardIndex(1)), old);
     check(|_, streams| streams[1].name = streams[0].name.clone(), "stream a: its name or id is there twice");
     check(|_, streams| streams[1].id = streams[0].id, "stream b: its name or id is there twice");
     check(|counters, _| counters.next_stream = 2, "stream b: its id 2 has not been given out");
-    check(|_, streams| streams[0].shards[1].lane = LaneId(3), "stream a: shard 1 is on lane 3 of 3");
+    check(|_, streams| shards_of(streams, 0)[1].lane = LaneId(3), "stream a: shard 1 is on lane 3 of 3");
     let twice = "stream b: shard 0 has the owner 1, which is not its own";
-    check(|_, streams| streams[1].shards[0].owner = OwnerId(1), twice);
+    check(|_, streams| shards_of(streams, 1)[0].owner = OwnerId(1), twice);
     let not_given = "stream b: shard 1 has the owner 4, which is not its own";
     check(|counters, _| counters.next_owner = 4, not_given);
-    check(|_, streams| streams[0].shards[1].index = ShardIndex(0), "stream a: its shards are out of order");
     check(
-        |_, streams| streams[0].shards[1].range.start = HashKey(u128::MAX),
+        |_, streams| shards_of(streams, 0)[1].index = ShardIndex(0),
+        "stream a: its shards are out of order",
+    );
+    check(
+        |_, streams| shards_of(streams, 0)[1].range.start = HashKey(u128::MAX),
         "stream a: hash key 170141183460469231731687303715884105728 belongs to no open shard",
     );
     check(
-        |_, streams| streams[0].shards.iter_mut().for_each(|shard| shard.closed = Some(closing)),
+        |_, streams| shards_of(streams, 0).iter_mut().for_each(|shard| shard.closed = Some(closing)),
         "stream a: hash key 0 belongs to no open shard",
     );
     let beyond = "counters Counters { next_stream: 18446744073709551615, next_owner: 5 } are beyond 4611686018427387904";

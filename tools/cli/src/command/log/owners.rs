@@ -42,7 +42,7 @@ fn read(data: &Path) -> Result<Vec<(LaneId, OwnerId)>, String> {
         StreamDefaults { retention: Retention::FOREVER, quota: Quota::OFF, read_calls_per_second: 0 };
     let catalog = RedbCatalog::open(&copy, limits, defaults).map_err(|error| error.to_string())?;
     let catalog = catalog.ok_or_else(|| "it is not there".to_owned())?;
-    let shards = catalog.state().streams().flat_map(|stream| &stream.shards);
+    let shards = catalog.state().streams().flat_map(|stream| stream.shards.iter());
     let partitions = catalog.state().queues().flat_map(|queue| &queue.partitions);
     let partitions = partitions
         .flat_map(|partition| [partition.messages, partition.journal].map(|owner| (partition.lane, owner)));
