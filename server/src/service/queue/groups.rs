@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use tidemill_wire::Timestamp;
 
 use super::journal::Entry;
-use super::state::State;
+use super::state::{KEPT_MAX, State};
 
 /// Runs that wait at most: while there are so many, a receive passes over no more.
 pub(super) const RUNS_MAX: usize = 1_000_000;
@@ -43,6 +43,16 @@ impl Group {
 impl State {
     /// Lets messages of a group wait that were passed over. Those of them that wait already do so in that group from now on.
     pub(super) fn let_wait(&mut self, first: u64, count: u64, group: u64) {
+        // Most often they follow the last one, whose group stays where it is.
+        if let Some(mut last) = self.runs.last_entry()
+            && last.key() + last.get().count == first
+            && last.get().group == group
+        {
+            let longer = count.min(u64::MAX - first);
+            last.get_mut().count += longer;
+            self.waiting += longer;
+            return;
+        }
         let (mut from, mut end) = (first, first.saturating_add(count));
         if from >= end {
             return;
@@ -67,6 +77,12 @@ impl State {
         self.runs.insert(from, Run { count: end - from, group });
         of_group.insert(from);
         self.enter_heads(group);
+    }
+
+    /// Where those end that wait and are below a number: some of them, for all may be too many for one step. Nothing if none waits there.
+    pub(super) fn waiting_below(&self, oldest: u64) -> Option<u64> {
+        self.runs.keys().next().filter(|first| **first < oldest)?;
+        Some(self.runs.keys().nth(KEPT_MAX).map_or(oldest, |next| oldest.min(*next)))
     }
 
     /// Takes a message out of those that wait.

@@ -122,11 +122,6 @@ impl State {
         self.messages.len()
     }
 
-    /// Whether a message below a number was passed over and waits.
-    pub(super) fn waits_below(&self, sequence: u64) -> bool {
-        self.runs.keys().next().is_some_and(|first| *first < sequence)
-    }
-
     /// What is gone for ever and much, to be [given back](super::gone::give_back) in steps.
     pub(super) fn take_gone(&mut self) -> Vec<State> {
         std::mem::take(&mut self.gone)

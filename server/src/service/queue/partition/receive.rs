@@ -196,9 +196,12 @@ impl<E: Env> Partition<E> {
         let now = self.lane.now();
         let mut memory = self.recorder.memory.borrow_mut();
         let Some(memory) = &mut *memory else { return Ok(None) };
-        if bounds.oldest.get() > memory.state.cursor() || memory.state.waits_below(bounds.oldest.get()) {
+        let oldest = bounds.oldest.get();
+        let gone =
+            if oldest > memory.state.cursor() { Some(oldest) } else { memory.state.waiting_below(oldest) };
+        if let Some(below) = gone {
             // What was too old has gone without a receive. Later events follow this one.
-            let event = Event::Purged { below: bounds.oldest.get() };
+            let event = Event::Purged { below };
             memory.state.apply(&event);
             give_back(&self.env, memory.state.take_gone());
             drop(self.write(memory, &event));

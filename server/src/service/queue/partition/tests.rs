@@ -365,6 +365,35 @@ fn a_purge_of_very_many_holds_over_a_power_cut_and_their_memory_is_given_back_be
 }
 
 #[test]
+fn what_was_passed_over_and_is_too_old_goes_without_being_received() {
+    let sim = Sim::new(16);
+    let env = sim.env();
+    sim.run(async {
+        let opened = open(&env, QueueSettings { retention_s: 60, ..QueueSettings::default() }).await;
+        for number in 0..60 {
+            let group = if number % 20 == 19 { "b" } else { "a" };
+            opened.send_grouped(number, group, "").await.expect("sent");
+        }
+        assert_eq!(numbers(&opened.receive(4, 30).await), [0, 19, 1, 39], "by turns");
+        let runs =
+            || opened.partition.recorder.memory.borrow().as_ref().map(|memory| memory.state.runs.len());
+        assert_eq!(
+            runs(),
+            Some(4),
+            "those between the messages of the other group, and that of the other group"
+        );
+        assert_eq!(opened.counts().await, (56, 4, 0));
+        env.sleep(Duration::from_secs(61)).await;
+        assert_eq!(opened.receive(10, 30).await, []);
+        assert_eq!((opened.counts().await, runs()), ((0, 0, 0), Some(0)));
+        opened.send_grouped(60, "a", "").await.expect("sent");
+        assert_eq!(numbers(&opened.receive(10, 30).await), [60]);
+        opened.lane.close().await;
+    })
+    .expect("not stopped");
+}
+
+#[test]
 fn what_is_done_with_is_given_back_and_a_start_reads_little() {
     let sim = Sim::new(9);
     let env = sim.env();

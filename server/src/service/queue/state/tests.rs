@@ -100,6 +100,22 @@ fn a_group_is_found_behind_however_many_messages_of_another_and_they_cost_a_run(
 }
 
 #[test]
+fn very_many_runs_that_are_too_old_are_forgotten_some_at_a_time() {
+    let mut state = State::new(false);
+    let tail: Vec<Head> = (0..9_000).map(|sequence| head(sequence, 1 + sequence % 2)).collect();
+    state.receive(&ask(0, 1_000_000, 4), &tail);
+    let mut steps = 0;
+    while let Some(below) = state.waiting_below(8_000) {
+        let before = state.runs.len();
+        state.apply(&Event::Purged { below });
+        assert!(before - state.runs.len() <= KEPT_MAX);
+        steps += 1;
+        assert!(steps < 10, "each of them forgets some");
+    }
+    assert_eq!((steps, state.ready(), state.oldest()), (4, 1_000, 8_000));
+}
+
+#[test]
 fn groups_share_a_backlog_in_turn_whatever_is_ahead_of_them() {
     let mut state = State::new(false);
     // Two groups that send much, and one message of each of twenty others far behind.
