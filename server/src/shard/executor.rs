@@ -10,12 +10,15 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures_lite::future::or;
 use glommio::{Latency, LocalExecutorBuilder, Placement, Shares, TaskQueueHandle, timer::Timer};
+use pin_project_lite::pin_project;
 
 use super::event::Signal;
 use super::limits::{
@@ -57,6 +60,23 @@ struct Tasks {
 
 /// One of the tasks; dropped with it.
 struct Live(Rc<Tasks>);
+
+pin_project! {
+    /// A task that is counted. An async block around it would keep room for it twice: where it is captured, and where it is awaited.
+    struct Counted<F> {
+        #[pin]
+        task: F,
+        _live: Live,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Counted<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.project().task.poll(context)
+    }
+}
 
 impl Drop for Live {
     fn drop(&mut self) {
@@ -117,11 +137,7 @@ impl Executor {
 
     fn spawn_into(&self, queue: TaskQueueHandle, task: impl Future<Output = ()> + 'static) {
         self.tasks.live.set(self.tasks.live.get() + 1);
-        let live = Live(Rc::clone(&self.tasks));
-        let task = async move {
-            task.await;
-            drop(live);
-        };
+        let task = Counted { task, _live: Live(Rc::clone(&self.tasks)) };
         glommio::spawn_local_into(task, queue).expect("queues live as long as their executor").detach();
     }
 

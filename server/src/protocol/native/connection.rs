@@ -134,11 +134,15 @@ pub(super) async fn serve(native: Rc<Native>, socket: Socket, permit: Permit) {
             writing.socket.shut(Shutdown::Both);
         }
     });
-    let life = async {
-        let end = connection.read().await;
-        connection.finish(end).await;
-    };
-    or(life, connection.give_up_at_the_end()).await;
+    // Where it is awaited, for a name would keep room for it twice.
+    or(
+        async {
+            let end = connection.read().await;
+            connection.finish(end).await;
+        },
+        connection.give_up_at_the_end(),
+    )
+    .await;
     core.metrics().open_connections.fall();
     drop(permit);
 }
