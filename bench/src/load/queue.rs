@@ -127,7 +127,13 @@ impl Cycler {
         let mut encoder = Encoder::new();
         let (bytes, batch) = (options.record_bytes.range().1, options.batch_records);
         let sender = Sender::new(&mut encoder, queue, batch, bytes);
-        let receive = ReceiveMessages { queue, messages_max: batch, wait_ms: WAIT_MS, visibility_s: None };
+        let receive = ReceiveMessages {
+            queue,
+            messages_max: batch,
+            wait_ms: WAIT_MS,
+            visibility_s: None,
+            attempt: None,
+        };
         let receive = Template::new(&mut encoder, &RequestBody::ReceiveMessages(receive), 0);
         Self {
             queue,

@@ -36,7 +36,7 @@ pub struct Queue {
 }
 
 /// What is wanted of a receive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceiveOptions {
     /// So many messages at most, 1 to 1,000; more than ten may come only where they are small. Default 10.
     pub messages_max: u32,
@@ -44,11 +44,14 @@ pub struct ReceiveOptions {
     pub wait: Duration,
     /// How long they are hidden from others, in whole seconds, up to 12 hours. Default: what the queue says.
     pub visibility: Option<Duration>,
+    /// Names the attempt, of FIFO queues only: 1 to 128 printable ASCII characters. The same one within five minutes gets the same messages, ten at most, while all of them are hidden still, so that
+    /// an answer that was lost holds up none of their groups. Default: none.
+    pub attempt: Option<String>,
 }
 
 impl Default for ReceiveOptions {
     fn default() -> Self {
-        Self { messages_max: 10, wait: Duration::ZERO, visibility: None }
+        Self { messages_max: 10, wait: Duration::ZERO, visibility: None, attempt: None }
     }
 }
 
@@ -89,7 +92,8 @@ impl Queue {
         }
     }
 
-    /// Receives messages, which are hidden from others then; none if there are none in time. When the answer is lost, what it had comes back when its visibility is over.
+    /// Receives messages, which are hidden from others then; none if there are none in time. When the answer is lost, what it had comes back when its visibility is over, or with the next try if
+    /// the attempt has a name.
     pub async fn receive(&self, options: ReceiveOptions) -> Result<Vec<Received>, ClientError> {
         let receive = ReceiveMessages {
             queue: self.id(),
@@ -97,6 +101,7 @@ impl Queue {
             wait_ms: u32::try_from(options.wait.as_millis())
                 .map_or(RECEIVE_WAIT_MS_MAX, |wait| wait.min(RECEIVE_WAIT_MS_MAX)),
             visibility_s: options.visibility.map(seconds),
+            attempt: options.attempt,
         };
         let body = RequestBody::ReceiveMessages(receive);
         let (connection, answer) = ask(&self.pool, body, Bytes::new(), Repeat::Harmless).await?;

@@ -212,7 +212,20 @@ fn message_requests() -> Vec<RequestBody> {
     vec![
         RequestBody::SendMessages(SendMessages { queue, messages: vec![] }),
         RequestBody::SendMessages(SendMessages { queue, messages: vec![message, NewMessage::default()] }),
-        RequestBody::ReceiveMessages(ReceiveMessages { queue, messages_max: 10, wait_ms: 0, visibility_s }),
+        RequestBody::ReceiveMessages(ReceiveMessages {
+            queue,
+            messages_max: 10,
+            wait_ms: 0,
+            visibility_s,
+            attempt: None,
+        }),
+        RequestBody::ReceiveMessages(ReceiveMessages {
+            queue,
+            messages_max: 1,
+            wait_ms: u32::MAX,
+            visibility_s: None,
+            attempt: Some("again".to_owned()),
+        }),
         RequestBody::DeleteMessages(DeleteMessages { queue, receipts: vec![receipt; 3] }),
         RequestBody::ExtendMessages(ExtendMessages { queue, extensions: vec![(receipt, 7)] }),
         RequestBody::Consume(Consume { queue, credit: u32::MAX, messages_max: 1, visibility_s: None }),

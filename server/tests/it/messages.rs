@@ -63,7 +63,13 @@ fn bodies(client: &mut Client, queue: QueueId, words: &[&str]) {
 }
 
 fn asking(queue: QueueId, messages_max: u32, wait_ms: u32, visibility_s: Option<u32>) -> RequestBody {
-    RequestBody::ReceiveMessages(ReceiveMessages { queue, messages_max, wait_ms, visibility_s })
+    RequestBody::ReceiveMessages(ReceiveMessages {
+        queue,
+        messages_max,
+        wait_ms,
+        visibility_s,
+        attempt: None,
+    })
 }
 
 fn came(answer: ResponseBody, body: Bytes) -> Vec<Came> {
@@ -259,6 +265,46 @@ fn fifo_queues_keep_order_and_send_once() {
         send(&mut client, queue, &[("", "3", b"x"), ("i", "3", b"y"), ("not printable ", "4", b"z")]);
     let found: Vec<_> = refused.refused.iter().map(|refused| (refused.index, refused.code)).collect();
     assert_eq!(found, [(0, ErrorCode::InvalidRequest), (2, ErrorCode::InvalidRequest)]);
+}
+
+#[test]
+fn an_attempt_that_is_made_again_gets_the_same_messages_also_after_a_restart() {
+    let mut server = Fixture::start();
+    let mut client = server.client();
+    let settings = QueueChange { content_deduplication: Some(true), ..QueueChange::default() };
+    let (queue, standard) =
+        (create(&mut client, "orders.fifo", settings), create(&mut client, "work", QueueChange::default()));
+    let by = |queue, attempt: &str| {
+        let (visibility_s, attempt) = (Some(600), Some(attempt.to_owned()));
+        RequestBody::ReceiveMessages(ReceiveMessages {
+            queue,
+            messages_max: 2,
+            wait_ms: 0,
+            visibility_s,
+            attempt,
+        })
+    };
+    let receive_by = |client: &mut Client, attempt: &str| {
+        let (answer, body) = client.ask_with(by(queue, attempt), &[]);
+        came(answer, body)
+    };
+    send(&mut client, queue, &[("g", "", b"a"), ("g", "", b"b"), ("g", "", b"c")]);
+    let first = receive_by(&mut client, "one");
+    assert_eq!(words(&first), ["a", "b"]);
+    assert_eq!(receive_by(&mut client, "one"), first);
+    assert_eq!(receive_by(&mut client, "two"), [], "the group has messages in flight");
+    drop(client);
+    server.restart();
+    let mut client = server.client();
+    assert_eq!(receive_by(&mut client, "one"), first);
+    assert_eq!(delete(&mut client, queue, receipts(&first)), []);
+    assert_eq!(words(&receive_by(&mut client, "one")), ["c"], "the next ones, for those are done with");
+    for (queue, attempt) in [(standard, "one"), (queue, ""), (queue, "a b"), (queue, &*"x".repeat(129))] {
+        match client.ask(by(queue, attempt)) {
+            ResponseBody::Failed(failure) => assert_eq!(failure.code, ErrorCode::InvalidRequest),
+            other => panic!("not refused: {other:?}"),
+        }
+    }
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub struct RefusedItem {
 }
 
 /// Receives messages, which are hidden from others then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceiveMessages {
     /// Of this queue.
     pub queue: QueueId,
@@ -90,6 +90,8 @@ pub struct ReceiveMessages {
     pub wait_ms: u32,
     /// How long they are hidden, if it is not what the queue says.
     pub visibility_s: Option<u32>,
+    /// Names the attempt, of FIFO queues: the same one gets the same messages again while all of them are hidden still, five minutes long.
+    pub attempt: Option<String>,
 }
 
 /// A message that was received: what is known of it, and how long its parts are.

@@ -14,19 +14,20 @@ use tidemill_wire::message::{
 use super::connection::{Connection, Ticket};
 use super::limits::MESSAGE_VISIBILITY_S_MAX;
 use super::message_error::receive_failure;
-use crate::service::queue::{Attribute, AttributeValue, Receipt, Receive, Received};
+use crate::service::queue::{Attribute, AttributeValue, Receipt, Receive, Received, is_fifo_id};
+use crate::shard::Core;
 
 /// Begins to receive, and answers when there are messages, or none after all.
 pub(super) fn begin(mut ticket: Ticket, asked: ReceiveMessages) {
     let wait = Duration::from_millis(asked.wait_ms.min(RECEIVE_WAIT_MS_MAX).into());
-    let bounds = (check_count(asked.messages_max), check_visibility(asked.visibility_s));
-    let visibility = match bounds {
-        (Ok(()), Ok(visibility)) => visibility,
-        (Err(failure), _) | (_, Err(failure)) => return ticket.settle(Err(failure)),
-    };
-    let receive =
-        Receive { queue: asked.queue, messages_max: asked.messages_max, visibility, wait, attempt: None };
     let core = Rc::clone(ticket.connection.core());
+    let checked = check_count(asked.messages_max).and_then(|()| check_visibility(asked.visibility_s));
+    let visibility = match checked.and_then(|visibility| check_attempt(&core, &asked).map(|()| visibility)) {
+        Ok(visibility) => visibility,
+        Err(failure) => return ticket.settle(Err(failure)),
+    };
+    let ReceiveMessages { queue, messages_max, attempt, .. } = asked;
+    let receive = Receive { queue, messages_max, visibility, wait, attempt };
     core.clone().spawn(async move {
         if !wait.is_zero() {
             ticket.wait();
@@ -52,6 +53,24 @@ pub(super) fn check_count(count: u32) -> Result<(), Failure> {
     let text = format!("{count} messages at once are not from 1 to {QUEUE_BATCH_MESSAGES_MAX}");
     let limit = QUEUE_BATCH_MESSAGES_MAX.into();
     Err(Failure::new(ErrorCode::InvalidRequest, text).with_limit(count.into(), limit))
+}
+
+/// Whether an attempt may be named so, and in that queue.
+fn check_attempt(core: &Core, asked: &ReceiveMessages) -> Result<(), Failure> {
+    let Some(attempt) = &asked.attempt else { return Ok(()) };
+    if !is_fifo_id(attempt) {
+        let text = "an attempt's name has 1 to 128 printable ASCII characters";
+        let bytes = u64::try_from(attempt.len()).unwrap_or(u64::MAX);
+        return Err(Failure::new(ErrorCode::InvalidRequest, text).with_limit(bytes, 128));
+    }
+    match core.queue_of(asked.queue) {
+        Some(queue) if !queue.is_fifo() => Err(Failure::new(
+            ErrorCode::InvalidRequest,
+            "only receives of FIFO queues are attempts with names",
+        )),
+        // Which there is none of, the receive finds out.
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// How long messages may be hidden.

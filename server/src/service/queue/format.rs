@@ -8,6 +8,7 @@ use minicbor::decode::Error;
 use minicbor::{Decoder, Encoder};
 use tidemill_wire::Timestamp;
 
+use super::attempts::Attempt;
 use super::journal::{Entry, Event, Kept, Passed, Phase};
 use super::message::{Attribute, AttributeValue, Message, MessageId, NewMessage};
 
@@ -141,14 +142,21 @@ pub(super) fn decode_times(data: &[u8]) -> Result<(Timestamp, Option<u32>), Form
 /// An event of the journal.
 pub(super) fn encode_event(event: &Event) -> Vec<u8> {
     written(128, |out| match event {
-        Event::Received { at, until, from, cursor, passed, picked, moving } => {
-            out.array(9)?.u8(VERSION)?.u8(1)?.u64(at.0)?.u64(until.0)?.u64(*from)?.u64(*cursor)?;
+        Event::Received { at, until, from, cursor, passed, picked, moving, attempt } => {
+            out.array(if attempt.is_some() { 10 } else { 9 })?
+                .u8(VERSION)?
+                .u8(1)?
+                .u64(at.0)?
+                .u64(until.0)?
+                .u64(*from)?
+                .u64(*cursor)?;
             out.array(passed.len() as u64)?;
             for run in passed {
                 out.array(4)?.u64(run.first)?.u64(run.count)?.u64(run.due.0)?.u64(run.group)?;
             }
             numbers(out, picked)?;
-            numbers(out, moving)
+            numbers(out, moving)?;
+            attempt.as_ref().map_or(Ok(()), |attempt| out.str(attempt)?.ok())
         }
         Event::Deleted(messages) => {
             out.array(3)?.u8(VERSION)?.u8(2)?;
@@ -164,24 +172,42 @@ pub(super) fn encode_event(event: &Event) -> Vec<u8> {
         Event::Purged { below } => out.array(3)?.u8(VERSION)?.u8(4)?.u64(*below)?.ok(),
         Event::Begun { cursor } => out.array(3)?.u8(VERSION)?.u8(7)?.u64(*cursor)?.ok(),
         Event::Ended => out.array(2)?.u8(VERSION)?.u8(8)?.ok(),
+        Event::Waiting(runs) => {
+            out.array(3)?.u8(VERSION)?.u8(10)?.array(runs.len() as u64)?;
+            for run in runs {
+                out.array(3)?.u64(run.first)?.u64(run.count)?.u64(run.group)?;
+            }
+            Ok(())
+        }
+        Event::Attempted(attempts) => {
+            out.array(3)?.u8(VERSION)?.u8(9)?.array(attempts.len() as u64)?;
+            for Attempt { name, at, picked } in attempts {
+                out.array(3)?.str(name)?.u64(at.0)?.array(picked.len() as u64)?;
+                for (sequence, receives) in picked {
+                    out.array(2)?.u64(*sequence)?.u32(*receives)?;
+                }
+            }
+            Ok(())
+        }
         Event::Snapshot { cursor, messages } => {
             out.array(4)?.u8(VERSION)?.u8(5)?.u64(*cursor)?.u64(*messages)?.ok()
         }
         Event::Kept(kept) => {
             out.array(3)?.u8(VERSION)?.u8(6)?.array(kept.len() as u64)?;
-            for Kept { sequence, entry } in kept {
-                let (phase, until) = match entry.phase {
-                    Phase::Ready => (0, 0),
-                    Phase::InFlight(until) => (1, until.0),
-                    Phase::Delayed(due) => (2, due.0),
-                    Phase::Moving(until) => (3, until.0),
-                };
-                out.array(7)?.u64(*sequence)?.u8(phase)?.u64(until)?.u64(entry.group)?.u32(entry.receives)?;
-                out.u64(entry.first_received.0)?.u64(entry.received.0)?;
-            }
-            Ok(())
+            kept.iter().try_for_each(|kept| write_kept(out, kept))
         }
     })
+}
+
+pub(super) fn write_kept(out: &mut Out, Kept { sequence, entry }: &Kept) -> Written {
+    let (phase, until) = match entry.phase {
+        Phase::Ready => (0, 0),
+        Phase::InFlight(until) => (1, until.0),
+        Phase::Delayed(due) => (2, due.0),
+        Phase::Moving(until) => (3, until.0),
+    };
+    out.array(7)?.u64(*sequence)?.u8(phase)?.u64(until)?.u64(entry.group)?.u32(entry.receives)?;
+    out.u64(entry.first_received.0)?.u64(entry.received.0)?.ok()
 }
 
 pub(super) fn numbers(out: &mut Out, numbers: &[u64]) -> Written {
@@ -199,7 +225,7 @@ pub(super) fn decode_event(bytes: &[u8]) -> Result<Event, FormatError> {
     reader.version()?;
     let kind = reader.take(Decoder::u8)?;
     let event = match (kind, fields) {
-        (1, Some(9)) => Event::Received {
+        (1, Some(9 | 10)) => Event::Received {
             at: Timestamp(reader.take(Decoder::u64)?),
             until: Timestamp(reader.take(Decoder::u64)?),
             from: reader.take(Decoder::u64)?,
@@ -207,6 +233,10 @@ pub(super) fn decode_event(bytes: &[u8]) -> Result<Event, FormatError> {
             passed: reader.runs()?,
             picked: reader.list(1, |reader| reader.take(Decoder::u64))?,
             moving: reader.list(1, |reader| reader.take(Decoder::u64))?,
+            attempt: match fields {
+                Some(10) => Some(reader.take(Decoder::str)?.to_owned()),
+                _ => None,
+            },
         },
         (2, Some(3)) => Event::Deleted(reader.list(1, |reader| reader.take(Decoder::u64))?),
         (3, Some(3)) => Event::Hidden(reader.list(3, |reader| {
@@ -220,6 +250,8 @@ pub(super) fn decode_event(bytes: &[u8]) -> Result<Event, FormatError> {
         (6, Some(3)) => Event::Kept(reader.list(8, Reader::kept)?),
         (7, Some(3)) => Event::Begun { cursor: reader.take(Decoder::u64)? },
         (8, Some(2)) => Event::Ended,
+        (9, Some(3)) => Event::Attempted(reader.list(4, Reader::attempt)?),
+        (10, Some(3)) => Event::Waiting(reader.list(4, Reader::waiting)?),
         (kind, _) => return Err(reader.impossible("kind", u64::from(kind))),
     };
     reader.end()?;
@@ -249,7 +281,7 @@ impl<'b> Reader<'b> {
         FormatError::Impossible { what: self.what, field, found }
     }
 
-    fn array(&mut self, expected: u64) -> Result<(), FormatError> {
+    pub(super) fn array(&mut self, expected: u64) -> Result<(), FormatError> {
         match self.take(Decoder::array)? {
             Some(found) if found == expected => Ok(()),
             found => Err(self.impossible("fields", found.unwrap_or(u64::MAX))),
@@ -317,7 +349,7 @@ impl<'b> Reader<'b> {
         Ok(Passed { first, count, due, group: self.take(Decoder::u64)? })
     }
 
-    fn kept(&mut self) -> Result<Kept, FormatError> {
+    pub(super) fn kept(&mut self) -> Result<Kept, FormatError> {
         self.array(7)?;
         let sequence = self.take(Decoder::u64)?;
         let (phase, until) = (self.take(Decoder::u8)?, Timestamp(self.take(Decoder::u64)?));
@@ -332,6 +364,25 @@ impl<'b> Reader<'b> {
         let first_received = Timestamp(self.take(Decoder::u64)?);
         let received = Timestamp(self.take(Decoder::u64)?);
         Ok(Kept { sequence, entry: Entry { phase, group, receives, first_received, received } })
+    }
+
+    fn waiting(&mut self) -> Result<Passed, FormatError> {
+        self.array(3)?;
+        let (first, count) = (self.take(Decoder::u64)?, self.take(Decoder::u64)?);
+        if count == 0 || first.checked_add(count).is_none() {
+            return Err(self.impossible("messages of a run", count));
+        }
+        Ok(Passed { first, count, due: Timestamp(0), group: self.take(Decoder::u64)? })
+    }
+
+    fn attempt(&mut self) -> Result<Attempt, FormatError> {
+        self.array(3)?;
+        let (name, at) = (self.take(Decoder::str)?.to_owned(), Timestamp(self.take(Decoder::u64)?));
+        let picked = self.list(3, |reader| {
+            reader.array(2)?;
+            Ok((reader.take(Decoder::u64)?, reader.take(Decoder::u32)?))
+        })?;
+        Ok(Attempt { name, at, picked })
     }
 
     /// Refuses bytes behind the value.

@@ -6,8 +6,10 @@ use bytes::Bytes;
 use minicbor::Decoder;
 use tidemill_wire::ShardIndex;
 
-use super::format::{FormatError, Reader, VERSION, decode_event, encode_event, numbers, written};
-use super::shard_event::{ShardEvent, Side};
+use super::format::{
+    FormatError, Out, Reader, VERSION, Written, decode_event, encode_event, numbers, write_kept, written,
+};
+use super::shard_event::{Piece, ShardEvent, Side};
 
 /// An event as it is written.
 pub(super) fn encode_shard_event(event: &ShardEvent) -> Vec<u8> {
@@ -21,7 +23,23 @@ pub(super) fn encode_shard_event(event: &ShardEvent) -> Vec<u8> {
             numbers(out, records)
         }
         ShardEvent::Snapshot { parts } => out.array(3)?.u8(VERSION)?.u8(3)?.u64(*parts)?.ok(),
+        ShardEvent::Begun => out.array(2)?.u8(VERSION)?.u8(4)?.ok(),
+        ShardEvent::Part(pieces) => {
+            out.array(3)?.u8(VERSION)?.u8(5)?.array(pieces.len() as u64)?;
+            pieces.iter().try_for_each(|piece| write_piece(out, piece))
+        }
+        ShardEvent::Ended => out.array(2)?.u8(VERSION)?.u8(6)?.ok(),
     })
+}
+
+fn write_piece(out: &mut Out, piece: &Piece) -> Written {
+    let Piece { shard, is_first, live_cursor, dead_cursor, live, dead } = piece;
+    out.array(6)?.u32(shard.get())?.bool(*is_first)?.u64(*live_cursor)?.u64(*dead_cursor)?;
+    for side in [live, dead] {
+        out.array(side.len() as u64)?;
+        side.iter().try_for_each(|kept| write_kept(out, kept))?;
+    }
+    Ok(())
 }
 
 /// Reads an event.
@@ -45,10 +63,22 @@ pub(super) fn decode_shard_event(bytes: &Bytes) -> Result<ShardEvent, FormatErro
             ShardEvent::Restored { shard, records: reader.list(1, |reader| reader.take(Decoder::u64))? }
         }
         (3, Some(3)) => ShardEvent::Snapshot { parts: reader.take(Decoder::u64)? },
+        (4, Some(2)) => ShardEvent::Begun,
+        (5, Some(3)) => ShardEvent::Part(reader.list(7, read_piece)?),
+        (6, Some(2)) => ShardEvent::Ended,
         (kind, _) => return Err(reader.impossible("kind", u64::from(kind))),
     };
     reader.end()?;
     Ok(change)
+}
+
+fn read_piece(reader: &mut Reader<'_>) -> Result<Piece, FormatError> {
+    reader.array(6)?;
+    let shard = ShardIndex(reader.take(Decoder::u32)?);
+    let is_first = reader.take(Decoder::bool)?;
+    let (live_cursor, dead_cursor) = (reader.take(Decoder::u64)?, reader.take(Decoder::u64)?);
+    let (live, dead) = (reader.list(8, Reader::kept)?, reader.list(8, Reader::kept)?);
+    Ok(Piece { shard, is_first, live_cursor, dead_cursor, live, dead })
 }
 
 fn side_number(side: Side) -> u8 {
@@ -63,9 +93,9 @@ mod tests {
     use proptest::prelude::*;
     use tidemill_wire::Timestamp;
 
-    use super::super::format::tests::event as any_event;
+    use super::super::format::tests::{event as any_event, kept as any_kept};
     use super::*;
-    use crate::service::queue::journal::Event;
+    use crate::service::queue::journal::{Entry, Event, Kept, Phase};
 
     fn any_shard_event() -> impl Strategy<Value = ShardEvent> {
         let of = (any::<u32>(), any::<bool>(), any_event()).prop_map(|(shard, is_dead, event)| {
@@ -74,7 +104,25 @@ mod tests {
         });
         let restored = (any::<u32>(), proptest::collection::vec(any::<u64>(), 0..5))
             .prop_map(|(shard, records)| ShardEvent::Restored { shard: ShardIndex(shard), records });
-        prop_oneof![of, restored, any::<u64>().prop_map(|parts| ShardEvent::Snapshot { parts })]
+        let some_kept = || proptest::collection::vec(any_kept(), 0..4);
+        let piece = (any::<(u32, bool, u64, u64)>(), some_kept(), some_kept()).prop_map(
+            |((shard, is_first, live_cursor, dead_cursor), live, dead)| Piece {
+                shard: ShardIndex(shard),
+                is_first,
+                live_cursor,
+                dead_cursor,
+                live,
+                dead,
+            },
+        );
+        prop_oneof![
+            of,
+            restored,
+            any::<u64>().prop_map(|parts| ShardEvent::Snapshot { parts }),
+            Just(ShardEvent::Begun),
+            proptest::collection::vec(piece, 0..4).prop_map(ShardEvent::Part),
+            Just(ShardEvent::Ended),
+        ]
     }
 
     fn check(event: &ShardEvent, expected: &str) {
@@ -89,6 +137,18 @@ mod tests {
         check(&ShardEvent::Of { shard, side: Side::Dead, event }, "85010107014783010381820304");
         check(&ShardEvent::Restored { shard, records: vec![1, 300] }, "84010207820119012c");
         check(&ShardEvent::Snapshot { parts: 2 }, "83010302");
+        check(&ShardEvent::Begun, "820104");
+        let at = Timestamp(1);
+        let entry =
+            Entry { phase: Phase::InFlight(at), group: 0, receives: 2, first_received: at, received: at };
+        let (live_cursor, dead_cursor) = (9, 4);
+        let live = vec![Kept { sequence: 8, entry }];
+        let first = Piece { shard, is_first: true, live_cursor, dead_cursor, live, dead: vec![] };
+        let dead = vec![Kept { sequence: 3, entry: Entry { phase: Phase::Ready, ..entry } }];
+        let second = Piece { shard, is_first: false, live_cursor, dead_cursor, live: vec![], dead };
+        let expected = "830105828607f50904818708010100020101808607f4090480818703000000020101";
+        check(&ShardEvent::Part(vec![first, second]), expected);
+        check(&ShardEvent::Ended, "820106");
     }
 
     #[test]
@@ -102,6 +162,7 @@ mod tests {
         check(&[0x83, 1, 9, 2], "kind 9");
         check(&[0x85, 1, 1, 7, 2, 0x41, 0], "side 2");
         check(&[0x84, 1, 2, 7, 0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], "items");
+        check(&[0x83, 1, 5, 0x81, 0x85, 7, 0xf5, 1, 2, 0x80, 0x80], "fields 5");
         check(&[0x83, 1, 3, 2, 0], "behind its end");
     }
 

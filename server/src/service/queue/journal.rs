@@ -2,6 +2,8 @@
 
 use tidemill_wire::Timestamp;
 
+use super::attempts::Attempt;
+
 /// How long a message that is on its way to another queue is hidden.
 const MOVING_MS: u64 = 60_000;
 
@@ -24,6 +26,8 @@ pub(super) enum Event {
         picked: Vec<u64>,
         /// Those that were received too often before, and are on their way to another queue: hidden for [`MOVING_MS`], and not received once more.
         moving: Vec<u64>,
+        /// The name of the attempt that received them, if it has one.
+        attempt: Option<String>,
     },
     /// Messages are gone for ever.
     Deleted(Vec<u64>),
@@ -50,12 +54,24 @@ pub(super) enum Event {
     },
     /// A snapshot in parts is complete.
     Ended,
+    /// A part of a snapshot: attempts to receive that have names.
+    Attempted(Vec<Attempt>),
+    /// A part of a snapshot: messages of groups that were passed over and wait, as runs of which nothing is delayed.
+    Waiting(Vec<Passed>),
 }
 
 impl Event {
     /// It tells what is, and not what happens.
     pub(super) fn is_of_snapshot(&self) -> bool {
-        matches!(self, Self::Snapshot { .. } | Self::Kept(_) | Self::Begun { .. } | Self::Ended)
+        matches!(
+            self,
+            Self::Snapshot { .. }
+                | Self::Kept(_)
+                | Self::Begun { .. }
+                | Self::Ended
+                | Self::Attempted(_)
+                | Self::Waiting(_)
+        )
     }
 }
 

@@ -4,12 +4,16 @@
 //! which is written before the answer goes. A queue over a stream (`over_stream`) gives a stream's records in the same way. Leaves out HTTP, AWS and where a partition's core is.
 
 mod ask;
+mod attempts;
+mod choice;
 mod chores;
 mod dedup;
 mod format;
 mod format_of_shard;
 #[cfg(test)]
 mod fuzz;
+mod gone;
+mod groups;
 mod journal;
 mod log;
 mod message;

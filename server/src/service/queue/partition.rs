@@ -8,11 +8,9 @@ mod settle;
 mod tend;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::lock::Mutex;
 use tidemill_storage::{AppendSink, Env, Lane, Settled};
 use tidemill_wire::{SequenceNumber, Timestamp};
@@ -20,12 +18,13 @@ use tidemill_wire::{SequenceNumber, Timestamp};
 use super::dedup::{Deduplication, Room, WINDOW, key_of};
 use super::definition::{self, Definition, QueueSettings, Scope};
 use super::format::decode_message;
+use super::gone::give_back;
 use super::journal::Event;
 use super::log::{self, pack_event};
 use super::operation::{Counts, Sent, Unreadable};
 use super::recorder::{Recorded, Recorder};
 use super::snapshot::Walk;
-use super::state::{KEPT_MAX, Pick, State};
+use super::state::{KEPT_MAX, State};
 use super::tail::Tail;
 use super::waiters::Waiters;
 use crate::metrics::Counter;
@@ -34,8 +33,6 @@ pub use receive::{Batch, Want};
 
 /// Bytes of the log that are read at once.
 const READ_BYTES: usize = 256 << 10;
-/// How long the same attempt gets the same messages.
-const ATTEMPT_MS: u64 = 300_000;
 /// Deleted messages before their space is given back, so that the lane is not asked for each.
 const TRIM_AFTER: u64 = 256;
 
@@ -78,23 +75,8 @@ struct Memory {
     state: State,
     tail: Tail,
     known: Deduplication,
-    /// What the attempts of the last minutes got.
-    attempts: BTreeMap<String, Attempt>,
     /// Messages below this were given back.
     trimmed: u64,
-}
-
-/// What an attempt to receive got.
-struct Attempt {
-    at: Timestamp,
-    picked: Vec<Pick>,
-}
-
-impl Attempt {
-    /// Whether the same attempt gets the same.
-    fn is_young(&self, now: Timestamp) -> bool {
-        self.at.0.saturating_add(ATTEMPT_MS) > now.0
-    }
 }
 
 impl Memory {
@@ -116,7 +98,7 @@ impl<E: Env> Partition<E> {
             index,
             place,
             definition: RefCell::new(definition),
-            recorder: Recorder::new(env.clone(), lane.clone(), place.journal),
+            recorder: Recorder::new(lane.clone(), place.journal),
             lane,
             env,
             filling: Mutex::default(),
@@ -174,13 +156,14 @@ impl<E: Env> Partition<E> {
 
     async fn make(&self) -> Result<Memory, Unreadable> {
         let definition = self.definition();
-        let state = self.recorder.replay(|| State::new(definition.is_fifo())).await?;
+        let mut state = self.recorder.replay(|| State::new(definition.is_fifo())).await?;
+        give_back(&self.env, state.take_gone());
         let known = match definition.settings.fifo {
             Some(fifo) => self.load_known(fifo.scope).await?,
             None => Deduplication::new(Rc::clone(&self.room)),
         };
         let tail = Tail::new(state.cursor());
-        Ok(Memory { state, tail, known, attempts: BTreeMap::new(), trimmed: 0 })
+        Ok(Memory { state, tail, known, trimmed: 0 })
     }
 
     /// Reads which messages were sent in the last minutes.
@@ -210,8 +193,7 @@ impl<E: Env> Partition<E> {
     /// Queues an event that the memory already has. What fails takes the memory with it.
     fn write(self: &Rc<Self>, memory: &Memory, event: &Event) -> Recorded {
         let sink = Rc::<Sink<E>>::clone(&self.sink);
-        let none = None::<fn() -> Vec<Bytes>>;
-        let recorded = self.recorder.write(sink, pack_event(event), memory.oldest(), none);
+        let recorded = self.recorder.write(sink, pack_event(event), memory.oldest());
         if self.recorder.begin_parts() {
             self.env.spawn(Rc::clone(self).write_snapshot());
         }
@@ -231,7 +213,7 @@ impl<E: Env> Partition<E> {
         if let Some(memory) = &mut *self.recorder.memory.borrow_mut() {
             let now = self.lane.now();
             memory.known.forget(now);
-            memory.attempts.retain(|_, attempt| attempt.is_young(now));
+            memory.state.attempts.forget(now);
             if !is_used {
                 memory.tail = Tail::new(memory.state.cursor());
             }

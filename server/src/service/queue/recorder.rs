@@ -44,7 +44,6 @@ pub(super) trait Replayed {
 
 /// A journal's writer and the memory that is made of it.
 pub(super) struct Recorder<E: Env, M> {
-    env: E,
     lane: Lane<E>,
     journal: OwnerId,
     /// Nothing before the first request, and after an event could not be written.
@@ -115,9 +114,8 @@ impl Future for Recorded {
 
 impl<E: Env, M> Recorder<E, M> {
     /// A writer without a memory, of a journal that the lane has adopted.
-    pub(super) fn new(env: E, lane: Lane<E>, journal: OwnerId) -> Self {
+    pub(super) fn new(lane: Lane<E>, journal: OwnerId) -> Self {
         Self {
-            env,
             lane,
             journal,
             memory: RefCell::new(None),
@@ -201,15 +199,8 @@ impl<E: Env, M> Recorder<E, M> {
         self.lane.admits(self.journal, EVENT_BYTES_MAX)
     }
 
-    /// Queues an event that the memory already has, and a snapshot behind it when one is due and can be taken: the memory has nothing then that is to follow. What fails takes the memory with it. `oldest` is told to
-    /// [`take_in`](Self::take_in) when the event is durable.
-    pub(super) fn write(
-        &self,
-        sink: Rc<dyn AppendSink>,
-        payload: Bytes,
-        oldest: u64,
-        snapshot: Option<impl FnOnce() -> Vec<Bytes>>,
-    ) -> Recorded {
+    /// Queues an event that the memory already has. What fails takes the memory with it. `oldest` is told to [`take_in`](Self::take_in) when the event is durable.
+    pub(super) fn write(&self, sink: Rc<dyn AppendSink>, payload: Bytes, oldest: u64) -> Recorded {
         self.journal_bytes.set(self.journal_bytes.get() + payload.len() as u64);
         let token = self.next_token.get();
         self.next_token.set(token + 1);
@@ -226,21 +217,13 @@ impl<E: Env, M> Recorder<E, M> {
                 let _ = tell.send(Err(error));
             }
         }
-        if let Some(snapshot) = snapshot.filter(|_| self.is_snapshot_due()) {
-            self.write_snapshot(snapshot());
-        }
         Recorded(told)
     }
 
-    /// Whether a snapshot is worth it, and none is being written.
-    fn is_snapshot_due(&self) -> bool {
-        let due = self.snapshot_after_bytes.get().max(SNAPSHOT_TIMES * self.snapshot_bytes.get());
-        self.journal_bytes.get() >= due && !self.is_in_parts.get()
-    }
-
-    /// Whether a snapshot in parts is to be written now: then it is as good as begun.
+    /// Whether a snapshot is to be written now, because it is worth it and none is being written: then it is as good as begun.
     pub(super) fn begin_parts(&self) -> bool {
-        let is_due = self.is_snapshot_due();
+        let due = self.snapshot_after_bytes.get().max(SNAPSHOT_TIMES * self.snapshot_bytes.get());
+        let is_due = self.journal_bytes.get() >= due && !self.is_in_parts.get();
         if is_due {
             self.is_in_parts.set(true);
         }
@@ -275,29 +258,6 @@ impl<E: Env, M> Recorder<E, M> {
             self.snapshot_bytes.set(bytes);
             self.lane.trim(self.journal, first);
         }
-    }
-
-    /// Writes down the whole state, and gives back the journal before it.
-    fn write_snapshot(&self, parts: Vec<Bytes>) {
-        self.snapshot_bytes.set(parts.iter().map(|part| part.len() as u64).sum());
-        self.journal_bytes.set(0);
-        let appends: Vec<_> =
-            parts.into_iter().map(|part| self.lane.append(self.journal, part, 1, Ack::Durable)).collect();
-        let (work, lane, journal) = (self.begin(), self.lane.clone(), self.journal);
-        self.env.spawn(async move {
-            let mut first = None;
-            let mut is_whole = true;
-            for append in appends {
-                match append.await {
-                    Ok(appended) => first = first.or(Some(appended.base_sequence)),
-                    Err(_) => is_whole = false,
-                }
-            }
-            if is_whole && let Some(first) = first {
-                lane.trim(journal, first);
-            }
-            drop(work);
-        });
     }
 
     /// Takes in what became of events. `durable` is told the oldest message that is needed after each that is durable and believed.

@@ -2,7 +2,7 @@
 
 use tidemill_wire::ShardIndex;
 
-use super::journal::Event;
+use super::journal::{Event, Kept};
 
 /// Where a queue over a stream keeps what it knows of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,4 +37,27 @@ pub(super) enum ShardEvent {
         /// How many.
         parts: u64,
     },
+    /// A snapshot in parts begins: pieces of all shards follow, with other events between them, up to [`Ended`](Self::Ended).
+    Begun,
+    /// A part of it.
+    Part(Vec<Piece>),
+    /// It is complete.
+    Ended,
+}
+
+/// What is known of some records of a shard, of both sides: they are told of together, for a record goes from one side to the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    /// The shard.
+    pub(super) shard: ShardIndex,
+    /// The shard begins with this piece.
+    pub(super) is_first: bool,
+    /// Every live record below this was looked at.
+    pub(super) live_cursor: u64,
+    /// Every dead letter is below this.
+    pub(super) dead_cursor: u64,
+    /// Live ones that are kept in mind.
+    pub(super) live: Vec<Kept>,
+    /// Dead letters.
+    pub(super) dead: Vec<Kept>,
 }

@@ -5,8 +5,12 @@
 //! then; those from the cursor on are told of by events alone. Invariant: what has been read at its end is the state
 //! (`state::tests::replay_gives_the_same_state`), but for what time alone does.
 
-use super::journal::{Event, Kept};
-use super::state::{KEPT_MAX, State};
+use tidemill_wire::Timestamp;
+
+use super::attempts::Attempt;
+use super::groups::Run;
+use super::journal::{Event, Kept, Passed};
+use super::state::State;
 
 /// A snapshot that is being read.
 #[derive(Clone, Debug)]
@@ -27,11 +31,18 @@ pub(super) struct Walk {
 #[derive(Debug)]
 enum Stage {
     Begin,
+    /// Runs of messages that wait are to be told of. They come first: one of them that is received meanwhile is told of by itself.
+    Runs {
+        next: u64,
+        end: u64,
+    },
     /// Messages from `next` on are to be told of, up to `end`.
     Parts {
         next: u64,
         end: u64,
     },
+    /// The attempts behind this name are to be told of. They come last, when all messages that they could have received are there.
+    Attempts(Option<String>),
     Over,
 }
 
@@ -43,20 +54,36 @@ impl Walk {
 
     /// The next event of it, of the state as it is now; nothing after the last one.
     pub(super) fn next(&mut self, state: &State) -> Option<Event> {
-        match self.stage {
+        match &self.stage {
             Stage::Begin => {
-                self.stage = Stage::Parts { next: 0, end: state.cursor };
+                self.stage = Stage::Runs { next: 0, end: state.cursor };
                 Some(Event::Begun { cursor: state.cursor })
             }
-            Stage::Parts { next, end } => {
+            &Stage::Runs { next, end } => {
+                let part: Vec<Passed> = state.runs_from(next, end).take(self.part_max).collect();
+                let Some(last) = part.last() else {
+                    self.stage = Stage::Parts { next: 0, end };
+                    return self.next(state);
+                };
+                self.stage = Stage::Runs { next: last.first + last.count, end };
+                Some(Event::Waiting(part))
+            }
+            &Stage::Parts { next, end } => {
                 let below = state.kept_from(next).take_while(|kept| kept.sequence < end);
                 let part: Vec<Kept> = below.take(self.part_max).collect();
                 let Some(last) = part.last() else {
-                    self.stage = Stage::Over;
-                    return Some(Event::Ended);
+                    self.stage = Stage::Attempts(None);
+                    return self.next(state);
                 };
                 self.stage = Stage::Parts { next: last.sequence + 1, end };
                 Some(Event::Kept(part))
+            }
+            Stage::Attempts(after) => {
+                let part = state.attempts.part(after.as_deref());
+                let last = part.last().map(|last| last.name.clone());
+                let event = if last.is_some() { Event::Attempted(part) } else { Event::Ended };
+                self.stage = last.map_or(Stage::Over, |last| Stage::Attempts(Some(last)));
+                Some(event)
             }
             Stage::Over => None,
         }
@@ -65,15 +92,27 @@ impl Walk {
 
 impl State {
     /// Messages that are kept in mind, from a number on.
-    fn kept_from(&self, sequence: u64) -> impl Iterator<Item = Kept> {
+    pub(super) fn kept_from(&self, sequence: u64) -> impl Iterator<Item = Kept> {
         self.messages.range(sequence..).map(|(sequence, entry)| Kept { sequence: *sequence, entry: *entry })
     }
 
-    /// Events that give this state by themselves, in one row.
+    /// Messages that wait, from a number on and up to another one.
+    fn runs_from(&self, next: u64, end: u64) -> impl Iterator<Item = Passed> {
+        let run = move |(first, run): (&u64, &Run)| {
+            let count = run.count.min(end - first);
+            Passed { first: *first, count, due: Timestamp(0), group: run.group }
+        };
+        self.runs.range(next..end.max(next)).map(run)
+    }
+
+    /// Events that give this state by themselves, in one row, as older versions wrote them.
+    #[cfg(test)]
     pub(super) fn snapshot(&self) -> Vec<Event> {
         let kept: Vec<Kept> = self.kept_from(0).collect();
         let begin = Event::Snapshot { cursor: self.cursor, messages: kept.len() as u64 };
-        std::iter::once(begin).chain(kept.chunks(KEPT_MAX).map(|part| Event::Kept(part.to_vec()))).collect()
+        std::iter::once(begin)
+            .chain(kept.chunks(super::state::KEPT_MAX).map(|part| Event::Kept(part.to_vec())))
+            .collect()
     }
 
     /// Applies what comes between the parts of a snapshot to what has been read of it.
@@ -104,6 +143,20 @@ impl State {
             *left = left.saturating_sub(kept.len() as u64);
         }
         self.settle_row();
+    }
+
+    /// Takes in messages of a snapshot that wait.
+    pub(super) fn take_runs(&mut self, runs: &[Passed]) {
+        if let Some(Pending { state, .. }) = &mut self.pending {
+            runs.iter().for_each(|run| state.let_wait(run.first, run.count, run.group));
+        }
+    }
+
+    /// Takes in attempts of a snapshot.
+    pub(super) fn take_attempts(&mut self, attempts: &[Attempt]) {
+        if let Some(Pending { state, .. }) = &mut self.pending {
+            attempts.iter().cloned().for_each(|attempt| state.attempts.remember(attempt));
+        }
     }
 
     /// Is what a snapshot in one row says once it is complete.

@@ -10,8 +10,10 @@ use hashbrown::HashMap;
 use tidemill_wire::Timestamp;
 
 pub(super) use super::ask::{Ask, Head, Pick, Standing, Taken};
+use super::attempts::{Attempt, Attempts};
 use super::format::{FormatError, decode_event};
-use super::journal::{Entry, Event, Passed, Phase, pass};
+use super::groups::{Group, RUNS_MAX, Run};
+use super::journal::{Entry, Event, Phase};
 use super::log::Written;
 use super::recorder::Replayed;
 use super::snapshot::Pending;
@@ -19,11 +21,9 @@ use super::snapshot::Pending;
 /// Messages ready and in flight that are kept in mind at most: a receive looks no further then.
 pub(super) const WINDOW_MAX: u64 = 120_000;
 /// Delayed messages that are kept in mind beside those, at most.
-const DELAYED_MAX: u64 = 1_000_000;
-/// Messages that wait ahead of the cursor's, where groups are to be treated alike.
-pub(super) const FAIR_WINDOW: u64 = 1_000;
+pub(super) const DELAYED_MAX: u64 = 1_000_000;
 /// Messages that one receive has moved elsewhere at most.
-const MOVING_MAX: usize = 10;
+pub(super) const MOVING_MAX: usize = 10;
 /// Messages that one look at the time brings back at most; the next brings back the next.
 const ADVANCE_MAX: usize = 10_000;
 /// Messages of one part of a snapshot: a core makes it in a fraction of a millisecond.
@@ -37,26 +37,29 @@ pub(super) struct State {
     pub(super) is_fifo: bool,
     pub(super) cursor: u64,
     pub(super) messages: BTreeMap<u64, Entry>,
-    groups: HashMap<u64, Group, FixedState>,
+    pub(super) groups: HashMap<u64, Group, FixedState>,
     /// Groups that have something to be received, by how much of theirs is in flight, and then by age.
-    heads: BTreeSet<(u64, u64, u64)>,
-    timers: BTreeSet<(Timestamp, u64)>,
-    in_flight: u64,
-    delayed: u64,
-    ready: u64,
-    /// Those of them that were received before, by how often.
-    back: BTreeSet<(u32, u64)>,
+    pub(super) heads: BTreeSet<(u64, u64, u64)>,
+    pub(super) timers: BTreeSet<(Timestamp, u64)>,
+    pub(super) in_flight: u64,
+    pub(super) delayed: u64,
+    pub(super) ready: u64,
+    /// Messages of groups that were passed over and wait, by the first of each run. Of a FIFO queue there are none: there those are kept in mind by themselves.
+    pub(super) runs: BTreeMap<u64, Run>,
+    /// How many they are.
+    pub(super) waiting: u64,
+    /// Heads of groups of which nothing is in flight.
+    pub(super) idle: usize,
+    /// Those that are ready and were received before, by how often.
+    pub(super) back: BTreeSet<(u32, u64)>,
+    /// What attempts with names got.
+    pub(super) attempts: Attempts,
     /// The snapshot that is being read.
     pub(super) pending: Option<Pending>,
     /// It is what a snapshot says, and what came after it.
     pub(super) is_of_snapshot: bool,
-}
-
-/// Messages that belong together.
-#[derive(Clone, Debug, Default)]
-struct Group {
-    ready: BTreeSet<u64>,
-    in_flight: u64,
+    /// What is gone for ever and much.
+    gone: Vec<State>,
 }
 
 impl State {
@@ -72,9 +75,14 @@ impl State {
             in_flight: 0,
             delayed: 0,
             ready: 0,
+            runs: BTreeMap::new(),
+            waiting: 0,
+            idle: 0,
             back: BTreeSet::new(),
+            attempts: Attempts::default(),
             pending: None,
             is_of_snapshot: false,
+            gone: Vec::new(),
         }
     }
 
@@ -83,9 +91,15 @@ impl State {
         self.cursor
     }
 
+    /// Every message below a number was looked at, and what is to be kept in mind of them is.
+    pub(super) fn pass_to(&mut self, cursor: u64) {
+        self.cursor = self.cursor.max(cursor);
+    }
+
     /// The oldest message that may be there.
     pub(super) fn oldest(&self) -> u64 {
-        self.messages.keys().next().copied().unwrap_or(self.cursor)
+        let first = [self.messages.keys().next(), self.runs.keys().next()].into_iter().flatten().min();
+        first.copied().unwrap_or(self.cursor)
     }
 
     /// Received and neither deleted nor back.
@@ -100,17 +114,22 @@ impl State {
 
     /// Looked at, and to be received.
     pub(super) fn ready(&self) -> u64 {
-        self.ready
+        self.ready + self.waiting
     }
 
-    /// Messages that are kept in mind.
+    /// Messages that are kept in mind, each by itself.
     pub(super) fn kept(&self) -> usize {
         self.messages.len()
     }
 
+    /// What is gone for ever and much, to be [given back](super::gone::give_back) in steps.
+    pub(super) fn take_gone(&mut self) -> Vec<State> {
+        std::mem::take(&mut self.gone)
+    }
+
     /// Whether a receive may look at more.
     pub(super) fn has_room(&self) -> bool {
-        self.ready + self.in_flight < WINDOW_MAX && self.delayed < DELAYED_MAX
+        self.ready + self.in_flight < WINDOW_MAX && self.delayed < DELAYED_MAX && self.runs.len() < RUNS_MAX
     }
 
     /// When time alone next changes something.
@@ -121,7 +140,7 @@ impl State {
     /// Messages that a receive would get now, counted up to `max`.
     pub(super) fn deliverable(&self, max: usize) -> usize {
         if !self.is_fifo {
-            return usize::try_from(self.ready).unwrap_or(usize::MAX).min(max);
+            return usize::try_from(self.ready()).unwrap_or(usize::MAX).min(max);
         }
         let mut count = 0;
         for (_, _, group) in &self.heads {
@@ -155,127 +174,27 @@ impl State {
 
     /// Forgets what is gone for ever.
     fn forget(&mut self, oldest: u64) {
-        if self.messages.keys().next_back().is_some_and(|last| *last < oldest) {
+        if self.cursor <= oldest {
+            // All of it is, and may be much.
             let (cursor, is_of_snapshot, pending) = (self.cursor, self.is_of_snapshot, self.pending.take());
-            *self = Self { cursor, is_of_snapshot, pending, ..Self::new(self.is_fifo) };
+            let (attempts, gone) = (std::mem::take(&mut self.attempts), self.take_gone());
+            let empty = Self { cursor, is_of_snapshot, attempts, pending, gone, ..Self::new(self.is_fifo) };
+            let all = std::mem::replace(self, empty);
+            if all.messages.len() + all.runs.len() > KEPT_MAX {
+                self.gone.push(all);
+            }
         }
+        self.clear_runs(0, oldest);
         while let Some(sequence) = self.messages.keys().next().copied().filter(|first| *first < oldest) {
             self.detach(sequence);
         }
         self.cursor = self.cursor.max(oldest);
     }
 
-    /// Receives messages: of those that are kept in mind, and of `tail`, which begins at the cursor.
-    pub(super) fn receive(&mut self, ask: &Ask, tail: &[Head]) -> Taken {
-        self.advance(ask.now);
-        let before = self.cursor;
-        let (mut passed, mut picked) = (Vec::new(), Vec::new());
-        self.take_fresh(ask, tail, &mut passed, &mut picked);
-        self.receive_rest(ask, tail, before, passed, picked)
-    }
-
-    fn receive_rest(
-        &mut self,
-        ask: &Ask,
-        tail: &[Head],
-        before: u64,
-        mut passed: Vec<Passed>,
-        mut picked: Vec<Pick>,
-    ) -> Taken {
-        let mut moving = Vec::new();
-        // Who is moved elsewhere makes room for another one.
-        loop {
-            let moved = moving.len();
-            self.look(ask, ask.messages_max - picked.len(), tail, &mut passed);
-            while picked.len() < ask.messages_max
-                && moving.len() < MOVING_MAX
-                && let Some((_, _, group)) = self.heads.first().copied()
-            {
-                let whole = if self.is_fifo { ask.messages_max - picked.len() } else { 1 };
-                self.pick(ask, group, whole, &mut picked, &mut moving);
-            }
-            if picked.len() == ask.messages_max || moving.len() == moved || moving.len() >= MOVING_MAX {
-                break;
-            }
-        }
-        let is_changed = self.cursor > before || !picked.is_empty() || !moving.is_empty();
-        let event = is_changed.then(|| Event::Received {
-            at: ask.now,
-            until: ask.until,
-            from: before,
-            cursor: self.cursor,
-            passed,
-            picked: picked.iter().map(|pick: &Pick| pick.sequence).collect(),
-            moving: moving.clone(),
-        });
-        Taken { event, picked, moving }
-    }
-
-    /// Receives messages as a look and a pick of each would, in one step: nothing is ready before them, and no group is among them or right behind.
-    fn take_fresh(&mut self, ask: &Ask, tail: &[Head], passed: &mut Vec<Passed>, picked: &mut Vec<Pick>) {
-        let from = tail.partition_point(|head| head.sequence < self.cursor);
-        let fresh = tail.get(from..).unwrap_or_default();
-        let is_fresh = |head: &&Head| head.due <= ask.now && head.over > ask.now && head.group == 0;
-        let count = fresh.iter().take(ask.messages_max).take_while(is_fresh).count();
-        let is_whole = count == ask.messages_max.min(fresh.len());
-        let is_alone = self.ready == 0 && fresh.get(count).is_none_or(|next| next.group == 0);
-        let has_room = self.in_flight + count as u64 <= WINDOW_MAX && self.delayed < DELAYED_MAX;
-        if self.is_fifo || !is_whole || !is_alone || !has_room {
-            return;
-        }
-        for head in &fresh[..count] {
-            pass(passed, head.sequence, Timestamp(0), head.group);
-            let (sequence, mut entry) = (head.sequence, Entry::passed(Timestamp(0), head.group));
-            entry.receive(ask.now, ask.until);
-            self.attach(sequence, entry);
-            self.cursor = sequence + 1;
-            picked.push(Pick { sequence, receives: entry.receives, first_received: entry.first_received });
-        }
-    }
-
-    /// Looks at messages behind the cursor, until so many can be received.
-    fn look(&mut self, ask: &Ask, wanted: usize, tail: &[Head], passed: &mut Vec<Passed>) {
-        let cursor = self.cursor;
-        for head in tail.iter().skip_while(|head| head.sequence < cursor) {
-            let is_enough = self.deliverable(wanted) >= wanted;
-            let is_fair = self.is_fifo || head.group == 0 || self.ready >= FAIR_WINDOW;
-            if is_enough && is_fair || !self.has_room() {
-                break;
-            }
-            let is_due = head.due <= ask.now;
-            if head.over > ask.now {
-                if !is_due && !head.is_out_of_order {
-                    break;
-                }
-                let due = if is_due { Timestamp(0) } else { head.due };
-                pass(passed, head.sequence, due, head.group);
-                self.attach(head.sequence, Entry::passed(due, head.group));
-            }
-            self.cursor = head.sequence + 1;
-        }
-    }
-
-    /// Takes messages of one group, in their order.
-    fn pick(&mut self, ask: &Ask, group: u64, max: usize, picked: &mut Vec<Pick>, moving: &mut Vec<u64>) {
-        for _ in 0..max {
-            let first = self.groups.get(&group).and_then(|group| group.ready.first().copied());
-            let Some(sequence) = first else { return };
-            let receives = self.messages.get(&sequence).map_or(0, |entry| entry.receives);
-            if ask.receives_max.is_some_and(|max| receives >= max) {
-                self.change(sequence, |entry| entry.phase = Phase::moving_since(ask.now));
-                moving.push(sequence);
-                return;
-            }
-            let entry = self.change(sequence, |entry| entry.receive(ask.now, ask.until));
-            let Entry { receives, first_received, .. } = entry.expect("who is ready is kept in mind");
-            picked.push(Pick { sequence, receives, first_received });
-        }
-    }
-
     /// What a receipt of a message stands for.
     pub(super) fn standing(&self, sequence: u64, receives: u32) -> Standing {
         match self.messages.get(&sequence) {
-            None if sequence < self.cursor => Standing::Gone,
+            None if sequence < self.cursor && self.run_of(sequence).is_none() => Standing::Gone,
             None => Standing::Never,
             Some(entry) if receives == 0 || receives > entry.receives => Standing::Never,
             Some(Entry { phase: Phase::InFlight(_), receives: latest, received, .. })
@@ -294,7 +213,7 @@ impl State {
 
     /// Takes in a message that another state has let go of.
     pub(super) fn place(&mut self, sequence: u64, entry: Entry) {
-        self.cursor = self.cursor.max(sequence.saturating_add(1));
+        self.pass_to(sequence.saturating_add(1));
         self.attach(sequence, entry);
     }
 
@@ -323,11 +242,10 @@ impl State {
         match event {
             // What it follows was not written, and nobody was told of it.
             Event::Received { from, .. } if *from > self.cursor => {}
-            Event::Received { at, until, cursor, passed, picked, moving, .. } => {
+            Event::Received { at, until, cursor, passed, picked, moving, attempt, .. } => {
                 for run in passed {
-                    for sequence in run.first..run.first.saturating_add(run.count).min(*cursor) {
-                        self.attach(sequence, Entry::passed(run.due, run.group));
-                    }
+                    let count = run.count.min(cursor.saturating_sub(run.first));
+                    self.pass_over(run.first, count, run.due, run.group);
                 }
                 self.cursor = self.cursor.max(*cursor);
                 for sequence in picked {
@@ -335,6 +253,9 @@ impl State {
                 }
                 for sequence in moving {
                     self.change(*sequence, |entry| entry.phase = Phase::moving_since(*at));
+                }
+                if let Some(name) = attempt {
+                    self.name_attempt(name, *at, picked);
                 }
             }
             Event::Deleted(messages) => {
@@ -352,11 +273,42 @@ impl State {
             Event::Kept(kept) => self.take_kept(kept),
             Event::Begun { cursor } => self.begin_pending(*cursor, None),
             Event::Ended => self.end_pending(),
+            Event::Attempted(attempts) => self.take_attempts(attempts),
+            Event::Waiting(runs) => self.take_runs(runs),
         }
     }
 
+    /// Remembers by whom messages were received.
+    fn name_attempt(&mut self, name: &str, at: Timestamp, picked: &[u64]) {
+        let receive =
+            |sequence: &u64| (*sequence, self.messages.get(sequence).map_or(0, |entry| entry.receives));
+        let picked = picked.iter().map(receive).collect();
+        self.attempts.remember(Attempt { name: name.to_owned(), at, picked });
+    }
+
+    /// Has what was just received be received by the attempt of a name.
+    pub(super) fn receive_by(&mut self, name: String, taken: &mut Taken) {
+        if let Some(Event::Received { at, picked, attempt, .. }) = &mut taken.event
+            && !picked.is_empty()
+        {
+            self.name_attempt(&name, *at, picked);
+            *attempt = Some(name);
+        }
+    }
+
+    /// What the attempt of a name received, if all of it is in flight still as it received it.
+    pub(super) fn received_by(&self, name: &str, now: Timestamp) -> Option<Vec<Pick>> {
+        let pick = |(sequence, receives): &(u64, u32)| {
+            let entry = self.messages.get(sequence)?;
+            let is_same = matches!(entry.phase, Phase::InFlight(_)) && entry.receives == *receives;
+            let first_received = entry.first_received;
+            is_same.then_some(Pick { sequence: *sequence, receives: *receives, first_received })
+        };
+        self.attempts.got(name, now)?.iter().map(pick).collect()
+    }
+
     /// Changes a message that is kept in mind, and gives it as it is then.
-    fn change(&mut self, sequence: u64, change: impl FnOnce(&mut Entry)) -> Option<Entry> {
+    pub(super) fn change(&mut self, sequence: u64, change: impl FnOnce(&mut Entry)) -> Option<Entry> {
         let mut entry = self.detach(sequence)?;
         change(&mut entry);
         self.attach(sequence, entry);
@@ -388,7 +340,7 @@ impl State {
     }
 
     fn detach(&mut self, sequence: u64) -> Option<Entry> {
-        let entry = self.messages.remove(&sequence)?;
+        let Some(entry) = self.messages.remove(&sequence) else { return self.take_waiting(sequence) };
         self.leave_heads(entry.group);
         let group = self.groups.entry(entry.group).or_default();
         match entry.phase {
@@ -410,27 +362,6 @@ impl State {
         self.enter_heads(entry.group);
         Some(entry)
     }
-
-    fn head_of(&self, id: u64) -> Option<(u64, u64, u64)> {
-        let group = self.groups.get(&id)?;
-        let first = group.ready.first()?;
-        (!self.is_fifo || group.in_flight == 0).then_some((group.in_flight, *first, id))
-    }
-
-    fn leave_heads(&mut self, id: u64) {
-        if let Some(head) = self.head_of(id) {
-            self.heads.remove(&head);
-        }
-    }
-
-    /// Puts a group where it belongs, or forgets it when nothing of it is left.
-    fn enter_heads(&mut self, id: u64) {
-        if let Some(head) = self.head_of(id) {
-            self.heads.insert(head);
-        } else if self.groups.get(&id).is_some_and(|group| group.ready.is_empty() && group.in_flight == 0) {
-            self.groups.remove(&id);
-        }
-    }
 }
 
 impl Replayed for State {
@@ -448,7 +379,8 @@ impl Replayed for State {
 impl PartialEq for State {
     fn eq(&self, other: &Self) -> bool {
         // All else follows from these.
-        (self.is_fifo, self.cursor, &self.messages) == (other.is_fifo, other.cursor, &other.messages)
+        (self.is_fifo, self.cursor, &self.messages, &self.runs, &self.attempts)
+            == (other.is_fifo, other.cursor, &other.messages, &other.runs, &other.attempts)
     }
 }
 

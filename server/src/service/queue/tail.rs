@@ -55,6 +55,16 @@ impl Tail {
         self.records.get(at)
     }
 
+    /// Takes a message at hand that is below the cursor from now on: its bytes change hands and are not counted twice.
+    pub(super) fn take(&mut self, sequence: u64) -> Option<Written> {
+        let at = self.start + self.heads().binary_search_by_key(&sequence, |head| head.sequence).ok()?;
+        let record = self.records.get_mut(at)?;
+        self.bytes -= bytes_of(record);
+        let Written { key, data, at, .. } = record;
+        let (key, data) = (std::mem::take(key), std::mem::take(data));
+        Some(Written { sequence, key, data, at: *at })
+    }
+
     /// Bytes of all messages at hand.
     pub(super) fn bytes(&self) -> usize {
         self.bytes

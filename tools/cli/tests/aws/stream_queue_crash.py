@@ -14,8 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 PRODUCERS = 2
 CONSUMERS = 3
-# Longer than a round takes to be told of, shorter than the pause before the check.
-VISIBILITY_S = 3
+# So short that what stays is a dead letter soon; the pause before the check is longer.
+VISIBILITY_S = 1
 
 
 def client():
@@ -44,7 +44,7 @@ def make_queue():
     if known:
         return known[0]["QueueARN"]
     position = {"StreamARN": stream, "StartingPosition": {"Type": "TRIM_HORIZON"}}
-    attributes = {"DeadLetterConfiguration": {"TargetType": "BUILT_IN", "MaxReceiveCount": 3}}
+    attributes = {"DeadLetterConfiguration": {"TargetType": "BUILT_IN", "MaxReceiveCount": 1}}
     created = kinesis.create_queue(QueueName="work", StreamConfigurationList=[position], QueueAttributes=attributes)
     return created["QueueDescription"]["QueueARN"]
 
@@ -77,7 +77,10 @@ def consume(notes, queue, stop):
                 continue
             notes.note("d", [names[handle] for handle in done])
             settled = acknowledge(QueueARN=queue, Entries=[{"ReceiptHandle": handle} for handle in done])
-            notes.note("D", [names[one["ReceiptHandle"]] for one in settled["Successful"]])
+            acknowledged = [names[one["ReceiptHandle"]] for one in settled["Successful"]]
+            notes.note("D", acknowledged)
+            # Dead letters once more, so that they are counted.
+            notes.note("X", acknowledged if at else [])
 
 
 def work(path, round_number):
@@ -104,7 +107,7 @@ def work(path, round_number):
 
 
 def check(path):
-    noted = {kind: set() for kind in "sSdD"}
+    noted = {kind: set() for kind in "sSdDX"}
     for line in open(path):
         kind, _, name = line.rstrip("\n").partition(" ")
         noted[kind].add(name)
@@ -124,7 +127,8 @@ def check(path):
     assert not undead, f"{len(undead)} acknowledged records came back, one is {min(undead)}"
     unknown = left - noted["s"]
     assert not unknown, f"{min(unknown)} was never put"
-    print(f"{len(noted['S'])} put, {len(noted['D'])} acknowledged, {len(left)} left")
+    assert noted["X"] and noted["D"] - noted["X"], "nothing was acknowledged on one side"
+    print(f"{len(noted['S'])} put, {len(noted['D'])} acknowledged, {len(noted['X'])} as dead letters, {len(left)} left")
 
 
 if __name__ == "__main__":

@@ -119,6 +119,14 @@ fn messages_are_sent_received_counted_and_moved_from_the_command_line() {
     }
     let twice = server.run(&["queue", "send", "work", "a", "b", "--deduplication", "1"]);
     assert_eq!(twice.code, Some(2), "{}", twice.stderr);
+    server.run(&["queue", "create", "order.fifo", "--content-deduplication", "true"]).ok();
+    server.run(&["queue", "send", "order.fifo", "one", "two", "--group", "g"]).ok();
+    for _ in 0..2 {
+        let again = ["queue", "receive", "order.fifo", "--max", "1", "--attempt", "7f3a"];
+        assert_eq!(lines(&server.run(&again).ok()), ["one"], "the same attempt gets the same");
+    }
+    let more = server.run(&["queue", "receive", "order.fifo", "--max", "11", "--attempt", "7f3a"]);
+    assert_eq!(more.code, Some(2), "{}", more.stderr);
     server.run(&["queue", "create", "small", "--message-size", "1KiB"]).ok();
     let long = "x".repeat(2_000);
     let refused = server.run(&["queue", "send", "small", "fits", &long, "too"]);

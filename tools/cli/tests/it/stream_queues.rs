@@ -10,9 +10,11 @@ use crate::process::{PATIENCE, finish, size_from};
 /// Small segments, so that crashes fall into every part of their life.
 const FLAGS: &[&str] = &["--set", "storage.segment_size=8MiB", "--set", "storage.group_bytes=1MiB"];
 
-/// Lines that the clients have noted.
-fn noted(notes: &Path) -> usize {
-    std::fs::read_to_string(notes).map_or(0, |text| text.lines().count())
+/// Acknowledgements that the clients have noted, and those of dead letters among them.
+fn acknowledged(notes: &Path) -> (usize, usize) {
+    let text = std::fs::read_to_string(notes).unwrap_or_default();
+    let count = |kind| text.lines().filter(|line| line.starts_with(kind)).count();
+    (count("D "), count("X "))
 }
 
 #[test]
@@ -31,13 +33,14 @@ fn queues_over_streams_keep_what_is_not_acknowledged_over_kill_9() {
     let (notes, script) = (folder.path().join("notes"), source("stream_queue_crash.py"));
     for round in 0..size_from("TIDEMILL_TEST_STREAM_QUEUE_CRASHES", 4) {
         let server = start(folder.path(), FLAGS);
-        let before = noted(&notes);
+        let before = acknowledged(&notes);
         let mut work = client(&programs().join("python"), &server);
         let work = work.arg(&script).arg("work").arg(&notes).arg(round.to_string()).spawn();
         let mut work = work.expect("python runs");
-        let wanted = before + 500 + usize::try_from(round * 7_919 % 3_000).expect("small");
+        let wanted = before.0 + 100 + usize::try_from(round * 7_919 % 600).expect("small");
         let deadline = Instant::now() + PATIENCE;
-        while noted(&notes) < wanted {
+        let is_enough = |(all, dead): (usize, usize)| all >= wanted && dead > before.1;
+        while !is_enough(acknowledged(&notes)) {
             assert!(Instant::now() < deadline, "the clients do nothing: {}", server.log());
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -105,6 +105,7 @@ impl ReceiveMessages {
             messages_max: receive.messages_max(),
             wait_ms: receive.wait_ms(),
             visibility_s: receive.visibility_s(),
+            attempt: receive.attempt().map(str::to_owned),
         }
     }
 }

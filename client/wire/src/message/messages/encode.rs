@@ -101,8 +101,9 @@ impl SentMessages {
 
 impl ReceiveMessages {
     pub(in crate::message) fn encode(&self, b: &mut Builder) -> Body {
-        let Self { queue, messages_max, wait_ms, visibility_s } = *self;
-        let args = fb::ReceiveMessagesArgs { queue: queue.0, messages_max, wait_ms, visibility_s };
+        let Self { queue, messages_max, wait_ms, visibility_s, ref attempt } = *self;
+        let attempt = attempt.as_ref().map(|attempt| b.create_string(attempt));
+        let args = fb::ReceiveMessagesArgs { queue: queue.0, messages_max, wait_ms, visibility_s, attempt };
         fb::ReceiveMessages::create(b, &args).as_union_value()
     }
 }

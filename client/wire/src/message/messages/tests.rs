@@ -200,9 +200,10 @@ pub(in crate::message) fn any_request() -> impl Strategy<Value = RequestBody> {
     prop_oneof![
         (queue(), prop::collection::vec(any_new(), 0..20))
             .prop_map(|(queue, messages)| RequestBody::SendMessages(SendMessages { queue, messages })),
-        (queue(), any::<[u32; 2]>(), visibility()).prop_map(
-            |(queue, [messages_max, wait_ms], visibility_s)| {
-                RequestBody::ReceiveMessages(ReceiveMessages { queue, messages_max, wait_ms, visibility_s })
+        (queue(), any::<[u32; 2]>(), visibility(), prop::option::of("[!-~]{1,128}")).prop_map(
+            |(queue, [messages_max, wait_ms], visibility_s, attempt)| {
+                let receive = ReceiveMessages { queue, messages_max, wait_ms, visibility_s, attempt };
+                RequestBody::ReceiveMessages(receive)
             }
         ),
         (queue(), prop::collection::vec(any_receipt(), 0..20))

@@ -56,12 +56,23 @@ fn entry() -> impl Strategy<Value = Entry> {
     )
 }
 
+pub(in super::super) fn kept() -> impl Strategy<Value = Kept> {
+    (any::<u64>(), entry()).prop_map(|(sequence, entry)| Kept { sequence, entry })
+}
+
 pub(in super::super) fn event() -> impl Strategy<Value = Event> {
     let run = (0..u64::MAX / 2, 1..RUN_MAX / 5, any::<u64>(), any::<u64>())
         .prop_map(|(first, count, due, group)| Passed { first, count, due: Timestamp(due), group });
+    let waiting = (0..u64::MAX / 2, 1..u64::MAX / 2, any::<u64>()).prop_map(|(first, count, group)| Passed {
+        first,
+        count,
+        due: Timestamp(0),
+        group,
+    });
     let numbers = || vec(any::<u64>(), 0..12);
-    let received = (any::<(u64, u64)>(), any::<u64>(), any::<u64>(), vec(run, 0..5), numbers(), numbers())
-        .prop_map(|((at, from), until, cursor, passed, picked, moving)| Event::Received {
+    let times = (any::<(u64, u64)>(), any::<u64>(), any::<u64>());
+    let received = (times, vec(run, 0..5), numbers(), numbers(), option::of(".{1,20}")).prop_map(
+        |(((at, from), until, cursor), passed, picked, moving, attempt)| Event::Received {
             at: Timestamp(at),
             until: Timestamp(until),
             from,
@@ -69,18 +80,23 @@ pub(in super::super) fn event() -> impl Strategy<Value = Event> {
             passed,
             picked,
             moving,
-        });
+            attempt,
+        },
+    );
+    let attempt = (".{0,20}", any::<u64>(), vec(any::<(u64, u32)>(), 0..4))
+        .prop_map(|(name, at, picked)| Attempt { name, at: Timestamp(at), picked });
     let change = any::<(u64, u64)>().prop_map(|(sequence, until)| (sequence, Timestamp(until)));
-    let kept = (any::<u64>(), entry()).prop_map(|(sequence, entry)| Kept { sequence, entry });
     prop_oneof![
         received,
         numbers().prop_map(Event::Deleted),
         vec(change, 0..12).prop_map(Event::Hidden),
         any::<u64>().prop_map(|below| Event::Purged { below }),
         any::<(u64, u64)>().prop_map(|(cursor, messages)| Event::Snapshot { cursor, messages }),
-        vec(kept, 0..12).prop_map(Event::Kept),
+        vec(kept(), 0..12).prop_map(Event::Kept),
         any::<u64>().prop_map(|cursor| Event::Begun { cursor }),
         Just(Event::Ended),
+        vec(attempt, 0..4).prop_map(Event::Attempted),
+        vec(waiting, 0..4).prop_map(Event::Waiting),
     ]
 }
 
@@ -137,13 +153,24 @@ fn sample_message() -> Message {
 }
 
 /// Each kind of event.
-fn sample_events() -> [Event; 8] {
+fn sample_events() -> [Event; 11] {
     let passed = vec![Passed { first: 7, count: 3, due: Timestamp(0), group: 9 }];
     let (at, until) = (Timestamp(1), Timestamp(2));
     let entry =
         Entry { phase: Phase::InFlight(until), group: 9, receives: 1, first_received: at, received: at };
+    let received = |attempt| Event::Received {
+        at,
+        until,
+        from: 7,
+        cursor: 10,
+        passed: passed.clone(),
+        picked: vec![7, 8],
+        moving: vec![9],
+        attempt,
+    };
     [
-        Event::Received { at, until, from: 7, cursor: 10, passed, picked: vec![7, 8], moving: vec![9] },
+        received(None),
+        received(Some("again".to_owned())),
         Event::Deleted(vec![7]),
         Event::Hidden(vec![(8, Timestamp(3))]),
         Event::Purged { below: 10 },
@@ -151,6 +178,8 @@ fn sample_events() -> [Event; 8] {
         Event::Kept(vec![Kept { sequence: 8, entry }]),
         Event::Begun { cursor: 10 },
         Event::Ended,
+        Event::Attempted(vec![Attempt { name: "again".to_owned(), at, picked: vec![(7, 1), (8, 300)] }]),
+        Event::Waiting(passed.clone()),
     ]
 }
 
@@ -164,8 +193,9 @@ fn bytes_stay_what_they_are() {
     let golden = b"\x8a\x01\x500123456789abcdef\x1b\x00\x00\x01\x8b\xcf\xe5\x68\x00\x62me\x05\x61d\xf6\xf6\
         \x81\x83\x61n\x66Number\x617\x45hello";
     assert_eq!(encode_message(&sample_message()), golden);
-    let golden: [&[u8]; 8] = [
+    let golden: [&[u8]; 11] = [
         b"\x89\x01\x01\x01\x02\x07\x0a\x81\x84\x07\x03\x00\x09\x82\x07\x08\x81\x09",
+        b"\x8a\x01\x01\x01\x02\x07\x0a\x81\x84\x07\x03\x00\x09\x82\x07\x08\x81\x09\x65again",
         b"\x83\x01\x02\x81\x07",
         b"\x83\x01\x03\x81\x82\x08\x03",
         b"\x83\x01\x04\x0a",
@@ -173,6 +203,8 @@ fn bytes_stay_what_they_are() {
         b"\x83\x01\x06\x81\x87\x08\x01\x02\x09\x01\x01\x01",
         b"\x83\x01\x07\x0a",
         b"\x82\x01\x08",
+        b"\x83\x01\x09\x81\x83\x65again\x01\x82\x82\x07\x01\x82\x08\x19\x01\x2c",
+        b"\x83\x01\x0a\x81\x83\x07\x03\x09",
     ];
     assert_eq!(sample_events().each_ref().map(encode_event), golden);
 }
@@ -180,6 +212,6 @@ fn bytes_stay_what_they_are() {
 #[test]
 fn what_is_newer_is_refused_as_that() {
     assert_eq!(decode_event(b"\x83\x02\x02\x81\x07"), Err(FormatError::Version { what: "event", found: 2 }));
-    let kind = Err(FormatError::Impossible { what: "event", field: "kind", found: 9 });
-    assert_eq!(decode_event(b"\x83\x01\x09\x81\x07"), kind);
+    let kind = Err(FormatError::Impossible { what: "event", field: "kind", found: 99 });
+    assert_eq!(decode_event(b"\x83\x01\x18\x63\x81\x07"), kind);
 }

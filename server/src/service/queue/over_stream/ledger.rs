@@ -10,10 +10,10 @@ use tidemill_wire::{ShardIndex, Timestamp};
 use super::Side;
 use crate::service::queue::format::FormatError;
 use crate::service::queue::format_of_shard::decode_shard_event;
-use crate::service::queue::journal::{Entry, Event, Phase};
+use crate::service::queue::journal::{Entry, Event, Kept, Phase};
 use crate::service::queue::log::Written;
 use crate::service::queue::recorder::Replayed;
-use crate::service::queue::shard_event::ShardEvent;
+use crate::service::queue::shard_event::{Piece, ShardEvent};
 use crate::service::queue::state::{Ask, Head, Pick, Standing, State, WINDOW_MAX};
 
 /// Dead letters that are kept in mind at most: while there are so many, records are received as often as it takes.
@@ -22,19 +22,28 @@ const DEAD_MAX: u64 = WINDOW_MAX;
 /// What is known of the records of all shards of a partition.
 #[derive(Clone, Debug, Default)]
 pub(in super::super) struct Ledger {
-    tracks: Tracks,
-    /// The snapshot that is being read, and how many events it still has.
-    pending: Option<(Tracks, u64)>,
+    pub(super) tracks: Tracks,
+    /// The snapshot that is being read.
+    pending: Option<Pending>,
     is_whole: bool,
+}
+
+/// A snapshot that is being read.
+#[derive(Clone, Debug)]
+enum Pending {
+    /// It stands in one row, and has so many events still.
+    Row(Tracks, u64),
+    /// It is in parts, between which things change. A shard that it has not come to counts for nothing until it comes to it.
+    Parts(Tracks),
 }
 
 type Tracks = BTreeMap<ShardIndex, Track>;
 
 /// What is known of one shard's records.
 #[derive(Clone, Debug, PartialEq)]
-struct Track {
-    live: State,
-    dead: State,
+pub(super) struct Track {
+    pub(super) live: State,
+    pub(super) dead: State,
 }
 
 /// What a receive gets of one shard.
@@ -76,6 +85,8 @@ impl Track {
 
     fn bury(&mut self, records: &[u64]) {
         for sequence in records {
+            // Also if a snapshot has not told of it yet.
+            self.dead.pass_to(sequence.saturating_add(1));
             if let Some(entry) = self.live.lift(*sequence) {
                 self.dead.place(*sequence, Entry { phase: Phase::Ready, ..entry });
             }
@@ -92,11 +103,15 @@ impl Track {
         }
     }
 
-    fn parts(&self, shard: ShardIndex) -> impl Iterator<Item = ShardEvent> {
-        let of = move |side, state: &State| {
-            state.snapshot().into_iter().map(move |event| ShardEvent::Of { shard, side, event })
-        };
-        of(Side::Live, &self.live).chain(of(Side::Dead, &self.dead))
+    fn take(&mut self, piece: &Piece) {
+        let Piece { is_first, live_cursor, dead_cursor, live, dead, .. } = piece;
+        if *is_first {
+            *self = Self::default();
+        }
+        self.live.pass_to(*live_cursor);
+        self.dead.pass_to(*dead_cursor);
+        live.iter().for_each(|Kept { sequence, entry }| self.live.attach(*sequence, *entry));
+        dead.iter().for_each(|Kept { sequence, entry }| self.dead.attach(*sequence, *entry));
     }
 }
 
@@ -116,6 +131,12 @@ impl Ledger {
     /// What says that everything of a shard below one of its records is of no concern.
     pub(super) fn begun(shard: ShardIndex, from: u64) -> ShardEvent {
         ShardEvent::Of { shard, side: Side::Live, event: Event::Purged { below: from } }
+    }
+
+    /// What is gone for ever and much, to be given back in steps.
+    pub(super) fn take_gone(&mut self) -> Vec<State> {
+        let of = |track: &mut Track| [track.live.take_gone(), track.dead.take_gone()].concat();
+        self.tracks.values_mut().flat_map(of).collect()
     }
 
     /// Forgets shards that are no more.
@@ -221,7 +242,8 @@ impl Ledger {
         }
         let cursor = track.live.cursor();
         let (passed, picked) = (Vec::new(), Vec::new());
-        let event = Event::Received { at: now, until: now, from: cursor, cursor, passed, picked, moving };
+        let (at, until, from, attempt) = (now, now, cursor, None);
+        let event = Event::Received { at, until, from, cursor, passed, picked, moving, attempt };
         track.apply(Side::Live, &event);
         Some(ShardEvent::Of { shard, side: Side::Live, event })
     }
@@ -258,39 +280,53 @@ impl Ledger {
     pub(in super::super) fn apply(&mut self, event: &ShardEvent) {
         match event {
             ShardEvent::Snapshot { parts } => {
-                self.pending = Some((BTreeMap::new(), *parts));
-                self.settle_snapshot();
+                self.pending = Some(Pending::Row(BTreeMap::new(), *parts));
+                self.settle_row();
+            }
+            ShardEvent::Begun => self.pending = Some(Pending::Parts(BTreeMap::new())),
+            ShardEvent::Part(pieces) => {
+                if let Some(Pending::Parts(tracks)) = &mut self.pending {
+                    pieces.iter().for_each(|piece| tracks.entry(piece.shard).or_default().take(piece));
+                }
+            }
+            ShardEvent::Ended => {
+                if let Some(Pending::Parts(tracks)) = self.pending.take() {
+                    *self = Self { tracks, pending: None, is_whole: true };
+                }
             }
             ShardEvent::Of { shard, side, event: event @ (Event::Snapshot { .. } | Event::Kept(_)) } => {
                 // Outside of a snapshot it is what is left of one that was cut short.
-                if let Some((tracks, left)) = &mut self.pending {
+                if let Some(Pending::Row(tracks, left)) = &mut self.pending {
                     tracks.entry(*shard).or_default().side(*side).apply(event);
                     *left = left.saturating_sub(1);
-                    self.settle_snapshot();
+                    self.settle_row();
                 }
             }
-            ShardEvent::Of { shard, side, event } => {
-                self.pending = None;
-                self.tracks.entry(*shard).or_default().apply(*side, event);
-            }
-            ShardEvent::Restored { shard, records } => {
-                self.pending = None;
-                self.tracks.entry(*shard).or_default().restore(records);
+            ShardEvent::Of { .. } | ShardEvent::Restored { .. } => {
+                // One in a row that was cut short is none.
+                self.pending.take_if(|pending| matches!(pending, Pending::Row(..)));
+                if let Some(Pending::Parts(tracks)) = &mut self.pending {
+                    change(tracks, event);
+                }
+                change(&mut self.tracks, event);
             }
         }
     }
 
-    fn settle_snapshot(&mut self) {
-        if let Some((tracks, _)) = self.pending.take_if(|(_, left)| *left == 0) {
+    fn settle_row(&mut self) {
+        let is_over = |pending: &mut Pending| matches!(pending, Pending::Row(_, 0));
+        if let Some(Pending::Row(tracks, _)) = self.pending.take_if(is_over) {
             *self = Self { tracks, pending: None, is_whole: true };
         }
     }
+}
 
-    /// Events that give this ledger by themselves.
-    pub(super) fn snapshot(&self) -> Vec<ShardEvent> {
-        let parts: Vec<ShardEvent> =
-            self.tracks.iter().flat_map(|(shard, track)| track.parts(*shard)).collect();
-        std::iter::once(ShardEvent::Snapshot { parts: parts.len() as u64 }).chain(parts).collect()
+/// Does what an event of a shard says.
+fn change(tracks: &mut Tracks, event: &ShardEvent) {
+    match event {
+        ShardEvent::Of { shard, side, event } => tracks.entry(*shard).or_default().apply(*side, event),
+        ShardEvent::Restored { shard, records } => tracks.entry(*shard).or_default().restore(records),
+        ShardEvent::Snapshot { .. } | ShardEvent::Begun | ShardEvent::Part(_) | ShardEvent::Ended => {}
     }
 }
 
@@ -305,7 +341,7 @@ impl Replayed for Ledger {
     fn take(&mut self, event: &Written) -> Result<bool, FormatError> {
         let event = decode_shard_event(&event.data)?;
         self.apply(&event);
-        Ok(matches!(event, ShardEvent::Snapshot { .. }))
+        Ok(matches!(event, ShardEvent::Snapshot { .. } | ShardEvent::Begun))
     }
 
     fn is_whole(&self) -> bool {

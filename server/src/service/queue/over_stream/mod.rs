@@ -10,6 +10,7 @@ mod partition;
 mod records;
 mod source;
 mod table;
+mod walk;
 
 pub use super::shard_event::Side;
 #[cfg(test)]

@@ -23,12 +23,15 @@ use tidemill_wire::{ShardIndex, Timestamp};
 use super::Side;
 use super::ledger::Ledger;
 use super::source::{Place, Source};
+use super::walk::Walk;
 use crate::metrics::Counter;
 use crate::service::queue::format_of_shard::encode_shard_event;
+use crate::service::queue::gone::give_back;
 use crate::service::queue::log::{pack, unfetched};
 use crate::service::queue::operation::{ReceiptError, ReceiveError, Unreadable};
 use crate::service::queue::recorder::{Recorded, Recorder};
 use crate::service::queue::shard_event::ShardEvent;
+use crate::service::queue::state::KEPT_MAX;
 use crate::service::queue::tail::Tail;
 use crate::service::queue::waiters::Waiters;
 use crate::service::stream_queue::{Start, StreamQueue};
@@ -59,6 +62,8 @@ pub struct StreamPartition<E: Env> {
     dead_waiters: Waiters,
     tally: Tally,
     is_closed: Cell<bool>,
+    /// Records of one part of a snapshot.
+    part_records: Cell<usize>,
 }
 
 /// What was done with records since the start.
@@ -161,7 +166,7 @@ impl<E: Env> StreamPartition<E> {
             index,
             definition: RefCell::new(definition),
             source: RefCell::new(source),
-            recorder: Recorder::new(env.clone(), lane.clone(), journal),
+            recorder: Recorder::new(lane.clone(), journal),
             lane,
             env,
             reading: Mutex::default(),
@@ -173,6 +178,7 @@ impl<E: Env> StreamPartition<E> {
             dead_waiters: Waiters::default(),
             tally: Tally::default(),
             is_closed: Cell::new(false),
+            part_records: Cell::new(KEPT_MAX),
         })
     }
 
@@ -279,6 +285,7 @@ impl<E: Env> StreamPartition<E> {
 
     async fn make(&self) -> Result<Memory, Unreadable> {
         let mut ledger = self.recorder.replay(Ledger::default).await?;
+        give_back(&self.env, ledger.take_gone());
         let places = self.places();
         ledger.retain(|shard| places.iter().any(|place| place.shard == shard));
         Ok(Memory { ledger, starts: BTreeMap::new(), tails: BTreeMap::new() })
@@ -308,11 +315,22 @@ impl<E: Env> StreamPartition<E> {
             && let Some(start) = memory.starts.remove(shard).filter(|start| *start > 0)
         {
             let begun = Ledger::begun(*shard, start);
-            // What follows it is durable only if this is, too. A snapshot here would have what follows in it.
-            drop(self.recorder.write(self.sink(), packed(&begun), 0, None::<fn() -> Vec<Bytes>>));
+            // What follows it is durable only if this is, too.
+            drop(self.recorder.write(self.sink(), packed(&begun), 0));
         }
-        let parts = || memory.ledger.snapshot().iter().map(packed).collect();
-        self.recorder.write(self.sink(), packed(event), 0, Some(parts))
+        let recorded = self.recorder.write(self.sink(), packed(event), 0);
+        if let Some(partition) = self.sink.0.upgrade()
+            && self.recorder.begin_parts()
+        {
+            self.env.spawn(partition.write_snapshot());
+        }
+        recorded
+    }
+
+    /// Writes down all that is known in parts, so that others get their turn between them.
+    async fn write_snapshot(self: Rc<Self>) {
+        let mut walk = Walk::new(self.part_records.get());
+        self.recorder.write_parts(|memory| walk.next(&memory.ledger).as_ref().map(packed)).await;
     }
 
     fn sink(&self) -> Rc<dyn AppendSink> {

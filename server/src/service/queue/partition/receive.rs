@@ -1,6 +1,5 @@
 //! A receive: messages are picked, hidden, and handed out once that is written down.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,14 +8,15 @@ use tidemill_storage::{AppendError, Env};
 use tidemill_wire::Timestamp;
 use tidemill_wire::limits::RECEIVE_MESSAGES_SURE;
 
-use super::{Attempt, Memory, Partition, READ_BYTES};
+use super::{Memory, Partition, READ_BYTES};
 use crate::service::queue::definition::QueueSettings;
 use crate::service::queue::format::{decode_message, decode_times};
+use crate::service::queue::gone::give_back;
 use crate::service::queue::journal::Event;
 use crate::service::queue::log::{self, Written};
 use crate::service::queue::message::{Message, group_of};
 use crate::service::queue::operation::{Receipt, ReceiveError, Received, Unreadable};
-use crate::service::queue::state::{Ask, Head, Pick, Standing, State};
+use crate::service::queue::state::{Ask, Head, Pick, State};
 use crate::service::queue::tail::Tail;
 
 /// Messages in flight of one partition, as of a queue in
@@ -26,8 +26,6 @@ pub(super) const IN_FLIGHT_MAX: u64 = 120_000;
 const AT_HAND_MIN: usize = 32;
 /// Bytes of more messages than a few that are handed out together.
 const RECEIVED_BYTES_MAX: usize = 8 << 20;
-/// Attempts that are remembered; half of them go when there are so many.
-const ATTEMPTS_MAX: usize = 10_000;
 
 /// What is wanted of a partition.
 #[derive(Clone, Debug)]
@@ -179,15 +177,7 @@ impl<E: Env> Partition<E> {
         let mut memory = self.recorder.memory.borrow_mut();
         let Some(memory) = &mut *memory else { return Ok(None) };
         memory.state.advance(now);
-        let before = memory.attempts.get(attempt).filter(|attempt| attempt.is_young(now));
-        let Some(Attempt { picked, .. }) = before else { return Ok(None) };
-        let is_hidden = |pick: &Pick| {
-            matches!(memory.state.standing(pick.sequence, pick.receives), Standing::InFlight { .. })
-        };
-        if picked.is_empty() || !picked.iter().all(is_hidden) {
-            return Ok(None);
-        }
-        let picked = picked.clone();
+        let Some(picked) = memory.state.received_by(attempt, now) else { return Ok(None) };
         let until = later(now, want.visibility);
         let event = Event::Hidden(picked.iter().map(|pick| (pick.sequence, until)).collect());
         memory.state.apply(&event);
@@ -206,10 +196,14 @@ impl<E: Env> Partition<E> {
         let now = self.lane.now();
         let mut memory = self.recorder.memory.borrow_mut();
         let Some(memory) = &mut *memory else { return Ok(None) };
-        if bounds.oldest.get() > memory.state.cursor() {
+        let oldest = bounds.oldest.get();
+        let gone =
+            if oldest > memory.state.cursor() { Some(oldest) } else { memory.state.waiting_below(oldest) };
+        if let Some(below) = gone {
             // What was too old has gone without a receive. Later events follow this one.
-            let event = Event::Purged { below: bounds.oldest.get() };
+            let event = Event::Purged { below };
             memory.state.apply(&event);
+            give_back(&self.env, memory.state.take_gone());
             drop(self.write(memory, &event));
         }
         let Memory { state, tail, .. } = memory;
@@ -223,19 +217,17 @@ impl<E: Env> Partition<E> {
         let ask = Ask {
             now,
             until: later(now, want.visibility),
-            messages_max: bounded(want.messages_max, state, tail).min(room),
+            messages_max: bounded(want, state, tail).min(room),
             receives_max: want.receives_max,
         };
-        let taken = state.receive(&ask, tail.heads());
-        let record = |sequence| tail.record(sequence).cloned();
-        let picked: Vec<_> = taken.picked.iter().map(|pick| (*pick, record(pick.sequence))).collect();
-        let moving = taken.moving.iter().map(|sequence| (*sequence, record(*sequence))).collect();
+        let mut taken = state.receive(&ask, tail.heads());
+        if let Some(attempt) = &want.attempt {
+            state.receive_by(attempt.clone(), &mut taken);
+        }
+        let picked: Vec<_> = taken.picked.iter().map(|pick| (*pick, tail.take(pick.sequence))).collect();
+        let moving = taken.moving.iter().map(|sequence| (*sequence, tail.take(*sequence))).collect();
         tail.pass(state.cursor());
         let is_more = tail.heads().is_empty() && state.has_room() && state.cursor() < bounds.next.get();
-        if let Some(attempt) = want.attempt.clone().filter(|_| !taken.picked.is_empty()) {
-            make_room(&mut memory.attempts);
-            memory.attempts.insert(attempt, Attempt { at: now, picked: taken.picked });
-        }
         let written = taken.event.map(|event| self.write(memory, &event));
         Ok(Some(Round { written, picked, moving, is_more }))
     }
@@ -283,20 +275,12 @@ impl<E: Env> Partition<E> {
     }
 }
 
-/// Forgets the older half of the attempts when there are as many as may be.
-fn make_room(attempts: &mut BTreeMap<String, Attempt>) {
-    if attempts.len() >= ATTEMPTS_MAX {
-        let mut times: Vec<Timestamp> = attempts.values().map(|attempt| attempt.at).collect();
-        let (_, median, _) = times.select_nth_unstable(ATTEMPTS_MAX / 2);
-        attempts.retain(|_, attempt| attempt.at > *median);
-    }
-}
-
-/// How many messages are looked for: more than a few only where their size is known, which is that of those at hand while no others can be received.
-fn bounded(wanted: usize, state: &State, tail: &Tail) -> usize {
+/// How many messages are looked for: more than a few only where their size is known, which is that of those at hand while no others can be received, and where they are not
+/// to be received again.
+fn bounded(want: &Want, state: &State, tail: &Tail) -> usize {
     let sure = RECEIVE_MESSAGES_SURE as usize;
-    let is_known = state.ready() == 0 && tail.bytes() <= RECEIVED_BYTES_MAX;
-    if is_known { wanted } else { wanted.min(sure) }
+    let is_known = state.ready() == 0 && tail.bytes() <= RECEIVED_BYTES_MAX && want.attempt.is_none();
+    if is_known { want.messages_max } else { want.messages_max.min(sure) }
 }
 
 /// The time so much later.

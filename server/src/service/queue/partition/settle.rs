@@ -7,6 +7,7 @@ use tidemill_storage::Env;
 
 use super::Partition;
 use super::receive::later;
+use crate::service::queue::gone::give_back;
 use crate::service::queue::journal::Event;
 use crate::service::queue::operation::ReceiptError;
 use crate::service::queue::state::{HIDDEN_MAX_MS, Standing};
@@ -140,6 +141,7 @@ impl<E: Env> Partition<E> {
             let Some(memory) = &mut *memory else { continue };
             memory.state.apply(&event);
             memory.tail.pass(memory.state.cursor());
+            give_back(&self.env, memory.state.take_gone());
             break self.write(memory, &event);
         };
         Ok(written.await?)

@@ -4,6 +4,7 @@ mod fifo;
 mod seeds;
 mod waiting;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -313,6 +314,80 @@ fn a_purge_takes_what_was_there_and_nothing_that_comes_later() {
         opened.lane.close().await;
         let opened = open(&env, QueueSettings::default()).await;
         assert_eq!(numbers(&opened.receive(10, 30).await), [20, 21]);
+        opened.lane.close().await;
+    })
+    .expect("not stopped");
+}
+
+#[test]
+fn a_purge_of_very_many_holds_over_a_power_cut_and_their_memory_is_given_back_behind_it() {
+    let sim = Sim::new(15);
+    let env = sim.env();
+    sim.run(async {
+        let opened = open(&env, QueueSettings::default()).await;
+        let now = opened.lane.now();
+        for batch in 0..30_u64 {
+            let delayed = |number| {
+                let mut message = Message { sent: now, ..message(batch * 100 + number) };
+                message.content.delay_s = Some(900);
+                message
+            };
+            let sent = opened.partition.send((0..100).map(delayed).collect()).await;
+            assert!(sent.iter().all(Result::is_ok), "{sent:?}");
+        }
+        assert_eq!(opened.receive(10, 30).await, []);
+        assert_eq!(opened.counts().await, (0, 0, 3_000));
+        assert_eq!(
+            opened.partition.recorder.memory.borrow().as_ref().map(|memory| memory.state.kept()),
+            Some(3_000)
+        );
+        let (purged, ()) =
+            futures_util::future::join(opened.partition.purge(), opened.send(3_000..3_002)).await;
+        purged.expect("purged");
+        let gone = opened
+            .partition
+            .recorder
+            .memory
+            .borrow_mut()
+            .as_mut()
+            .map(|memory| memory.state.take_gone().len());
+        assert_eq!(gone, Some(0), "somebody gives it back");
+        assert_eq!(opened.counts().await, (2, 0, 0), "what comes behind the purge stays");
+        sim.crash(Crash::Power);
+    });
+    sim.run(async {
+        let opened = open(&env, QueueSettings::default()).await;
+        env.sleep(Duration::from_secs(901)).await;
+        assert_eq!(numbers(&opened.receive(10, 30).await), [3_000, 3_001]);
+        opened.lane.close().await;
+    })
+    .expect("not stopped");
+}
+
+#[test]
+fn what_was_passed_over_and_is_too_old_goes_without_being_received() {
+    let sim = Sim::new(16);
+    let env = sim.env();
+    sim.run(async {
+        let opened = open(&env, QueueSettings { retention_s: 60, ..QueueSettings::default() }).await;
+        for number in 0..60 {
+            let group = if number % 20 == 19 { "b" } else { "a" };
+            opened.send_grouped(number, group, "").await.expect("sent");
+        }
+        assert_eq!(numbers(&opened.receive(4, 30).await), [0, 19, 1, 39], "by turns");
+        let runs =
+            || opened.partition.recorder.memory.borrow().as_ref().map(|memory| memory.state.runs.len());
+        assert_eq!(
+            runs(),
+            Some(4),
+            "those between the messages of the other group, and that of the other group"
+        );
+        assert_eq!(opened.counts().await, (56, 4, 0));
+        env.sleep(Duration::from_secs(61)).await;
+        assert_eq!(opened.receive(10, 30).await, []);
+        assert_eq!((opened.counts().await, runs()), ((0, 0, 0), Some(0)));
+        opened.send_grouped(60, "a", "").await.expect("sent");
+        assert_eq!(numbers(&opened.receive(10, 30).await), [60]);
         opened.lane.close().await;
     })
     .expect("not stopped");

@@ -71,6 +71,94 @@ fn a_noisy_group_does_not_hold_up_others() {
 }
 
 #[test]
+fn a_group_is_found_behind_however_many_messages_of_another_and_they_cost_a_run() {
+    const NOISY: u64 = 200_000;
+    const AT_HAND: usize = 1_000;
+    let mut state = State::new(false);
+    let tail: Vec<Head> = (0..NOISY).map(|sequence| head(sequence, 1)).chain([head(NOISY, 2)]).collect();
+    let (mut events, mut receives) = (Vec::new(), 0);
+    loop {
+        let from = usize::try_from(state.cursor()).expect("few");
+        let taken = state.receive(&ask(receives, 1_000_000, 10), &tail[from..tail.len().min(from + AT_HAND)]);
+        receives += 1;
+        assert_eq!(taken.picked.len(), 10);
+        let is_found = numbers(&taken).contains(&NOISY);
+        events.extend(taken.event);
+        if is_found {
+            break;
+        }
+        assert!(receives <= NOISY / AT_HAND as u64, "each receive looks at what is at hand");
+    }
+    assert_eq!((state.kept() as u64, state.runs.len()), (receives * 10, 1), "what waits is one run");
+    assert_eq!(state.ready(), NOISY + 1 - receives * 10);
+    let mut replayed = State::new(false);
+    events.iter().for_each(|event| replayed.apply(event));
+    assert_eq!(replayed, state);
+    assert_eq!(state.standing(NOISY - 1, 1), Standing::Never, "nobody has received it");
+    let longest = events.iter().map(|event| crate::service::queue::format::encode_event(event).len()).max();
+    assert!(longest < Some(200), "{longest:?} bytes tell of a thousand");
+}
+
+#[test]
+fn very_many_runs_that_are_too_old_are_forgotten_some_at_a_time() {
+    let mut state = State::new(false);
+    let tail: Vec<Head> = (0..9_000).map(|sequence| head(sequence, 1 + sequence % 2)).collect();
+    state.receive(&ask(0, 1_000_000, 4), &tail);
+    let mut steps = 0;
+    while let Some(below) = state.waiting_below(8_000) {
+        let before = state.runs.len();
+        state.apply(&Event::Purged { below });
+        assert!(before - state.runs.len() <= KEPT_MAX);
+        steps += 1;
+        assert!(steps < 10, "each of them forgets some");
+    }
+    assert_eq!((steps, state.ready(), state.oldest()), (4, 1_000, 8_000));
+}
+
+#[test]
+fn groups_share_a_backlog_in_turn_whatever_is_ahead_of_them() {
+    let mut state = State::new(false);
+    // Two groups that send much, and one message of each of twenty others far behind.
+    let noisy = (0..20_000).map(|sequence| head(sequence, 1 + sequence / 5 % 2));
+    let tail: Vec<Head> = noisy.chain((0..20).map(|number| head(20_000 + number, 100 + number))).collect();
+    let mut of_others = Vec::new();
+    for time in 0..6 {
+        let taken =
+            state.receive(&ask(time, 1_000, 10), &tail[usize::try_from(state.cursor()).expect("few")..]);
+        of_others.push(numbers(&taken).iter().filter(|sequence| **sequence >= 20_000).count());
+    }
+    assert_eq!(of_others, [8, 10, 2, 0, 0, 0], "those with nothing in flight come first");
+    let in_flight = |group| state.groups[&group].in_flight;
+    assert!(in_flight(1).abs_diff(in_flight(2)) <= 1, "and those with as much as another by turns");
+}
+
+#[test]
+fn what_is_gone_is_given_back_in_steps_and_nothing_of_it_is_there() {
+    let mut state = State::new(false);
+    let tail: Vec<Head> = (0..50_000)
+        .map(|sequence| match sequence % 3 {
+            0 => Head { due: Timestamp(1_000), is_out_of_order: true, ..head(sequence, 3) },
+            other => head(sequence, other),
+        })
+        .collect();
+    state.receive(&ask(0, 1_000, 5_000), &tail);
+    let all = state.kept() as u64 + state.ready();
+    assert!(all > 30_000, "{all}");
+    let below = state.cursor();
+    state.apply(&Event::Purged { below });
+    assert_eq!((state.kept(), state.ready(), state.in_flight(), state.delayed()), (0, 0, 0, 0));
+    assert_eq!(state.next_timer(), None);
+    let gone = state.take_gone();
+    assert_eq!(gone.len(), 1);
+    let mut gone = crate::service::queue::gone::Gone::new(gone.into_iter().next().expect("it is there"));
+    let steps = (1..100_000).find(|_| !gone.give_back(1_000)).expect("it ends");
+    assert!(steps as u64 > all / 1_000, "{steps} steps of a thousand give back more than {all}");
+    assert_eq!(numbers(&state.receive(&ask(1, 1_001, 3), &[head(below, 0)])), [below]);
+    state.apply(&Event::Purged { below: below + 1 });
+    assert_eq!(state.take_gone().len(), 0, "what is little goes at once");
+}
+
+#[test]
 fn a_delayed_message_waits_and_holds_up_others_only_where_all_wait_alike() {
     let mut state = State::new(false);
     let mut tail: Vec<Head> = (0..3).map(|sequence| head(sequence, 0)).collect();
@@ -143,7 +231,7 @@ fn a_receive_that_follows_one_that_was_not_written_did_not_happen() {
 #[derive(Clone, Debug)]
 enum Step {
     Send { group: u64, delay: u64, own: bool },
-    Receive { max: usize, hidden: u64 },
+    Receive { max: usize, hidden: u64, attempt: Option<u8> },
     Delete { of: prop::sample::Index },
     Hide { of: prop::sample::Index, hidden: u64 },
     Purge,
@@ -174,7 +262,8 @@ impl InParts {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (0..4_u64, 0..20_u64, any::<bool>()).prop_map(|(group, delay, own)| Step::Send { group, delay, own }),
-        6 => (1..11_usize, 0..40_u64).prop_map(|(max, hidden)| Step::Receive { max, hidden }),
+        6 => (1..11_usize, 0..40_u64, prop::option::of(0..3_u8))
+            .prop_map(|(max, hidden, attempt)| Step::Receive { max, hidden, attempt }),
         4 => any::<prop::sample::Index>().prop_map(|of| Step::Delete { of }),
         2 => (any::<prop::sample::Index>(), 0..40_u64).prop_map(|(of, hidden)| Step::Hide { of, hidden }),
         1 => Just(Step::Purge),
@@ -182,6 +271,13 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Snapshot),
         6 => Just(Step::Part),
     ]
+}
+
+/// Holds what is counted against what is there.
+fn check_counts(state: &State) {
+    let waiting: u64 = state.runs.values().map(|run| run.count).sum();
+    assert_eq!(state.ready() + state.delayed() + state.in_flight(), state.kept() as u64 + waiting);
+    assert_eq!(state.idle, state.heads.iter().filter(|head| head.0 == 0).count());
 }
 
 /// Runs steps against a state, and against what its events say.
@@ -206,9 +302,14 @@ fn run(is_fifo: bool, steps: &[Step]) {
                 log.push(Head { sequence, due, is_out_of_order: true, group, over: Timestamp(u64::MAX) });
                 None
             }
-            Step::Receive { max, hidden } => {
+            Step::Receive { max, hidden, attempt } => {
                 let from = usize::try_from(state.cursor()).expect("few");
-                let taken = state.receive(&ask(now, now + hidden, *max), &log[from..]);
+                let mut taken = state.receive(&ask(now, now + hidden, *max), &log[from..]);
+                if let Some(attempt) = attempt {
+                    state.receive_by(attempt.to_string(), &mut taken);
+                    let again = state.received_by(&attempt.to_string(), Timestamp(now));
+                    assert!(taken.picked.is_empty() || again.as_ref() == Some(&taken.picked));
+                }
                 for pick in &taken.picked {
                     assert!(!deleted.contains(&pick.sequence), "a deleted message never comes back");
                     assert!(until.get(&pick.sequence).is_none_or(|until| *until <= now), "hidden is hidden");
@@ -251,10 +352,14 @@ fn run(is_fifo: bool, steps: &[Step]) {
                 now += ms;
                 None
             }
+            // Older versions, which write them in one row, know of no messages that wait.
+            Step::Snapshot if !state.runs.is_empty() => None,
             Step::Snapshot => {
                 // The one in parts that it interrupts is none.
                 in_parts = InParts::new(is_fifo);
                 state.snapshot().iter().for_each(|event| replayed.apply(event));
+                // Older versions, which write them in one row, know of no attempts.
+                replayed.attempts = state.attempts.clone();
                 None
             }
             Step::Part => {
@@ -281,7 +386,7 @@ fn run(is_fifo: bool, steps: &[Step]) {
         state.advance(Timestamp(now));
         replayed.advance(Timestamp(now));
         assert_eq!(state, replayed, "after {step:?}");
-        assert_eq!(state.ready() + state.delayed() + state.in_flight(), state.kept() as u64);
+        check_counts(&state);
     }
     // Nothing is lost: with time, everything that was not deleted is received and can be deleted.
     let mut left: BTreeSet<u64> =

@@ -27,6 +27,7 @@ Examples:
   tidemill queue receive work                      one, which comes back later
   tidemill queue receive work --max 100 --delete   up to 100, for good
   tidemill queue receive work --wait 20s --max 1000 --delete --json | jq .body
+  tidemill queue receive orders.fifo --max 10 --attempt 7f3a   the same again, if it is asked for again
 
 Ends when it has so many, or when none has come for as long as --wait says; it is no failure if there were none. With --delete \
 a message is deleted after it was printed, so one that is printed may come again if the command is interrupted, and none is lost.";
@@ -45,6 +46,9 @@ pub(super) struct Receive {
     /// How long the messages are hidden from others, up to 12h; what the queue says if it is left out.
     #[arg(long, value_name = "SPAN", value_parser = parse_span)]
     visibility: Option<Duration>,
+    /// Names the attempt, of a FIFO queue: the same one within five minutes gets the same messages again, ten at most.
+    #[arg(long, value_name = "ID", value_parser = attempt_id)]
+    attempt: Option<String>,
     /// Delete what was printed.
     #[arg(long, visible_alias = "ack")]
     delete: bool,
@@ -85,6 +89,7 @@ impl Receive {
     }
 
     pub(super) async fn run(self, queue: &Queue, output: Output) -> Outcome {
+        self.check()?;
         let signals = Signals::catch()?;
         tokio::select! {
             received = self.receive(queue, output) => received,
@@ -103,6 +108,7 @@ impl Receive {
                 messages_max: u32::try_from(left.min(BATCH_MESSAGES)).unwrap_or(1),
                 wait,
                 visibility: self.visibility,
+                attempt: self.attempt.clone(),
             };
             let received = queue.receive(options).await.map_err(|error| request_failed(&error))?;
             if received.is_empty() {
@@ -123,8 +129,34 @@ impl Receive {
                     return Err(CommandError::new(exit_of(refused.code), text));
                 }
             }
+            if self.attempt.is_some() {
+                // Another request by this name is the same attempt.
+                return Ok(());
+            }
         }
         Ok(())
+    }
+
+    /// Refuses more messages than an attempt gets.
+    fn check(&self) -> Outcome {
+        if self.attempt.is_some() && self.max > BATCH_MESSAGES {
+            let text = format!(
+                "--max {} with --attempt is over {BATCH_MESSAGES}: an attempt is one request",
+                self.max
+            );
+            return Err(CommandError::new(Exit::Usage, text));
+        }
+        Ok(())
+    }
+}
+
+/// The name of an attempt, as the server takes it.
+fn attempt_id(text: &str) -> Result<String, String> {
+    match text {
+        _ if (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(text.to_owned())
+        }
+        _ => Err("1 to 128 printable ASCII characters name an attempt".to_owned()),
     }
 }
 

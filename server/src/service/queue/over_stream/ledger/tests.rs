@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::service::queue::over_stream::walk::Walk;
 
 const SHARDS: u32 = 2;
 const RECEIVES_MAX: u32 = 3;
@@ -20,7 +21,10 @@ enum Step {
     Restore(prop::sample::Index),
     Purge(u32, u64),
     Wait(u64),
+    /// A snapshot in one row, as older versions wrote it.
     Snapshot,
+    /// The next part of one in parts.
+    Part,
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -34,17 +38,37 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (shard(), 0..4_u64).prop_map(|(shard, more)| Step::Purge(shard, more)),
         4 => (0..60_u64).prop_map(Step::Wait),
         1 => Just(Step::Snapshot),
+        8 => Just(Step::Part),
     ]
 }
 
 /// A ledger, and all that was written of it.
-#[derive(Default)]
 struct Run {
     ledger: Ledger,
     events: Vec<ShardEvent>,
     now: u64,
     received: Vec<(Side, ShardIndex, u64)>,
     acknowledged: BTreeSet<(u32, u64)>,
+    part_max: usize,
+    walk: Walk,
+    /// What was read of the journal since the snapshot in parts has begun.
+    read: Option<Ledger>,
+}
+
+/// A ledger as a snapshot in one row.
+fn row(ledger: &Ledger) -> Vec<ShardEvent> {
+    let of = |shard: ShardIndex, side, state: &State| {
+        state
+            .snapshot()
+            .into_iter()
+            .map(move |event| ShardEvent::Of { shard, side, event })
+            .collect::<Vec<_>>()
+    };
+    let of_track = |(shard, track): (&ShardIndex, &Track)| {
+        [of(*shard, Side::Live, &track.live), of(*shard, Side::Dead, &track.dead)].concat()
+    };
+    let parts: Vec<ShardEvent> = ledger.tracks.iter().flat_map(of_track).collect();
+    std::iter::once(ShardEvent::Snapshot { parts: parts.len() as u64 }).chain(parts).collect()
 }
 
 impl Run {
@@ -53,8 +77,37 @@ impl Run {
         Ask { now, until, messages_max, receives_max: Some(RECEIVES_MAX) }
     }
 
+    fn new(part_max: usize) -> Self {
+        Self {
+            ledger: Ledger::default(),
+            events: Vec::new(),
+            now: 0,
+            received: Vec::new(),
+            acknowledged: BTreeSet::new(),
+            part_max,
+            walk: Walk::new(part_max),
+            read: None,
+        }
+    }
+
     fn write(&mut self, event: Option<ShardEvent>) {
+        if let (Some(read), Some(event)) = (&mut self.read, &event) {
+            read.apply(event);
+        }
         self.events.extend(event);
+    }
+
+    fn part(&mut self) {
+        self.read.get_or_insert_default();
+        let event = self.walk.next(&self.ledger).expect("it is begun anew when it is over");
+        let is_over = event == ShardEvent::Ended;
+        self.write(Some(event));
+        if is_over {
+            let mut read = self.read.take().expect("it has begun");
+            read.advance(Timestamp(self.now));
+            assert!(read.is_whole() && read == self.ledger, "{read:?} is not {:?}", self.ledger);
+            self.walk = Walk::new(self.part_max);
+        }
     }
 
     fn take(&mut self, side: Side, shard: ShardIndex, taken: Taken) {
@@ -121,7 +174,11 @@ impl Run {
                 self.apply(Ledger::begun(shard, below));
             }
             Step::Wait(ms) => self.now += ms,
-            Step::Snapshot => self.events = self.ledger.snapshot(),
+            Step::Snapshot => {
+                // The one in parts that it interrupts is none.
+                (self.events, self.walk, self.read) = (row(&self.ledger), Walk::new(self.part_max), None);
+            }
+            Step::Part => self.part(),
         }
     }
 
@@ -147,8 +204,8 @@ impl Run {
 
 proptest! {
     #[test]
-    fn replay_gives_the_same_ledger(steps in proptest::collection::vec(any_step(), 1..120)) {
-        let mut run = Run::default();
+    fn replay_gives_the_same_ledger(part_max in 1..6_usize, steps in proptest::collection::vec(any_step(), 1..160)) {
+        let mut run = Run::new(part_max);
         for step in steps {
             run.step(&step);
         }
@@ -208,7 +265,7 @@ fn what_is_received_too_often_is_a_dead_letter_until_it_is_restored() {
 fn a_snapshot_that_was_cut_short_counts_for_nothing() {
     let mut ledger = Ledger::default();
     let event = ledger.begin(ShardIndex(3), 7);
-    let parts = ledger.snapshot();
+    let parts = row(&ledger);
     let mut again = Ledger::default();
     again.apply(&event);
     parts[..parts.len() - 1].iter().for_each(|part| again.apply(part));
@@ -219,4 +276,41 @@ fn a_snapshot_that_was_cut_short_counts_for_nothing() {
     assert_eq!(again.cursor(ShardIndex(3)), Some(9));
     parts.iter().for_each(|part| again.apply(part));
     assert!(again.is_whole() && again == ledger, "a whole one counts for all that was before");
+}
+
+#[test]
+fn a_record_that_changes_sides_between_the_parts_of_a_snapshot_is_told_of_once() {
+    let shard = ShardIndex(0);
+    let head = |sequence| Head {
+        sequence,
+        due: Timestamp(0),
+        is_out_of_order: false,
+        group: 0,
+        over: Timestamp(u64::MAX),
+    };
+    let mut ledger = Ledger::default();
+    ledger.begin(shard, 0);
+    let heads: Vec<Head> = (0..6).map(head).collect();
+    assert_eq!(receive(&mut ledger, 0, &heads).len(), 6);
+    assert_eq!(receive(&mut ledger, 10, &[]).len(), 6);
+    // Three of them are dead letters, and one of those is restored between two parts, below what was told of.
+    ledger.advance(Timestamp(20));
+    assert!(ledger.bury(shard, Timestamp(20), 2, 3).is_some());
+    let (mut walk, mut read) = (Walk::new(4), Ledger::default());
+    for _ in 0..2 {
+        read.apply(&walk.next(&ledger).expect("it has begun"));
+    }
+    for event in
+        [ShardEvent::Restored { shard, records: vec![3] }, ShardEvent::Restored { shard, records: vec![5] }]
+    {
+        ledger.apply(&event);
+        read.apply(&event);
+    }
+    let buried = ledger.bury(shard, Timestamp(20), 2, 3).expect("others are worn");
+    read.apply(&buried);
+    while let Some(event) = walk.next(&ledger) {
+        read.apply(&event);
+    }
+    assert!(read.is_whole());
+    assert!(read == ledger, "{read:?} is not {ledger:?}");
 }

@@ -7,6 +7,7 @@ use tidemill_wire::{ShardIndex, Timestamp};
 
 use super::gather::{Found, GIVEN_BYTES_MAX, Gathered, bytes_of};
 use super::{Memory, StreamPartition, later};
+use crate::service::queue::gone::give_back;
 use crate::service::queue::journal::Event;
 use crate::service::queue::log::Written;
 use crate::service::queue::operation::ReceiveError;
@@ -230,6 +231,7 @@ impl<E: Env> StreamPartition<E> {
             let event = Event::Purged { below: oldest };
             let event = ShardEvent::Of { shard: place.shard, side: Side::Live, event };
             memory.ledger.apply(&event);
+            give_back(&self.env, memory.ledger.take_gone());
             round.written.push(self.write(memory, &event));
         }
     }

@@ -73,6 +73,7 @@ async fn open(env: &SimEnv, definition: Arc<StreamQueue>) -> Open {
     let partition = StreamPartition::new(env.clone(), lane.clone(), definition, 0, source(0..2));
     partition.recorder.snapshot_after_bytes.set(2_000);
     partition.recorder.replay_events.set(8);
+    partition.part_records.set(2);
     Open { lane, partition }
 }
 

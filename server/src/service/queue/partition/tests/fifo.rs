@@ -56,3 +56,54 @@ fn the_same_attempt_gets_the_same_messages() {
     })
     .expect("not stopped");
 }
+
+#[test]
+fn the_same_attempt_gets_the_same_messages_over_a_power_cut_and_snapshots_once_for_each_message() {
+    let sim = Sim::new(8);
+    let env = sim.env();
+    let by = |name: &str| Want { attempt: Some(name.to_owned()), ..want(2, 60) };
+    let mut first = Vec::new();
+    sim.run(async {
+        let opened = open(&env, fifo()).await;
+        for number in 0..4 {
+            opened.send_grouped(number, "a", &number.to_string()).await.expect("sent");
+        }
+        first = opened.partition.receive(&by("one")).await.expect("received").received;
+        assert_eq!(numbers(&first), [0, 1]);
+        sim.crash(Crash::Power);
+    });
+    sim.run(async {
+        let opened = open(&env, fifo()).await;
+        let again = opened.partition.receive(&by("one")).await.expect("received").received;
+        assert_eq!(again, first, "the answer was lost with the server");
+        // Others, until snapshots have taken the place of the event that told of the first.
+        for number in 10..60 {
+            let group = number.to_string();
+            opened.send_grouped(number, &group, &group).await.expect("sent");
+            let other = opened.partition.receive(&by(&group)).await.expect("received").received;
+            assert_eq!(numbers(&other), [number]);
+            opened.delete(&other).await;
+        }
+        until_trimmed(&env, &opened).await;
+        opened.lane.close().await;
+        let opened = open(&env, fifo()).await;
+        let again = opened.partition.receive(&by("one")).await.expect("received").received;
+        assert_eq!(again, first);
+        opened.delete(&again).await;
+        let rest = opened.partition.receive(&by("one")).await.expect("received").received;
+        assert_eq!(numbers(&rest), [2, 3], "what it got is done with, so it is another attempt");
+        opened.lane.close().await;
+    })
+    .expect("not stopped");
+}
+
+/// Waits until a snapshot has replaced the journal before it.
+async fn until_trimmed(env: &SimEnv, opened: &Open) {
+    for _ in 0..100 {
+        if opened.lane.bounds(JOURNAL).expect("it is there").oldest.get() > 10 {
+            return;
+        }
+        env.sleep(Duration::from_millis(10)).await;
+    }
+    panic!("no snapshot has replaced the journal");
+}

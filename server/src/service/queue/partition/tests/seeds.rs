@@ -24,6 +24,8 @@ struct Model {
     hidden: BTreeMap<u64, Timestamp>,
     receives: u64,
     next: u64,
+    /// What is sent now may be purged.
+    is_purging: bool,
 }
 
 /// What was promised when a receive was begun: later promises may be younger than what it gets.
@@ -76,15 +78,18 @@ impl Model {
 struct World {
     model: RefCell<Model>,
     is_fifo: bool,
+    /// Messages of a standard queue have groups.
+    is_grouped: bool,
 }
 
 impl World {
     async fn work(&self, sim: &Sim, env: &SimEnv, open: &Open) {
         for _ in 0..STEPS {
-            match sim.draw(10) {
-                0..=3 => self.send(sim, open).await,
-                4..=7 => self.consume(sim, open).await,
-                8 => env.sleep(Duration::from_millis(sim.draw(4_000))).await,
+            match sim.draw(40) {
+                0..=15 => self.send(sim, open).await,
+                16..=31 => self.consume(sim, open).await,
+                32..=35 => env.sleep(Duration::from_millis(sim.draw(4_000))).await,
+                36 => self.purge(open).await,
                 _ => drop(open.partition.count().await),
             }
         }
@@ -106,12 +111,17 @@ impl World {
                 model.next
             };
             model.begun.insert(number);
+            if model.is_purging {
+                model.deletion_begun.insert(number);
+            }
             let mut message = Message { sent: open.lane.now(), ..message(number) };
             if self.is_fifo {
                 let drawn = format!("group {}", sim.draw(3));
                 let group = model.groups.entry(number).or_insert(drawn).clone();
                 message.content.group = Some(group);
                 message.content.deduplication = Some(number.to_string());
+            } else if self.is_grouped {
+                message.content.group = Some(format!("group {}", sim.draw(3)));
             }
             messages.push((number, message));
         }
@@ -121,6 +131,23 @@ impl World {
                 let before = self.model.borrow_mut().sent.insert(number, sent.sequence);
                 assert!(before.is_none_or(|before| before == sent.sequence), "{number} was sent twice");
             }
+        }
+    }
+
+    async fn purge(&self, open: &Open) {
+        let before: BTreeSet<u64> = {
+            let model = &mut *self.model.borrow_mut();
+            if std::mem::replace(&mut model.is_purging, true) {
+                return;
+            }
+            model.deletion_begun.extend(&model.begun);
+            model.sent.keys().copied().collect()
+        };
+        let purged = open.partition.purge().await;
+        let model = &mut *self.model.borrow_mut();
+        model.is_purging = false;
+        if purged.is_ok() {
+            model.deleted.extend(before);
         }
     }
 
@@ -184,9 +211,10 @@ fn run(seed: u64) -> u64 {
     let settings = || if is_fifo { fifo() } else { QueueSettings::default() };
     let sim = Sim::new(seed);
     let env = sim.env();
-    let world = World { model: RefCell::default(), is_fifo };
+    let world = World { model: RefCell::default(), is_fifo, is_grouped: seed % 4 == 2 };
     for generation in 0..GENERATIONS {
         sim.stop_after(50 + sim.draw(3_000));
+        world.model.borrow_mut().is_purging = false;
         let finished = sim.run(async {
             let open = open(&env, settings()).await;
             futures_util::future::join_all((0..WORKERS).map(|_| world.work(&sim, &env, &open))).await;
