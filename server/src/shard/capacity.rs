@@ -128,6 +128,10 @@ impl Core {
             && let Err(error) = self.catalog().peaks(stream.id, Some(peaks.clone())).await
         {
             forgotten(&error);
+            let shards_min = peaks.shards_min(now, stream.quota);
+            // What is kept is read again by the next look, which notes the peak anew.
+            seen.peaks = None;
+            return shards_min;
         }
         peaks.shards_min(now, stream.quota)
     }

@@ -248,6 +248,8 @@ impl<E: Env> Core<E> {
         end: u64,
         urgency: Urgency,
     ) -> Result<(), DiskError> {
+        // One that nobody waited for when it began is hurried.
+        let _awaiting = (urgency == Urgency::Awaited).then(|| segment.await_flush());
         let _gate = segment.flush_gate.lock().await;
         if let Some(reason) = self.poisoned() {
             return Err(reason);
@@ -260,6 +262,7 @@ impl<E: Env> Core<E> {
         while stable < written {
             let start = self.env.monotonic();
             let until = written.min(stable + self.config.flush_step_bytes);
+            let urgency = segment.flush_urgency();
             if let Err(error) = segment.file.flush_window(stable..until, urgency).await {
                 self.poison(error.clone());
                 return Err(error);

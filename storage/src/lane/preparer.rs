@@ -142,6 +142,10 @@ fn fill<E: Env>(core: &Core<E>, filled: u64) -> Option<Fill> {
     if state.starving {
         return Some(Fill::Enough);
     }
+    if state.no_room {
+        // Others are told so until this file is whole: the lane was short of room, and takes what there is.
+        return Some(Fill::Go);
+    }
     let wanted = FILL_STEPS_AHEAD * core.config.flush_step_bytes + FILL_PACE * state.active().written.get();
     (filled <= wanted).then_some(Fill::Go)
 }

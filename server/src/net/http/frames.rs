@@ -1,7 +1,7 @@
 //! Counts the frames of an HTTP/2 peer that ask for nothing: each costs the server work, and none is bounded by the number of requests.
 //!
-//! Looks at the heads of frames as they come, before hyper does. Promises that a peer may have a burst of them, some a second, and more for each request and for what
-//! it is sent, which is as many as clients need for their windows. Leaves out frames that are bounded elsewhere: requests, and bodies in pieces of a reasonable size.
+//! Looks at the heads of frames as they come, before hyper does. Promises that a peer may have a burst of them, some a second, and more for each request; and for what
+//! it is sent, however long ago, as many windows as clients open. Leaves out frames that are bounded elsewhere: requests, and bodies in pieces of a reasonable size.
 
 use std::cell::Cell;
 use std::io;
@@ -11,6 +11,7 @@ use std::rc::Rc;
 const HEAD_BYTES: usize = 9;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
 
 /// Frames that may come at once.
@@ -21,6 +22,8 @@ const PER_LOOK: u64 = 50;
 const PER_REQUEST: u64 = 16;
 /// Bytes to the peer for which it may open a window once more: there are clients that open two for each 4 KiB that they read.
 const BYTES_PER_FRAME: u64 = 1 << 10;
+/// Windows that a peer may still open for what it was sent: of 16 MiB that are on their way or not read yet.
+const WINDOWS_MAX: u64 = 16 << 10;
 /// A write counts for so many bytes at least, since others open two for each frame that comes, however small it is.
 const WRITE_BYTES_MIN: u64 = 4 << 10;
 /// A piece of a body that is not its last has so many bytes, or it counts.
@@ -29,6 +32,8 @@ const PIECE_BYTES_MIN: u32 = 256;
 /// What a peer may still send of frames that ask for nothing.
 pub(super) struct Frames {
     left: u64,
+    /// Windows that it may open beside these.
+    windows: u64,
     head: [u8; HEAD_BYTES],
     /// Bytes of the head that are there.
     filled: usize,
@@ -45,7 +50,16 @@ impl Frames {
     /// Of a peer that has sent its preface.
     pub(super) fn new(clock: Rc<Cell<u64>>) -> Self {
         let seen = clock.get();
-        Self { left: BURST, head: [0; HEAD_BYTES], filled: 0, payload: 0, written: 0, clock, seen }
+        Self {
+            left: BURST,
+            windows: 0,
+            head: [0; HEAD_BYTES],
+            filled: 0,
+            payload: 0,
+            written: 0,
+            clock,
+            seen,
+        }
     }
 
     /// The peer was sent bytes.
@@ -76,7 +90,8 @@ impl Frames {
     fn refill(&mut self) {
         let looks = self.clock.get().saturating_sub(self.seen);
         self.seen = self.clock.get();
-        self.grant(looks.saturating_mul(PER_LOOK) + self.written / BYTES_PER_FRAME);
+        self.grant(looks.saturating_mul(PER_LOOK));
+        self.windows = self.windows.saturating_add(self.written / BYTES_PER_FRAME).min(WINDOWS_MAX);
         self.written %= BYTES_PER_FRAME;
     }
 
@@ -91,6 +106,7 @@ impl Frames {
         match kind {
             HEADERS => self.grant(PER_REQUEST),
             DATA if self.payload >= PIECE_BYTES_MIN || flags & END_STREAM != 0 => {}
+            WINDOW_UPDATE if self.windows > 0 => self.windows -= 1,
             _ => {
                 self.left = self.left.checked_sub(1).ok_or_else(|| {
                     io::Error::other(format!(
@@ -136,10 +152,11 @@ mod tests {
             assert_eq!(taken(&mut frames, &one), 1_000, "{kind}");
             clock.set(9);
             assert_eq!(taken(&mut frames, &one), 100);
+            let windows = if kind == WINDOW_UPDATE { 1 } else { 0 };
             frames.wrote(40_960);
-            assert_eq!(taken(&mut frames, &one), 40);
+            assert_eq!(taken(&mut frames, &one), 40 * windows, "what it was sent brings windows alone");
             frames.wrote(1);
-            assert_eq!(taken(&mut frames, &one), 4);
+            assert_eq!(taken(&mut frames, &one), 4 * windows);
             frames.read(&frame(HEADERS, 0, 100)).expect("a request");
             assert_eq!(taken(&mut frames, &one), 16);
             clock.set(u64::MAX);
@@ -150,6 +167,17 @@ mod tests {
         assert_eq!(taken(&mut frames, &frame(DATA, END_STREAM, 0)), 5_000);
         assert_eq!(taken(&mut frames, &frame(DATA, 0, 256)), 5_000);
         assert_eq!(taken(&mut frames, &frame(HEADERS, 0, 0)), 5_000);
+    }
+
+    /// A client that reads an answer late opens windows for all of it, long after it was written.
+    #[test]
+    fn windows_for_what_was_written_are_not_forgotten() {
+        let (mut frames, _) = frames();
+        for _ in 0..64 {
+            frames.wrote(64 << 10);
+            frames.read(&[]).expect("nothing came");
+        }
+        assert_eq!(taken(&mut frames, &frame(WINDOW_UPDATE, 0, 4)), 4_096 + 1_000);
     }
 
     proptest! {

@@ -63,10 +63,16 @@ impl Attempts {
         self.0.retain(|_, got| got.is_young(now));
     }
 
-    /// The next of them behind a name, as a part of a snapshot; none behind the last.
-    pub(super) fn part(&self, after: Option<&str>) -> Vec<Attempt> {
+    /// The last of their names.
+    pub(super) fn last(&self) -> Option<String> {
+        self.0.last_key_value().map(|(name, _)| name.clone())
+    }
+
+    /// The next of them behind a name and up to another one, as a part of a snapshot; none behind the last.
+    pub(super) fn part(&self, after: Option<&str>, last: Option<&str>) -> Vec<Attempt> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let part = self.0.range::<str, _>((from, Bound::Unbounded)).take(PART_MAX);
+        let behind = self.0.range::<str, _>((from, Bound::Unbounded));
+        let part = behind.take_while(|(name, _)| Some(name.as_str()) <= last).take(PART_MAX);
         part.map(|(name, got)| Attempt { name: name.clone(), at: got.at, picked: got.picked.clone() })
             .collect()
     }
@@ -89,7 +95,7 @@ mod tests {
         assert_eq!(attempts.got("00001", Timestamp(300_001)), None);
         assert_eq!(attempts.got("00002", Timestamp(2)), None);
         attempts.forget(Timestamp(300_000));
-        assert_eq!(attempts.part(None).len(), 1);
+        assert_eq!(attempts.part(None, attempts.last().as_deref()).len(), 1);
         attempts.forget(Timestamp(300_001));
         assert_eq!(attempts, Attempts::default());
     }
@@ -104,7 +110,7 @@ mod tests {
         assert_eq!(attempts.0.len(), ATTEMPTS_MAX / 2);
         let (mut read, mut after) = (Attempts::default(), None);
         for _ in 0..=ATTEMPTS_MAX / PART_MAX {
-            let part = attempts.part(after.as_deref());
+            let part = attempts.part(after.as_deref(), attempts.last().as_deref());
             assert!(part.len() <= PART_MAX);
             after = part.last().map(|last| last.name.clone()).or(after);
             part.into_iter().for_each(|attempt| read.remember(attempt));

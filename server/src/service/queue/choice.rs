@@ -83,7 +83,7 @@ impl State {
         for head in tail.iter().skip_while(|head| head.sequence < cursor) {
             let is_enough = self.deliverable(wanted) >= wanted;
             // Behind messages of groups that have much in flight there may be some of others.
-            let is_fair = self.is_fifo || head.group == 0 || self.idle >= wanted;
+            let is_fair = self.is_fifo || self.idle >= wanted || (head.group == 0 && self.runs.is_empty());
             if is_enough && is_fair || !self.has_room() {
                 break;
             }

@@ -157,7 +157,8 @@ impl<E: Env> Partition<E> {
     async fn make(&self) -> Result<Memory, Unreadable> {
         let definition = self.definition();
         let mut state = self.recorder.replay(|| State::new(definition.is_fifo())).await?;
-        give_back(&self.env, state.take_gone());
+        // A snapshot that was cut short is never gone on with.
+        state.pending = None;
         let known = match definition.settings.fifo {
             Some(fifo) => self.load_known(fifo.scope).await?,
             None => Deduplication::new(Rc::clone(&self.room)),

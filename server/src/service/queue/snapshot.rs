@@ -41,8 +41,12 @@ enum Stage {
         next: u64,
         end: u64,
     },
-    /// The attempts behind this name are to be told of. They come last, when all messages that they could have received are there.
-    Attempts(Option<String>),
+    /// The attempts behind a name are to be told of, up to another one. They come last, when all messages that they could have received are there, so those that are made
+    /// meanwhile tell of themselves.
+    Attempts {
+        after: Option<String>,
+        last: Option<String>,
+    },
     Over,
 }
 
@@ -72,17 +76,18 @@ impl Walk {
                 let below = state.kept_from(next).take_while(|kept| kept.sequence < end);
                 let part: Vec<Kept> = below.take(self.part_max).collect();
                 let Some(last) = part.last() else {
-                    self.stage = Stage::Attempts(None);
+                    self.stage = Stage::Attempts { after: None, last: state.attempts.last() };
                     return self.next(state);
                 };
                 self.stage = Stage::Parts { next: last.sequence + 1, end };
                 Some(Event::Kept(part))
             }
-            Stage::Attempts(after) => {
-                let part = state.attempts.part(after.as_deref());
-                let last = part.last().map(|last| last.name.clone());
-                let event = if last.is_some() { Event::Attempted(part) } else { Event::Ended };
-                self.stage = last.map_or(Stage::Over, |last| Stage::Attempts(Some(last)));
+            Stage::Attempts { after, last } => {
+                let part = state.attempts.part(after.as_deref(), last.as_deref());
+                let told = part.last().map(|last| last.name.clone());
+                let event = if told.is_some() { Event::Attempted(part) } else { Event::Ended };
+                self.stage = told
+                    .map_or(Stage::Over, |told| Stage::Attempts { after: Some(told), last: last.clone() });
                 Some(event)
             }
             Stage::Over => None,
@@ -120,7 +125,10 @@ impl State {
         match &mut self.pending {
             // A snapshot in one row that was cut short is none.
             Some(Pending { left: Some(_), .. }) => self.pending = None,
-            Some(Pending { state, left: None }) => state.apply(event),
+            Some(Pending { state, left: None }) => {
+                state.apply(event);
+                drop(state.take_gone());
+            }
             None => {}
         }
     }

@@ -368,6 +368,8 @@ impl Replayed for State {
     fn take(&mut self, event: &Written) -> Result<bool, FormatError> {
         let event = decode_event(&event.data)?;
         self.apply(&event);
+        // One after the other, and not all of them at the end.
+        drop(self.take_gone());
         Ok(matches!(event, Event::Snapshot { .. } | Event::Begun { .. }))
     }
 

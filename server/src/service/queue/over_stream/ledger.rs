@@ -135,8 +135,17 @@ impl Ledger {
 
     /// What is gone for ever and much, to be given back in steps.
     pub(super) fn take_gone(&mut self) -> Vec<State> {
-        let of = |track: &mut Track| [track.live.take_gone(), track.dead.take_gone()].concat();
+        let of = |track: &mut Track| {
+            let mut gone = track.live.take_gone();
+            gone.append(&mut track.dead.take_gone());
+            gone
+        };
         self.tracks.values_mut().flat_map(of).collect()
+    }
+
+    /// Forgets a snapshot that was cut short, after which nothing more of it will come.
+    pub(super) fn forget_pending(&mut self) {
+        self.pending = None;
     }
 
     /// Forgets shards that are no more.
@@ -341,6 +350,10 @@ impl Replayed for Ledger {
     fn take(&mut self, event: &Written) -> Result<bool, FormatError> {
         let event = decode_shard_event(&event.data)?;
         self.apply(&event);
+        if matches!(event, ShardEvent::Of { event: Event::Purged { .. }, .. }) {
+            // One after the other, and not all of them at the end.
+            drop(self.take_gone());
+        }
         Ok(matches!(event, ShardEvent::Snapshot { .. } | ShardEvent::Begun))
     }
 

@@ -285,7 +285,7 @@ impl<E: Env> StreamPartition<E> {
 
     async fn make(&self) -> Result<Memory, Unreadable> {
         let mut ledger = self.recorder.replay(Ledger::default).await?;
-        give_back(&self.env, ledger.take_gone());
+        ledger.forget_pending();
         let places = self.places();
         ledger.retain(|shard| places.iter().any(|place| place.shard == shard));
         Ok(Memory { ledger, starts: BTreeMap::new(), tails: BTreeMap::new() })

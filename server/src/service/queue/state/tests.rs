@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::service::queue::attempts::Attempt;
 use crate::service::queue::snapshot::Walk;
 
 fn head(sequence: u64, group: u64) -> Head {
@@ -97,6 +98,35 @@ fn a_group_is_found_behind_however_many_messages_of_another_and_they_cost_a_run(
     assert_eq!(state.standing(NOISY - 1, 1), Standing::Never, "nobody has received it");
     let longest = events.iter().map(|event| crate::service::queue::format::encode_event(event).len()).max();
     assert!(longest < Some(200), "{longest:?} bytes tell of a thousand");
+}
+
+#[test]
+fn a_message_without_a_group_does_not_hide_the_groups_behind_it() {
+    const NOISY: u64 = 5_000;
+    let mut state = State::new(false);
+    let noisy = (0..NOISY).map(|sequence| head(sequence, 1));
+    let tail: Vec<Head> = noisy.chain([head(NOISY, 0), head(NOISY + 1, 2)]).collect();
+    let mut found = BTreeSet::new();
+    for time in 0..20 {
+        let from = usize::try_from(state.cursor()).expect("few");
+        let taken = state.receive(&ask(time, 1_000_000, 10), &tail[from..tail.len().min(from + 1_000)]);
+        found.extend(numbers(&taken).into_iter().filter(|sequence| *sequence >= NOISY));
+    }
+    assert_eq!(found, BTreeSet::from([NOISY, NOISY + 1]), "a twentieth of the others was received");
+}
+
+#[test]
+fn a_snapshot_ends_however_many_attempts_are_made_meanwhile() {
+    let mut state = State::new(true);
+    let attempt =
+        |number: u64| Attempt { name: format!("{number:08}"), at: Timestamp(1), picked: Vec::new() };
+    state.attempts.remember(attempt(0));
+    let (mut walk, mut events) = (Walk::new(2), 0);
+    while walk.next(&state).is_some() {
+        events += 1;
+        assert!(events < 10, "names in the order of time are no end of it");
+        state.attempts.remember(attempt(events));
+    }
 }
 
 #[test]

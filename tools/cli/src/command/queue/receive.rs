@@ -27,7 +27,7 @@ Examples:
   tidemill queue receive work                      one, which comes back later
   tidemill queue receive work --max 100 --delete   up to 100, for good
   tidemill queue receive work --wait 20s --max 1000 --delete --json | jq .body
-  tidemill queue receive orders.fifo --attempt 7f3a    asked twice: the same again
+  tidemill queue receive orders.fifo --attempt 7f3a   the same if asked twice
 
 Ends when it has so many, or when none has come for as long as --wait says; it is no failure if there were none. With --delete \
 a message is deleted after it was printed, so one that is printed may come again if the command is interrupted, and none is lost.";
