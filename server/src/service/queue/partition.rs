@@ -18,7 +18,6 @@ use tidemill_wire::{SequenceNumber, Timestamp};
 use super::dedup::{Deduplication, Room, WINDOW, key_of};
 use super::definition::{self, Definition, QueueSettings, Scope};
 use super::format::decode_message;
-use super::gone::give_back;
 use super::journal::Event;
 use super::log::{self, pack_event};
 use super::operation::{Counts, Sent, Unreadable};

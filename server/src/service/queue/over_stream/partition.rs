@@ -26,7 +26,6 @@ use super::source::{Place, Source};
 use super::walk::Walk;
 use crate::metrics::Counter;
 use crate::service::queue::format_of_shard::encode_shard_event;
-use crate::service::queue::gone::give_back;
 use crate::service::queue::log::{pack, unfetched};
 use crate::service::queue::operation::{ReceiptError, ReceiveError, Unreadable};
 use crate::service::queue::recorder::{Recorded, Recorder};
