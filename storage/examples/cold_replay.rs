@@ -128,6 +128,9 @@ impl Bench {
         let (lane, _) = Lane::open(env.clone(), config).await.expect("opened");
         lane.adopt(REPLAYED, Retention::FOREVER);
         lane.adopt(APPENDED, Retention::FOREVER);
+        while lane.stats().segments_spare == 0 {
+            env.sleep(Duration::from_millis(10)).await;
+        }
         let end = lane.bounds(REPLAYED).expect("adopted").next.0;
         Self { env: env.clone(), lane, next: Rc::new(Cell::new(0)), end }
     }

@@ -26,10 +26,8 @@ pub struct LaneConfig {
     pub group_entries_max: usize,
     /// Bytes that may wait to be written before appends are refused.
     pub queue_bytes_max: u64,
-    /// How long `written` data stays in memory only, unless it becomes more than [`FLUSH_STEPS`](limits::FLUSH_STEPS) of the next.
+    /// How long `written` data stays in memory only.
     pub flush_interval: Duration,
-    /// Bytes that are made stable at a time, or filled with zeroes in a new segment: 4 KiB to 1 GiB, a multiple of 4096.
-    pub flush_step_bytes: u64,
     /// How often retention looks for what is over its time or size.
     pub upkeep_interval: Duration,
     /// How often room is looked for on a full disk.
@@ -63,7 +61,6 @@ impl LaneConfig {
             group_entries_max: 4096,
             queue_bytes_max: 64 << 20,
             flush_interval: Duration::from_secs(1),
-            flush_step_bytes: 2 << 20,
             upkeep_interval: Duration::from_secs(10),
             space_retry_interval: Duration::from_secs(1),
             recycled_segments_max: 4,
@@ -88,7 +85,6 @@ impl LaneConfig {
             group_entries_max: 16,
             queue_bytes_max: 64 << 10,
             flush_interval: Duration::from_millis(50),
-            flush_step_bytes: 4 << 10,
             upkeep_interval: Duration::from_millis(200),
             space_retry_interval: Duration::from_millis(100),
             recycled_segments_max: 2,
@@ -109,13 +105,6 @@ impl LaneConfig {
             return refuse(format!(
                 "segment_bytes is {}, must be a multiple of 4096 within {range:?}",
                 self.segment_bytes
-            ));
-        }
-        let steps = 4 << 10..=1 << 30;
-        if !steps.contains(&self.flush_step_bytes) || !self.flush_step_bytes.is_multiple_of(4096) {
-            return refuse(format!(
-                "flush_step_bytes is {}, must be a multiple of 4096 within {steps:?}",
-                self.flush_step_bytes
             ));
         }
         let entry_range =

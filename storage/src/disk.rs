@@ -21,7 +21,7 @@ use std::{
 use bytes::{Buf, Bytes};
 
 use crate::{
-    env::{Access, Disk, File, Urgency, WriteMode},
+    env::{Access, Disk, File, WriteMode},
     error::{Cause, DiskError, Operation},
     failpoint::{Step, enter},
     limits::{CHUNK_BYTES, WRITE_BUFFERS_MAX},
@@ -279,22 +279,6 @@ impl File for RingFile {
         result.map_err(|e| self.failure(Operation::Flush, 0, &e))?;
         passage.leave();
         Ok(())
-    }
-
-    async fn flush_window(&self, window: Range<u64>, urgency: Urgency) -> Result<(), DiskError> {
-        let passage = enter(Step::Flush, &self.0.path.borrow());
-        let _durable = (urgency == Urgency::Awaited).then(|| self.0.gate.durable());
-        let offset = window.start;
-        let result = self.0.ring.flush_window(&self.0.descriptor, window).await;
-        result.map_err(|e| self.failure(Operation::Flush, offset, &e))?;
-        passage.leave();
-        Ok(())
-    }
-
-    async fn write_back(&self, window: Range<u64>) -> Result<(), DiskError> {
-        let offset = window.start;
-        let result = self.0.ring.write_back(&self.0.descriptor, window).await;
-        result.map_err(|e| self.failure(Operation::Flush, offset, &e))
     }
 
     async fn fetch(&self, windows: Vec<Range<u64>>) -> Result<Vec<Bytes>, DiskError> {

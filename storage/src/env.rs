@@ -39,15 +39,6 @@ pub trait Env: Clone + 'static {
     fn random_u64(&self) -> u64;
 }
 
-/// Whether somebody waits for a flush.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Urgency {
-    /// An acknowledgement does: other traffic makes room.
-    Awaited,
-    /// Nobody does.
-    Background,
-}
-
 /// Whether the bytes of a write must be on stable storage before it completes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteMode {
@@ -104,14 +95,6 @@ pub trait File: Clone + 'static {
     ) -> impl Future<Output = Result<(), DiskError>>;
     /// Makes everything stable whose write completed before this call.
     fn flush(&self) -> impl Future<Output = Result<(), DiskError>>;
-    /// Makes those bytes of a window stable whose write completed before this call. The window lies within the file and is not empty.
-    fn flush_window(
-        &self,
-        window: Range<u64>,
-        urgency: Urgency,
-    ) -> impl Future<Output = Result<(), DiskError>>;
-    /// Brings a window to the disk, so that there is less to do for a later flush. Promises nothing about what is stable.
-    fn write_back(&self, window: Range<u64>) -> impl Future<Output = Result<(), DiskError>>;
     /// The bytes of some windows, one after the other, so that nobody waits for the disk when they are touched. What is in memory is a view, the rest is
     /// read, without displacing what others have in memory. Windows lie within the file.
     fn fetch(&self, windows: Vec<Range<u64>>) -> impl Future<Output = Result<Vec<Bytes>, DiskError>>;

@@ -34,12 +34,6 @@ pub const WATERMARK_ROWS_MAX: usize = 4096;
 pub const SEALING_SEGMENTS_MAX: usize = 2;
 /// Bytes written, scanned or brought in at a time where much is to be moved, so that others get their turn between.
 pub const CHUNK_BYTES: u64 = 4 << 20;
-/// A flush begins before its time when so many of its steps are not stable.
-pub const FLUSH_STEPS: u64 = 4;
-/// A new segment is filled so many steps ahead of `FILL_PACE` times what the active one holds.
-pub const FILL_STEPS_AHEAD: u64 = 4;
-/// See [`FILL_STEPS_AHEAD`]: the new one is whole when half of the active one is left.
-pub const FILL_PACE: u64 = 2;
 /// Segment files that a start reads at a time: each is a few small reads one after the other, and the disk answers many at once.
 pub const RECOVERED_TOGETHER_MAX: usize = 16;
 /// Bytes of entries that a reader brings together in one step; one entry may be more.

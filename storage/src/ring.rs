@@ -191,31 +191,6 @@ impl Ring {
         self.done(entry, Held::File { _file: Rc::clone(file) }).await
     }
 
-    /// Makes the data of a window stable.
-    pub(crate) async fn flush_window(&self, file: &Rc<OwnedFd>, window: Range<u64>) -> io::Result<()> {
-        let Range { start, end } = window;
-        // A length of 0 is all of the file, as is what has no room in the operation.
-        let bytes = u32::try_from(end.saturating_sub(start)).unwrap_or(0);
-        let start = if bytes == 0 { 0 } else { start };
-        let entry = opcode::Fsync::new(types::Fd(file.as_raw_fd()))
-            .offset(start)
-            .len(bytes)
-            .flags(types::FsyncFlags::DATASYNC)
-            .build();
-        self.done(entry, Held::File { _file: Rc::clone(file) }).await
-    }
-
-    /// Brings the data of a window to the disk, but neither what is needed to find it nor out of the disk's cache.
-    pub(crate) async fn write_back(&self, file: &Rc<OwnedFd>, window: Range<u64>) -> io::Result<()> {
-        let bytes = u32::try_from(window.end.saturating_sub(window.start)).unwrap_or(u32::MAX);
-        let flags = libc::SYNC_FILE_RANGE_WRITE | libc::SYNC_FILE_RANGE_WAIT_AFTER;
-        let entry = opcode::SyncFileRange::new(types::Fd(file.as_raw_fd()), bytes)
-            .offset(window.start)
-            .flags(flags)
-            .build();
-        self.done(entry, Held::File { _file: Rc::clone(file) }).await
-    }
-
     pub(crate) async fn allocate(&self, file: &Rc<OwnedFd>, bytes: u64) -> io::Result<()> {
         let entry = opcode::Fallocate::new(types::Fd(file.as_raw_fd()), bytes).build();
         self.done(entry, Held::File { _file: Rc::clone(file) }).await

@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     config::LaneConfig,
-    env::{Disk, Env, File, Urgency},
+    env::{Disk, Env, File},
     error::{AppendError, DiskError},
     owner_map::OwnerMap,
     segment::{Segment, SegmentId},
@@ -241,15 +241,7 @@ impl<E: Env> Core<E> {
     }
 
     /// Makes everything stable that was written to a segment before this call, up to `end` at least. A failure poisons the lane.
-    /// In pieces, so that others get their turn on the disk and the core.
-    pub(super) async fn flush(
-        &self,
-        segment: &Segment<FileOf<E>>,
-        end: u64,
-        urgency: Urgency,
-    ) -> Result<(), DiskError> {
-        // One that nobody waited for when it began is hurried.
-        let _awaiting = (urgency == Urgency::Awaited).then(|| segment.await_flush());
+    pub(super) async fn flush(&self, segment: &Segment<FileOf<E>>, end: u64) -> Result<(), DiskError> {
         let _gate = segment.flush_gate.lock().await;
         if let Some(reason) = self.poisoned() {
             return Err(reason);
@@ -258,19 +250,12 @@ impl<E: Env> Core<E> {
             return Ok(());
         }
         let written = segment.written.get();
-        let mut stable = segment.flushed.get();
-        while stable < written {
-            let start = self.env.monotonic();
-            let until = written.min(stable + self.config.flush_step_bytes);
-            let urgency = segment.flush_urgency();
-            if let Err(error) = segment.file.flush_window(stable..until, urgency).await {
-                self.poison(error.clone());
-                return Err(error);
-            }
-            self.count_flush(start);
-            stable = until;
+        let start = self.env.monotonic();
+        if let Err(error) = segment.file.flush().await {
+            self.poison(error.clone());
+            return Err(error);
         }
-        // Only now: a piece may end amid an entry, and what is stable is told by whole ones.
+        self.count_flush(start);
         segment.flushed.set(segment.flushed.get().max(written));
         Ok(())
     }
@@ -287,10 +272,10 @@ impl<E: Env> Core<E> {
     }
 
     /// Flushes all segments below `id`, oldest first.
-    pub(super) async fn flush_below(&self, id: SegmentId, urgency: Urgency) -> Result<(), DiskError> {
+    pub(super) async fn flush_below(&self, id: SegmentId) -> Result<(), DiskError> {
         loop {
             let Some(segment) = self.state.borrow().unflushed(id) else { return Ok(()) };
-            self.flush(&segment, segment.written.get(), urgency).await?;
+            self.flush(&segment, segment.written.get()).await?;
         }
     }
 }
@@ -317,12 +302,6 @@ impl<E: Env> State<E> {
     pub(super) fn unflushed(&self, id: SegmentId) -> Option<SegmentOf<E>> {
         let unsealed = self.segments.range(..id).rev().take_while(|(_, segment)| !segment.is_sealed());
         unsealed.filter(|(_, segment)| !segment.is_flushed()).last().map(|(_, segment)| Rc::clone(segment))
-    }
-
-    /// Bytes that are written and not stable.
-    pub(super) fn unflushed_bytes(&self) -> u64 {
-        let unsealed = self.segments.values().rev().take_while(|segment| !segment.is_sealed());
-        unsealed.map(|segment| segment.written.get().saturating_sub(segment.flushed.get())).sum()
     }
 
     /// How far an entry that is formed now may say that the lane is stable, as a position in its segment.

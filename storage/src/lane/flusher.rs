@@ -1,16 +1,9 @@
-//! The flusher: makes `written` data stable after a while or when it has become much, and nobody who waits for `durable` has done so before.
-//!
-//! Much at once would take disk and core from appends for as long as it lasts.
+//! The flusher: makes `written` data stable after a while, when nobody who waits for `durable` has done so before.
 
-use std::{pin::pin, rc::Rc};
-
-use futures_util::future::select;
+use std::rc::Rc;
 
 use super::{core::Core, signal::until};
-use crate::{
-    env::{Env, Urgency},
-    limits::FLUSH_STEPS,
-};
+use crate::env::Env;
 
 pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
     loop {
@@ -21,17 +14,10 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
             let state = core.state.borrow();
             state.unflushed(u64::MAX).map(|_| true)
         };
-        if !until(&core.signals.flusher, work).await {
+        if !until(&core.signals.flusher, work).await || !core.sleep(core.config.flush_interval).await {
             return;
         }
-        let is_much = || {
-            let much = FLUSH_STEPS * core.config.flush_step_bytes;
-            let is_due = core.is_over() || core.state.borrow().unflushed_bytes() >= much;
-            is_due.then_some(())
-        };
-        let slept = pin!(core.sleep(core.config.flush_interval));
-        select(slept, pin!(until(&core.signals.flusher, is_much))).await;
-        if core.is_over() || core.flush_below(u64::MAX, Urgency::Background).await.is_err() {
+        if core.flush_below(u64::MAX).await.is_err() {
             return;
         }
     }

@@ -17,7 +17,7 @@ use tidemill_wire::{
 
 use crate::{
     config::LaneConfig,
-    env::{Env, Urgency},
+    env::Env,
     error::{AppendError, DiskError, FetchError, OpenError, UnknownOwner},
     stats::{LaneHealth, LaneStats},
 };
@@ -359,8 +359,8 @@ impl<E: Env> Lane<E> {
     pub async fn flush(&self) -> Result<(), DiskError> {
         let active = Rc::clone(self.core.state.borrow().active());
         let end = active.written.get();
-        self.core.flush_below(active.id, Urgency::Awaited).await?;
-        self.core.flush(&active, end, Urgency::Awaited).await
+        self.core.flush_below(active.id).await?;
+        self.core.flush(&active, end).await
     }
 
     /// Counters and sizes.

@@ -1,6 +1,5 @@
 //! The preparer: has the next segment ready before the writer needs it.
 //!
-//! A new file is filled with zeroes as the log grows, at twice its pace: all at once would take disk and core from appends, and nobody needs it before.
 //! A file gets its `.segment` name when its header is stable, and not before. A full disk is met here and nowhere else: before anything was numbered.
 
 use std::{rc::Rc, time::Duration};
@@ -12,10 +11,9 @@ use super::{
     signal::{give_way, until},
 };
 use crate::{
-    config::LaneConfig,
     env::{Disk, Env, File, WriteMode},
     error::DiskError,
-    limits::{FILL_PACE, FILL_STEPS_AHEAD},
+    limits::CHUNK_BYTES,
     segment::{Place, Segment, SegmentId, header::SegmentHeader, preparing_path, segment_path},
 };
 
@@ -108,8 +106,8 @@ async fn prepare<E: Env>(core: &Core<E>) -> Result<Option<SegmentOf<E>>, DiskErr
             file
         }
         None => {
-            let fill = async |filled| until(&core.signals.preparer, || fill(core, filled)).await;
-            let created = create_file(&core.env, &core.config, id, fill);
+            let created =
+                create_file(&core.env, &core.config.directory, id, core.config.segment_bytes, || fill(core));
             let Some(file) = created.await? else { return Ok(None) };
             file
         }
@@ -133,21 +131,11 @@ pub(super) enum Fill {
     Abandon,
 }
 
-/// What to do with a file that is filled so far; `None` to wait until the log has grown.
-fn fill<E: Env>(core: &Core<E>, filled: u64) -> Option<Fill> {
+fn fill<E: Env>(core: &Core<E>) -> Fill {
     if core.is_over() {
-        return Some(Fill::Abandon);
+        return Fill::Abandon;
     }
-    let state = core.state.borrow();
-    if state.starving {
-        return Some(Fill::Enough);
-    }
-    if state.no_room {
-        // Others are told so until this file is whole: the lane was short of room, and takes what there is.
-        return Some(Fill::Go);
-    }
-    let wanted = FILL_STEPS_AHEAD * core.config.flush_step_bytes + FILL_PACE * state.active().written.get();
-    (filled <= wanted).then_some(Fill::Go)
+    if core.state.borrow().starving { Fill::Enough } else { Fill::Go }
 }
 
 /// A retired segment of the right size of which nobody holds anything any more.
@@ -170,13 +158,14 @@ pub(super) fn is_unused<F: File>(segment: &Rc<Segment<F>>) -> bool {
 /// `None` if it is abandoned; the file is removed then.
 pub(super) async fn create_file<E: Env>(
     env: &E,
-    config: &LaneConfig,
+    directory: &std::path::Path,
     id: SegmentId,
-    fill: impl AsyncFn(u64) -> Fill,
+    bytes: u64,
+    fill: impl Fn() -> Fill,
 ) -> Result<Option<FileOf<E>>, DiskError> {
-    let path = preparing_path(&config.directory, id);
-    let file = env.disk().create(path.clone(), config.segment_bytes).await?;
-    let filled = fill_with_zeroes(&file, config.flush_step_bytes, fill).await;
+    let path = preparing_path(directory, id);
+    let file = env.disk().create(path.clone(), bytes).await?;
+    let filled = fill_with_zeroes(&file, fill).await;
     if let Ok(true) = filled {
         return Ok(Some(file));
     }
@@ -187,36 +176,31 @@ pub(super) async fn create_file<E: Env>(
 }
 
 /// Returns whether it came to the end.
-async fn fill_with_zeroes<F: File>(
-    file: &F,
-    step_bytes: u64,
-    fill: impl AsyncFn(u64) -> Fill,
-) -> Result<bool, DiskError> {
+async fn fill_with_zeroes<F: File>(file: &F, fill: impl Fn() -> Fill) -> Result<bool, DiskError> {
     let bytes = file.bytes();
-    let zeroes = Bytes::from(vec![0; usize::try_from(step_bytes.min(bytes)).expect("a step fits memory")]);
+    let zeroes = Bytes::from(vec![0; usize::try_from(CHUNK_BYTES.min(bytes)).expect("a chunk fits memory")]);
     let mut position = 0;
     while position < bytes {
-        match fill(position).await {
+        match fill() {
             Fill::Go => {}
             Fill::Enough => break,
             Fill::Abandon => return Ok(false),
         }
-        let step = step_bytes.min(bytes - position);
-        let chunk = zeroes.slice(..usize::try_from(step).expect("no larger than a step"));
+        let step = CHUNK_BYTES.min(bytes - position);
+        let chunk = zeroes.slice(..usize::try_from(step).expect("no larger than a chunk"));
         file.write(position, vec![chunk], WriteMode::Cached).await?;
-        // Step by step, so that no flush of the log has to wait for all of it.
-        file.write_back(position..position + step).await?;
+        // Flushed chunk by chunk, so that no flush of the log has to wait for all of it.
+        file.flush().await?;
         position += step;
         give_way().await;
     }
-    file.flush().await?;
     Ok(true)
 }
 
 /// Gives a prepared file its header, and then its name.
 pub(super) async fn name_segment<E: Env>(
     env: &E,
-    config: &LaneConfig,
+    config: &crate::config::LaneConfig,
     id: SegmentId,
     file: FileOf<E>,
 ) -> Result<Segment<FileOf<E>>, DiskError> {
@@ -227,7 +211,7 @@ pub(super) async fn name_segment<E: Env>(
 /// Writes a file's header, makes it stable, and gives the file its name.
 pub(super) async fn name_file<E: Env>(
     env: &E,
-    config: &LaneConfig,
+    config: &crate::config::LaneConfig,
     id: SegmentId,
     file: &FileOf<E>,
     covers: Option<Place>,

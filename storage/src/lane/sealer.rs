@@ -14,7 +14,7 @@ use super::{
     signal::{give_way, until},
 };
 use crate::{
-    env::{Env, File, Urgency, WriteMode},
+    env::{Env, File, WriteMode},
     error::DiskError,
     limits::{SEGMENT_TRAILER_BYTES, UPKEEP_BATCH},
     owner_map::OWNER_MAP_PARTS,
@@ -58,7 +58,7 @@ pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
 }
 
 async fn seal<E: Env>(core: &Core<E>, segment: &SegmentOf<E>) -> Result<(), DiskError> {
-    core.flush(segment, segment.written.get(), Urgency::Background).await?;
+    core.flush(segment, segment.written.get()).await?;
     let rows = write_footer(segment).await?;
     let _index = core.index.lock().await;
     core.state.borrow_mut().places.insert(segment.place(), segment.id);

@@ -28,7 +28,7 @@ use super::{
     spans::Span,
 };
 use crate::{
-    env::{Disk, Env, File, Urgency},
+    env::{Disk, Env, File},
     failpoint::{Work, between},
     limits::{UPKEEP_BATCH, WATERMARK_PARTS_MAX, WATERMARK_RESERVE_PARTS, WATERMARK_ROWS_MAX},
     owner_map::OWNER_MAP_PARTS,
@@ -292,7 +292,7 @@ async fn retire<E: Env>(core: &Core<E>) {
         return;
     }
     // Where later entries tell the numbers, these may be in the page cache only.
-    if core.flush_below(u64::MAX, Urgency::Background).await.is_err() {
+    if core.flush_below(u64::MAX).await.is_err() {
         return;
     }
     checkpoint::release(core, dead.keys().copied()).await;

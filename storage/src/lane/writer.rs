@@ -21,7 +21,7 @@ use super::{
     signal::until,
 };
 use crate::{
-    env::{Env, File, Urgency, WriteMode},
+    env::{Env, File, WriteMode},
     error::{AppendError, DiskError},
     limits::{SEALING_SEGMENTS_MAX, SEGMENT_TRAILER_BYTES},
     segment::{Segment, contents::Contents, watermarks},
@@ -80,11 +80,8 @@ fn next_step<E: Env>(core: &Core<E>, refused: &mut Vec<(Reply, AppendError)>) ->
             if state.sealing().count() >= SEALING_SEGMENTS_MAX {
                 return None;
             }
-            let spare = state.spare.take();
-            state.starving = spare.is_none();
-            drop(state);
-            core.signals.preparer.notify();
-            spare.map(Step::Roll)
+            state.starving = state.spare.is_none();
+            state.spare.take().map(Step::Roll)
         }
     }
 }
@@ -100,7 +97,6 @@ async fn write<E: Env>(core: &Core<E>, group: Group<E>, arena: &mut BytesMut) ->
     let result = result.and_then(|()| core.poisoned().map_or(Ok(()), Err));
     match result {
         Ok(()) => {
-            core.signals.preparer.notify();
             let elapsed = core.micros_since(start);
             core.state.borrow_mut().stats.group_time_us.record(elapsed);
             complete(core, group);
@@ -122,7 +118,7 @@ async fn write<E: Env>(core: &Core<E>, group: Group<E>, arena: &mut BytesMut) ->
 async fn put<E: Env>(core: &Core<E>, group: &Group<E>, buffers: Vec<Bytes>) -> Result<(), DiskError> {
     let segment = &group.segment;
     if group.durable {
-        core.flush_below(segment.id, Urgency::Awaited).await?;
+        core.flush_below(segment.id).await?;
         if segment.is_flushed() {
             let start = core.env.monotonic();
             segment.file.write(group.position, buffers, WriteMode::Durable).await?;
@@ -135,7 +131,7 @@ async fn put<E: Env>(core: &Core<E>, group: &Group<E>, buffers: Vec<Bytes>) -> R
     segment.file.write(group.position, buffers, WriteMode::Cached).await?;
     segment.written.set(group.end);
     if group.durable {
-        return core.flush(segment, group.end, Urgency::Awaited).await;
+        return core.flush(segment, group.end).await;
     }
     core.signals.flusher.notify();
     Ok(())
@@ -237,7 +233,7 @@ async fn finish<E: Env>(core: &Core<E>) -> Result<(), DiskError> {
     if core.state.borrow().stop.is_some() {
         return Ok(());
     }
-    core.flush_below(u64::MAX, Urgency::Awaited).await?;
+    core.flush_below(u64::MAX).await?;
     let segment = {
         let state = core.state.borrow();
         let segment = Rc::clone(state.active());

@@ -10,11 +10,7 @@ use std::{
 
 use ::bytes::Bytes;
 
-use crate::{
-    env::{File, Urgency},
-    error::DiskError,
-    limits::SEGMENT_HEADER_BYTES,
-};
+use crate::{env::File, error::DiskError, limits::SEGMENT_HEADER_BYTES};
 
 pub(crate) mod bytes;
 pub(crate) mod contents;
@@ -134,17 +130,6 @@ pub(crate) struct Segment<F> {
     pub(crate) is_beyond_mending: Cell<bool>,
     /// One flush at a time: the kernel reports a failure once per open file, so a second flush beside a failing one could seem to succeed.
     pub(crate) flush_gate: futures_util::lock::Mutex<()>,
-    /// How many wait for a flush to acknowledge something.
-    pub(crate) awaiting: Cell<u32>,
-}
-
-/// Somebody who waits for a flush, until it is dropped.
-pub(crate) struct Awaiting<'a>(&'a Cell<u32>);
-
-impl Drop for Awaiting<'_> {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
-    }
 }
 
 impl<F: File> Segment<F> {
@@ -170,19 +155,7 @@ impl<F: File> Segment<F> {
             mend_gate: futures_util::lock::Mutex::new(()),
             is_beyond_mending: Cell::new(false),
             flush_gate: futures_util::lock::Mutex::new(()),
-            awaiting: Cell::new(0),
         }
-    }
-
-    /// Counts somebody who waits for a flush.
-    pub(crate) fn await_flush(&self) -> Awaiting<'_> {
-        self.awaiting.set(self.awaiting.get() + 1);
-        Awaiting(&self.awaiting)
-    }
-
-    /// How urgent a flush is now.
-    pub(crate) fn flush_urgency(&self) -> Urgency {
-        if self.awaiting.get() > 0 { Urgency::Awaited } else { Urgency::Background }
     }
 
     /// A segment whose trailer was read.

@@ -14,7 +14,7 @@ use super::{
     image::{InodeId, SECTOR_BYTES},
 };
 use crate::{
-    env::{File, Urgency, WriteMode},
+    env::{File, WriteMode},
     error::{Cause, DiskError, Operation},
 };
 
@@ -179,29 +179,6 @@ impl File for SimFile {
         self.world.delay().await;
         self.make_room();
         self.end_flush(&dirty.unwrap_or_default(), false).await
-    }
-
-    async fn flush_window(&self, window: Range<u64>, _: Urgency) -> Result<(), DiskError> {
-        assert!(window.start < window.end && window.end <= self.bytes, "a window lies within its file");
-        self.world.note(b"flush window");
-        self.world.note(&window.start.to_le_bytes());
-        self.world.note(&window.end.to_le_bytes());
-        let sectors = window.start as usize / SECTOR_BYTES..=(window.end - 1) as usize / SECTOR_BYTES;
-        let dirty: BTreeMap<usize, u64> = {
-            let disk = self.world.disk.borrow();
-            let dirty = disk.inodes.get(&self.inode).map(|inode| inode.dirty.range(sectors));
-            dirty.into_iter().flatten().map(|(sector, number)| (*sector, *number)).collect()
-        };
-        self.world.delay().await;
-        self.make_room();
-        self.end_flush(&dirty, false).await
-    }
-
-    /// What is not stable may be lost all the same.
-    async fn write_back(&self, window: Range<u64>) -> Result<(), DiskError> {
-        self.world.note(&window.start.to_le_bytes());
-        self.world.delay().await;
-        Ok(())
     }
 
     async fn fetch(&self, windows: Vec<Range<u64>>) -> Result<Vec<Bytes>, DiskError> {

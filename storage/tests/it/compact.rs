@@ -21,7 +21,6 @@ const SEGMENT_BYTES: u64 = 256 << 10;
 fn larger(directory: &Path) -> LaneConfig {
     LaneConfig {
         segment_bytes: SEGMENT_BYTES,
-        flush_step_bytes: 32 << 10,
         upkeep_interval: Duration::from_millis(20),
         compaction_bytes_per_second: 256 << 20,
         grouping_age: Duration::MAX,

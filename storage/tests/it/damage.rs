@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tidemill_storage::{Env, FetchError, Lane, LaneConfig, OpenError, Retention, local::LocalEnv};
+use tidemill_storage::{Env, FetchError, Lane, OpenError, local::LocalEnv};
 use tidemill_wire::{SequenceNumber, message::Ack};
 
 use crate::{
@@ -31,10 +31,7 @@ fn overwrite(path: &Path, offset: u64, bytes: &[u8]) {
 
 /// A first segment with five entries of 8 + 64 bytes, whose third begins at 4096 + 144, left without a close.
 async fn five_entries(env: &LocalEnv, directory: &Path) {
-    // The next segment is whole at once, though nothing was appended.
-    let config = LaneConfig { flush_step_bytes: 64 << 10, ..config(directory) };
-    let (lane, _) = Lane::open(env.clone(), config).await.expect("opened");
-    lane.adopt(OWNER, Retention::FOREVER);
+    let lane = open(env, directory).await;
     // What a lane makes at its beginning is there, and nothing of it half done.
     while lane.stats().segments_spare == 0 || lane.stats().reserve_bytes == 0 {
         env.sleep(Duration::from_millis(1)).await;
@@ -53,14 +50,14 @@ fn a_torn_last_entry_is_cut_and_told() {
         let (lane, report) = Lane::open(env.clone(), config(directory.path())).await.expect("opened");
         let tail = report.torn_tail.expect("a torn tail");
         assert_eq!((tail.offset, tail.entries_dropped), (4096 + 4 * 72, 0));
-        lane.adopt(OWNER, Retention::FOREVER);
+        lane.adopt(OWNER, tidemill_storage::Retention::FOREVER);
         assert_eq!(read_all(&lane, OWNER, 1000).await.len(), 4);
         let appended = lane.append(OWNER, payload(9, 8), 1, Ack::Durable).await.expect("appended");
         assert_eq!(appended.base_sequence, SequenceNumber(4));
         env.stop();
         let (lane, report) = Lane::open(env, config(directory.path())).await.expect("opened");
         assert_eq!(report.torn_tail, None);
-        lane.adopt(OWNER, Retention::FOREVER);
+        lane.adopt(OWNER, tidemill_storage::Retention::FOREVER);
         assert_eq!(read_all(&lane, OWNER, 1000).await[4].payload, payload(9, 8));
     });
 }
@@ -79,7 +76,7 @@ fn whole_entries_behind_a_cut_never_come_back() {
         let (lane, report) = Lane::open(env.clone(), config(directory.path())).await.expect("opened");
         let tail = report.torn_tail.expect("a torn tail");
         assert_eq!((tail.offset, tail.entries_dropped, tail.bytes_dropped), (4096 + 72, 4, 4 * 72));
-        lane.adopt(OWNER, Retention::FOREVER);
+        lane.adopt(OWNER, tidemill_storage::Retention::FOREVER);
         // As large as the one that was lost: it would end where the next of the old ones begins.
         lane.append(OWNER, payload(9, 8), 1, Ack::Durable).await.expect("appended");
         env.stop();
@@ -159,7 +156,7 @@ fn a_broken_footer_is_built_again_and_broken_entries_behind_it_are_found_by_the_
         _ = fs::remove_file(directory.path().join("lane/index.checkpoint"));
         let (lane, report) = Lane::open(env.clone(), config(directory.path())).await.expect("opened");
         assert_eq!(report.footers_rebuilt, 1);
-        lane.adopt(OWNER, Retention::FOREVER);
+        lane.adopt(OWNER, tidemill_storage::Retention::FOREVER);
         assert_eq!(read_all(&lane, OWNER, 10_000).await.len(), 60);
         lane.close().await;
         overwrite(&sealed, 4096 + 200, &[0xff]);

@@ -51,12 +51,7 @@ struct Reached {
 
 fn config(lane: u64, room: &Room) -> LaneConfig {
     let directory = PathBuf::from(format!("/lane-{lane}"));
-    LaneConfig {
-        room: room.clone(),
-        // The next segment is whole at once, though nothing was appended.
-        flush_step_bytes: SEGMENT_BYTES,
-        ..LaneConfig::test_min(directory, LaneId(lane as u32))
-    }
+    LaneConfig { room: room.clone(), ..LaneConfig::test_min(directory, LaneId(lane as u32)) }
 }
 
 /// Owners of a lane on its share of a disk. What they keep takes less than half of it, in one file after the other between what passes.

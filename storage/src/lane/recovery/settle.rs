@@ -341,7 +341,7 @@ async fn fresh<E: Env>(
 ) -> Result<Segment<FileOf<E>>, DiskError> {
     let id = *next_segment;
     *next_segment += 1;
-    let file = create_file(env, config, id, async |_| Fill::Go).await?;
+    let file = create_file(env, &config.directory, id, config.segment_bytes, || Fill::Go).await?;
     let Some(file) = file else { unreachable!("nothing abandons the making of a first segment") };
     name_segment(env, config, id, file).await
 }

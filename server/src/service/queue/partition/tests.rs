@@ -23,7 +23,6 @@ const JOURNAL: OwnerId = OwnerId(2);
 fn config() -> LaneConfig {
     LaneConfig {
         segment_bytes: 4 << 20,
-        flush_step_bytes: 1 << 20,
         entry_bytes_max: 1 << 20,
         group_bytes_max: 64 << 10,
         queue_bytes_max: 4 << 20,
