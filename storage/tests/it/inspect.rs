@@ -1,8 +1,11 @@
 //! The offline look at a lane: right about a sound one, right about a damaged one, and without a trace.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::FileExt, path::Path};
+use std::{collections::BTreeMap, fs, os::unix::fs::FileExt, path::Path, time::Duration};
 
-use tidemill_storage::inspect::{SegmentState, Severity, inspect, verify};
+use tidemill_storage::{
+    Env,
+    inspect::{SegmentState, Severity, inspect, verify},
+};
 use tidemill_wire::{SequenceNumber, message::Ack};
 
 use crate::{
@@ -23,6 +26,10 @@ fn a_lane_is_inspected_and_verified_without_a_trace() {
         let lane = open(&env, directory.path()).await;
         for n in 0..60 {
             lane.append(OWNER, payload(n, 3000), 2, Ack::Written).await.expect("appended");
+        }
+        // The next segment is there, however slow the disk is.
+        while lane.stats().segments_spare == 0 {
+            env.sleep(Duration::from_millis(1)).await;
         }
         lane.close().await;
         let directory = directory.path().join("lane");
