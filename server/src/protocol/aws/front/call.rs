@@ -87,7 +87,7 @@ impl Front {
         };
         let body = match &checked {
             Some(checked) => {
-                let verified = checked.verify(&self.verifier, body, digest.as_ref());
+                let verified = checked.verify(&self.verifier, body, digest.as_ref()).await;
                 verified.map_err(|error| self.disbelieve(&error))?
             }
             None => body,

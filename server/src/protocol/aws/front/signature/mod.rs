@@ -129,7 +129,7 @@ impl Checked<'_> {
     }
 
     /// What was sent as this body, if the signature is right for it. The digest is the body's, if one is needed.
-    pub(super) fn verify(
+    pub(super) async fn verify(
         &self,
         verifier: &Verifier,
         body: Bytes,
@@ -151,7 +151,7 @@ impl Checked<'_> {
         mac.verify_slice(&self.claim.signature).map_err(|_| SignatureError::Mismatch)?;
         match self.claim.payload {
             PayloadHash::Body | PayloadHash::Unsigned => Ok(body),
-            PayloadHash::Chunks => self.unchunk(verifier, body),
+            PayloadHash::Chunks => self.unchunk(verifier, body).await,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Bodies in chunks: the example that AWS publishes for S3, and what can be wrong with one.
 
+use futures_lite::future::{block_on, poll_once};
 use proptest::prelude::*;
 
 use super::super::{AccessKeys, Claim, Expected, Head};
@@ -31,7 +32,7 @@ fn published() -> [Vec<u8>; 3] {
 
 /// Verifies the example's request with another body, and perhaps another length.
 fn judge(length: &str, body: Vec<u8>) -> Result<Bytes, SignatureError> {
-    with_request(length, |checked, verifier| checked.verify(verifier, body.into(), None))?
+    with_request(length, |checked, verifier| block_on(checked.verify(verifier, body.into(), None)))?
 }
 
 /// Does something with the example's request.
@@ -137,7 +138,7 @@ fn sign(checked: &Checked<'_>, verifier: &Verifier, lengths: &[usize]) -> Vec<u8
 fn only_the_last_chunk_may_be_small_and_the_length_is_that_of_the_data() {
     let judge = |lengths: &[usize]| {
         let unchunked = |checked: &Checked<'_>, verifier: &Verifier| {
-            checked.unchunk(verifier, sign(checked, verifier, lengths).into())
+            block_on(checked.unchunk(verifier, sign(checked, verifier, lengths).into()))
         };
         with_request("66560", unchunked).expect("the head is signed").map(|data| data.len())
     };
@@ -170,4 +171,14 @@ proptest! {
         prop_assert!(judge("66560", body).is_err());
         prop_assert!(judge("66560", pieces.concat().into_bytes()).is_err());
     }
+}
+
+#[test]
+fn others_get_their_turn_while_a_large_chunk_is_looked_at() {
+    let turns = with_request("66560", |checked, verifier| {
+        let body = sign(checked, verifier, &[10 << 20, 0]);
+        let mut unchunked = std::pin::pin!(checked.unchunk(verifier, body.into()));
+        (0..1_000).take_while(|_| block_on(poll_once(unchunked.as_mut())).is_none()).count()
+    });
+    assert_eq!(turns.expect("the head is signed"), (10 << 20) / STEP_BYTES);
 }
