@@ -26,7 +26,7 @@ const ALONE_WRITES_PER_ROUND: usize = 4;
 const PAUSE_PARTS: u32 = 16;
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// What the median beside reads may be of the median without. The 99th percentiles follow with some distance.
-const GOAL_PERCENT: u64 = 120;
+const GOAL_PERCENT: u64 = 110;
 
 /// The state of one core's disk.
 pub(super) struct Pace {
