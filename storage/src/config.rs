@@ -28,6 +28,8 @@ pub struct LaneConfig {
     pub queue_bytes_max: u64,
     /// How long `written` data stays in memory only.
     pub flush_interval: Duration,
+    /// So many `written` bytes are handed to the disk before they are flushed, so that the flush has less to do at a time; 0 for none.
+    pub writeback_bytes: u64,
     /// How often retention looks for what is over its time or size.
     pub upkeep_interval: Duration,
     /// How often room is looked for on a full disk.
@@ -61,6 +63,7 @@ impl LaneConfig {
             group_entries_max: 4096,
             queue_bytes_max: 64 << 20,
             flush_interval: Duration::from_secs(1),
+            writeback_bytes: limits::WRITEBACK_BYTES,
             upkeep_interval: Duration::from_secs(10),
             space_retry_interval: Duration::from_secs(1),
             recycled_segments_max: 4,
@@ -85,6 +88,7 @@ impl LaneConfig {
             group_entries_max: 16,
             queue_bytes_max: 64 << 10,
             flush_interval: Duration::from_millis(50),
+            writeback_bytes: 1,
             upkeep_interval: Duration::from_millis(200),
             space_retry_interval: Duration::from_millis(100),
             recycled_segments_max: 2,

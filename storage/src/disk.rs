@@ -24,7 +24,7 @@ use crate::{
     env::{Access, Disk, File, WriteMode},
     error::{Cause, DiskError, Operation},
     failpoint::{Step, enter},
-    limits::{CHUNK_BYTES, WRITE_BUFFERS_MAX},
+    limits::{CHUNK_BYTES, PAGE_BYTES, WRITE_BUFFERS_MAX},
     ring::Ring,
 };
 
@@ -39,7 +39,6 @@ pub(crate) use block::Block;
 use cold::{Cold, ColdFile};
 use gate::Gate;
 
-const PAGE_BYTES: u64 = 4096;
 /// Pages whose residency is asked for at a time.
 const PAGES_ASKED_MAX: usize = 256;
 
@@ -279,6 +278,12 @@ impl File for RingFile {
         result.map_err(|e| self.failure(Operation::Flush, 0, &e))?;
         passage.leave();
         Ok(())
+    }
+
+    async fn write_back(&self, window: Range<u64>) -> Result<(), DiskError> {
+        let offset = window.start;
+        let result = self.0.ring.write_back(&self.0.descriptor, window).await;
+        result.map_err(|e| self.failure(Operation::WriteBack, offset, &e))
     }
 
     async fn fetch(&self, windows: Vec<Range<u64>>) -> Result<Vec<Bytes>, DiskError> {

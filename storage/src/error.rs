@@ -22,6 +22,7 @@ pub enum Operation {
     Resize,
     Write,
     Flush,
+    WriteBack,
     Read,
     Populate,
 }
@@ -40,6 +41,7 @@ impl std::fmt::Display for Operation {
             Self::Resize => "resize",
             Self::Write => "write",
             Self::Flush => "flush",
+            Self::WriteBack => "begin to flush",
             Self::Read => "read",
             Self::Populate => "populate",
         })

@@ -34,6 +34,13 @@ pub const WATERMARK_ROWS_MAX: usize = 4096;
 pub const SEALING_SEGMENTS_MAX: usize = 2;
 /// Bytes written, scanned or brought in at a time where much is to be moved, so that others get their turn between.
 pub const CHUNK_BYTES: u64 = 4 << 20;
+/// What the kernel writes back at a time at least, and what a mapping begins and ends with.
+pub const PAGE_BYTES: u64 = 4096;
+/// Bytes of a new segment that are filled with zeroes and flushed in one go. The kernel's worker has the core of the appends for all of a step, some 1.5 ms; smaller ones flush more
+/// often than the disk is asked for by all else.
+pub const FILL_BYTES: u64 = 1 << 20;
+/// Bytes of `written` entries with which the disk begins before they are flushed: enough for it to be as fast as it can, and few enough for appends to wait for.
+pub const WRITEBACK_BYTES: u64 = 4 << 20;
 /// Segment files that a start reads at a time: each is a few small reads one after the other, and the disk answers many at once.
 pub const RECOVERED_TOGETHER_MAX: usize = 16;
 /// Bytes of entries that a reader brings together in one step; one entry may be more.

@@ -191,6 +191,16 @@ impl Ring {
         self.done(entry, Held::File { _file: Rc::clone(file) }).await
     }
 
+    /// Has the kernel begin to write a stretch of a file back, and does not wait for the disk.
+    pub(crate) async fn write_back(&self, file: &Rc<OwnedFd>, window: Range<u64>) -> io::Result<()> {
+        let bytes = u32::try_from(window.end - window.start).map_err(io::Error::other)?;
+        let entry = opcode::SyncFileRange::new(types::Fd(file.as_raw_fd()), bytes)
+            .offset(window.start)
+            .flags(libc::SYNC_FILE_RANGE_WRITE)
+            .build();
+        self.done(entry, Held::File { _file: Rc::clone(file) }).await
+    }
+
     pub(crate) async fn allocate(&self, file: &Rc<OwnedFd>, bytes: u64) -> io::Result<()> {
         let entry = opcode::Fallocate::new(types::Fd(file.as_raw_fd()), bytes).build();
         self.done(entry, Held::File { _file: Rc::clone(file) }).await

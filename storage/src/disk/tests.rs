@@ -37,6 +37,31 @@ fn reading_past_the_end_is_an_error_with_path_and_offset() {
 }
 
 #[test]
+fn a_disk_begins_with_a_window_and_a_flush_ends_it() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let env = LocalEnv::new().expect("a ring");
+    env.block_on(async {
+        let path = directory.path().join("file");
+        let file = env.disk().create(path.clone(), 1 << 20).await.expect("created");
+        file.write(4096, vec![Bytes::from(vec![7; 64 << 10])], WriteMode::Cached).await.expect("written");
+        file.write_back(4096..32 << 10).await.expect("begun");
+        file.write_back(0..1 << 20).await.expect("begun, with what was begun before and what is clean");
+        file.flush().await.expect("flushed");
+        assert!(file.view(4096..68 << 10).iter().all(|byte| *byte == 7));
+        let error = file.write_back(1 << 63..(1 << 63) + 1).await.expect_err("no file is as long");
+        assert_eq!(
+            error,
+            DiskError {
+                operation: Operation::WriteBack,
+                path,
+                offset: 1 << 63,
+                cause: Cause::Os(libc::EINVAL)
+            }
+        );
+    });
+}
+
+#[test]
 fn dropped_operations_keep_their_buffers_until_the_kernel_is_done() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let env = LocalEnv::new().expect("a ring");

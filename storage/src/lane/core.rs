@@ -6,6 +6,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, VecDeque},
     future::Future,
+    ops::Range,
     rc::Rc,
     time::Duration,
 };
@@ -116,6 +117,8 @@ pub(super) struct Signals {
     pub(super) sealer: Signal,
     /// Something was written that is not stable.
     pub(super) flusher: Signal,
+    /// There is enough to begin a flush with.
+    pub(super) writeback: Signal,
     /// A segment was sealed.
     pub(super) upkeep: Signal,
     /// Upkeep is done with a look, compaction may go on.
@@ -199,8 +202,9 @@ impl<E: Env> Core<E> {
     }
 
     pub(super) fn notify_all(&self) {
-        let Signals { writer, preparer, sealer, flusher, upkeep, compactor, stopping, ended } = &self.signals;
-        for signal in [writer, preparer, sealer, flusher, upkeep, compactor, stopping, ended] {
+        let Signals { writer, preparer, sealer, flusher, writeback, upkeep, compactor, stopping, ended } =
+            &self.signals;
+        for signal in [writer, preparer, sealer, flusher, writeback, upkeep, compactor, stopping, ended] {
             signal.notify();
         }
     }
@@ -258,6 +262,18 @@ impl<E: Env> Core<E> {
         self.count_flush(start);
         segment.flushed.set(segment.flushed.get().max(written));
         Ok(())
+    }
+
+    /// Has the disk begin with a stretch of what was written to a segment. Not beside a flush: what this could not write, the flush would not tell of. A failure poisons the lane.
+    pub(super) async fn write_back(
+        &self,
+        segment: &Segment<FileOf<E>>,
+        window: Range<u64>,
+    ) -> Result<(), DiskError> {
+        let _gate = segment.flush_gate.lock().await;
+        segment.written_back.set(window.end);
+        let result = segment.file.write_back(window).await;
+        result.inspect_err(|error| self.poison(error.clone()))
     }
 
     pub(super) fn count_flush(&self, start: Duration) {

@@ -44,6 +44,7 @@ mod sealer;
 mod signal;
 mod spans;
 mod upkeep;
+mod writeback;
 mod writer;
 
 pub use answer::{Appended, Bounds, Fetched, KeyCompaction, RecoveryReport, Retention, TornTail};
@@ -130,6 +131,7 @@ impl<E: Env> Lane<E> {
         core.spawn(preparer::run(Rc::clone(&core)));
         core.spawn(sealer::run(Rc::clone(&core)));
         core.spawn(flusher::run(Rc::clone(&core)));
+        core.spawn(writeback::run(Rc::clone(&core)));
         core.spawn(upkeep::run(Rc::clone(&core)));
         core.spawn_background(compact::run(Rc::clone(&core)));
         Ok((Self { _guard: Rc::new(Guard(Rc::clone(&core))), core }, recovered.report))

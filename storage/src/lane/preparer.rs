@@ -13,7 +13,7 @@ use super::{
 use crate::{
     env::{Disk, Env, File, WriteMode},
     error::DiskError,
-    limits::CHUNK_BYTES,
+    limits::FILL_BYTES,
     segment::{Place, Segment, SegmentId, header::SegmentHeader, preparing_path, segment_path},
 };
 
@@ -178,7 +178,7 @@ pub(super) async fn create_file<E: Env>(
 /// Returns whether it came to the end.
 async fn fill_with_zeroes<F: File>(file: &F, fill: impl Fn() -> Fill) -> Result<bool, DiskError> {
     let bytes = file.bytes();
-    let zeroes = Bytes::from(vec![0; usize::try_from(CHUNK_BYTES.min(bytes)).expect("a chunk fits memory")]);
+    let zeroes = Bytes::from(vec![0; usize::try_from(FILL_BYTES.min(bytes)).expect("a chunk fits memory")]);
     let mut position = 0;
     while position < bytes {
         match fill() {
@@ -186,7 +186,7 @@ async fn fill_with_zeroes<F: File>(file: &F, fill: impl Fn() -> Fill) -> Result<
             Fill::Enough => break,
             Fill::Abandon => return Ok(false),
         }
-        let step = CHUNK_BYTES.min(bytes - position);
+        let step = FILL_BYTES.min(bytes - position);
         let chunk = zeroes.slice(..usize::try_from(step).expect("no larger than a chunk"));
         file.write(position, vec![chunk], WriteMode::Cached).await?;
         // Flushed chunk by chunk, so that no flush of the log has to wait for all of it.

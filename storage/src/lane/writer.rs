@@ -19,6 +19,7 @@ use super::{
     owner::Owner,
     reply::{Replies, Reply},
     signal::until,
+    writeback,
 };
 use crate::{
     env::{Env, File, WriteMode},
@@ -134,6 +135,9 @@ async fn put<E: Env>(core: &Core<E>, group: &Group<E>, buffers: Vec<Bytes>) -> R
         return core.flush(segment, group.end).await;
     }
     core.signals.flusher.notify();
+    if writeback::due(&core.config, segment).is_some() {
+        core.signals.writeback.notify();
+    }
     Ok(())
 }
 

@@ -109,6 +109,8 @@ pub(crate) struct Segment<F> {
     pub(crate) written: Cell<u64>,
     /// End of the bytes that are known to be stable.
     pub(crate) flushed: Cell<u64>,
+    /// End of the bytes whose write-back was begun, flush or not.
+    pub(crate) written_back: Cell<u64>,
     /// Spans of owners that readers can reach. None is left: the segment is dead.
     pub(crate) spans: Cell<u64>,
     /// Payload bytes of those spans.
@@ -144,6 +146,7 @@ impl<F: File> Segment<F> {
             trailer: Cell::new(None),
             written: Cell::new(SEGMENT_HEADER_BYTES),
             flushed: Cell::new(SEGMENT_HEADER_BYTES),
+            written_back: Cell::new(SEGMENT_HEADER_BYTES),
             spans: Cell::new(0),
             mentions: Cell::new(0),
             live_payload_bytes: Cell::new(0),

@@ -84,7 +84,11 @@ impl SimDisk {
             Operation::Remove => Fault::FailedRemove,
             Operation::SyncDirectory => Fault::FailedDirectorySync,
             Operation::List => Fault::FailedList,
-            Operation::Write | Operation::Flush | Operation::Read | Operation::Populate => {
+            Operation::Write
+            | Operation::Flush
+            | Operation::WriteBack
+            | Operation::Read
+            | Operation::Populate => {
                 unreachable!("an operation on the bytes of a file has no name to fail")
             }
         });

@@ -33,6 +33,8 @@ pub enum Lie {
     Flush,
     /// Plain flushes work; a write that carries its own flush is only a write.
     DurableWrite,
+    /// Write-back that fails is said to have gone well, as if nobody looked at its error.
+    WriteBack,
     /// Flushes of a directory do nothing and say that they did.
     DirectorySync,
     /// Flushes of what compaction writes do nothing: its sources go before it is stable.
@@ -64,6 +66,7 @@ pub enum Fault {
     LostName,
     FailedFlush,
     DelayedFlush,
+    FailedWriteBack,
     FailedWrite,
     ShortWrite,
     FailedRead,
@@ -90,7 +93,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind, with its name in the table of a run.
-    pub const NAMES: [(Self, &'static str); 29] = [
+    pub const NAMES: [(Self, &'static str); 30] = [
         (Self::Kill, "process killed"),
         (Self::PowerCut, "power cut"),
         (Self::TornWrite, "write in flight done in part"),
@@ -98,6 +101,7 @@ impl Fault {
         (Self::LostName, "unflushed change of a name lost"),
         (Self::FailedFlush, "flush failed"),
         (Self::DelayedFlush, "flush delayed"),
+        (Self::FailedWriteBack, "early write-back failed"),
         (Self::FailedWrite, "write failed"),
         (Self::ShortWrite, "write short"),
         (Self::FailedRead, "read failed"),

@@ -11,7 +11,7 @@ use super::{
     disk::ERROR_IO,
     faults::{Fault, Faults, Lie},
     forge::{with_times, without_watermarks},
-    image::{InodeId, SECTOR_BYTES},
+    image::{Inode, InodeId, SECTOR_BYTES},
 };
 use crate::{
     env::{File, WriteMode},
@@ -71,14 +71,7 @@ impl SimFile {
         }
         let mut disk = self.world.disk.borrow_mut();
         let Some(inode) = disk.inodes.get_mut(&self.inode) else { return Ok(()) };
-        for (sector, number) in sectors {
-            if !fails {
-                inode.settle(*sector);
-            }
-            if inode.dirty.get(sector) == Some(number) {
-                inode.dirty.remove(sector);
-            }
-        }
+        inode.clean(sectors, !fails);
         drop(disk);
         if !fails {
             return Ok(());
@@ -179,6 +172,28 @@ impl File for SimFile {
         self.world.delay().await;
         self.make_room();
         self.end_flush(&dirty.unwrap_or_default(), false).await
+    }
+
+    /// What of it gets to the disk is as open as it is for every write that is not flushed. When it fails, a later flush knows nothing of what was to be written.
+    async fn write_back(&self, window: Range<u64>) -> Result<(), DiskError> {
+        self.world.note(b"write_back");
+        let sectors = window.start as usize / SECTOR_BYTES..window.end as usize / SECTOR_BYTES;
+        let dirty = |inode: &Inode| inode.dirty.range(sectors).map(|(at, number)| (*at, *number)).collect();
+        let dirty: BTreeMap<usize, u64> =
+            self.world.disk.borrow().inodes.get(&self.inode).map(dirty).unwrap_or_default();
+        self.world.delay().await;
+        let lies = self.world.disk.borrow().faults.lie == Some(Lie::WriteBack);
+        if !lies && !self.fails(|faults| faults.flush_failures) {
+            return Ok(());
+        }
+        if let Some(inode) = self.world.disk.borrow_mut().inodes.get_mut(&self.inode) {
+            inode.clean(&dirty, false);
+        }
+        if lies {
+            return Ok(());
+        }
+        self.world.inject(Fault::FailedWriteBack);
+        Err(self.failed(Operation::WriteBack, window.start))
     }
 
     async fn fetch(&self, windows: Vec<Range<u64>>) -> Result<Vec<Bytes>, DiskError> {

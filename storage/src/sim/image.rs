@@ -142,6 +142,18 @@ impl Inode {
         }
     }
 
+    /// Ends the writing back of sectors that were dirty when it began: what was written since is dirty still. They are on the device now, or lost.
+    pub(super) fn clean(&mut self, sectors: &BTreeMap<usize, u64>, written: bool) {
+        for (sector, number) in sectors {
+            if written {
+                self.settle(*sector);
+            }
+            if self.dirty.get(sector) == Some(number) {
+                self.dirty.remove(sector);
+            }
+        }
+    }
+
     pub(super) fn settle(&mut self, sector: usize) {
         let range = sector * SECTOR_BYTES..((sector + 1) * SECTOR_BYTES).min(self.cached.len());
         // What is written anew is sound, unless the wrong byte had come into memory.
