@@ -28,7 +28,7 @@ pub struct LaneConfig {
     pub queue_bytes_max: u64,
     /// How long `written` data stays in memory only.
     pub flush_interval: Duration,
-    /// So many `written` bytes are handed to the disk before they are flushed, so that the flush has less to do at a time; 0 for none.
+    /// Write-back of `written` bytes begins when there are so many, so that their flush has less to do at a time: up to 256 MiB, 0 for leaving all to the flush.
     pub writeback_bytes: u64,
     /// How often retention looks for what is over its time or size.
     pub upkeep_interval: Duration,
@@ -63,7 +63,8 @@ impl LaneConfig {
             group_entries_max: 4096,
             queue_bytes_max: 64 << 20,
             flush_interval: Duration::from_secs(1),
-            writeback_bytes: limits::WRITEBACK_BYTES,
+            // Enough for the disk to be as fast as it can, and some 2 ms of the core.
+            writeback_bytes: 4 << 20,
             upkeep_interval: Duration::from_secs(10),
             space_retry_interval: Duration::from_secs(1),
             recycled_segments_max: 4,
@@ -125,6 +126,12 @@ impl LaneConfig {
             return refuse(format!(
                 "group_bytes_max is {}, must be within 1..=512 MiB",
                 self.group_bytes_max
+            ));
+        }
+        if self.writeback_bytes > 256 << 20 {
+            return refuse(format!(
+                "writeback_bytes is {}, must be within 0..=256 MiB",
+                self.writeback_bytes
             ));
         }
         if self.group_entries_max == 0 {

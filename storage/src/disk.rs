@@ -282,8 +282,13 @@ impl File for RingFile {
 
     async fn write_back(&self, window: Range<u64>) -> Result<(), DiskError> {
         let offset = window.start;
-        let result = self.0.ring.write_back(&self.0.descriptor, window).await;
-        result.map_err(|e| self.failure(Operation::WriteBack, offset, &e))
+        match self.0.ring.write_back(&self.0.descriptor, window).await {
+            // Unlike a flush the kernel does not try again by itself; the pages are as dirty as they were.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOMEM | libc::EAGAIN | libc::EINTR)) => {
+                Ok(())
+            }
+            result => result.map_err(|e| self.failure(Operation::WriteBack, offset, &e)),
+        }
     }
 
     async fn fetch(&self, windows: Vec<Range<u64>>) -> Result<Vec<Bytes>, DiskError> {

@@ -95,8 +95,8 @@ pub trait File: Clone + 'static {
     ) -> impl Future<Output = Result<(), DiskError>>;
     /// Makes everything stable whose write completed before this call.
     fn flush(&self) -> impl Future<Output = Result<(), DiskError>>;
-    /// Has the disk begin with what was written to a window, so that a later flush finds less to do. Makes nothing stable. An error means what one of a flush means:
-    /// what was written there may be lost.
+    /// Has the disk begin with what was written to a window, so that a later flush finds less to do. Makes nothing stable. An error means what one of a flush means: what
+    /// was written there may be lost. What fails after this has returned is told by the next flush or durable write; what lacked memory only is left to it.
     fn write_back(&self, window: Range<u64>) -> impl Future<Output = Result<(), DiskError>>;
     /// The bytes of some windows, one after the other, so that nobody waits for the disk when they are touched. What is in memory is a view, the rest is
     /// read, without displacing what others have in memory. Windows lie within the file.

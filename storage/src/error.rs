@@ -41,7 +41,7 @@ impl std::fmt::Display for Operation {
             Self::Resize => "resize",
             Self::Write => "write",
             Self::Flush => "flush",
-            Self::WriteBack => "begin to flush",
+            Self::WriteBack => "write back",
             Self::Read => "read",
             Self::Populate => "populate",
         })

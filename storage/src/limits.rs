@@ -36,11 +36,10 @@ pub const SEALING_SEGMENTS_MAX: usize = 2;
 pub const CHUNK_BYTES: u64 = 4 << 20;
 /// What the kernel writes back at a time at least, and what a mapping begins and ends with.
 pub const PAGE_BYTES: u64 = 4096;
-/// Bytes of a new segment that are filled with zeroes and flushed in one go. The kernel's worker has the core of the appends for all of a step, some 1.5 ms; smaller ones flush more
-/// often than the disk is asked for by all else.
+/// Bytes of a new segment that are filled with zeroes in one go. The kernel's worker has the core of the appends for all of a step, some 1.5 ms.
 pub const FILL_BYTES: u64 = 1 << 20;
-/// Bytes of `written` entries with which the disk begins before they are flushed: enough for it to be as fast as it can, and few enough for appends to wait for.
-pub const WRITEBACK_BYTES: u64 = 4 << 20;
+/// So many times what write-back begins with at least is one step of it at most: more has the core for long.
+pub const WRITEBACK_STEPS_MAX: u64 = 4;
 /// Segment files that a start reads at a time: each is a few small reads one after the other, and the disk answers many at once.
 pub const RECOVERED_TOGETHER_MAX: usize = 16;
 /// Bytes of entries that a reader brings together in one step; one entry may be more.
@@ -112,7 +111,8 @@ pub const RING_COMPLETION_FACTOR: u32 = 4;
 
 const _: () = assert!(SEGMENT_BYTES_MIN > SEGMENT_HEADER_BYTES + SEGMENT_TRAILER_BYTES);
 const _: () = assert!(SEGMENT_BYTES_MAX / 8 <= 1 << 32);
-const _: () = assert!(SEGMENT_BYTES_MIN.is_multiple_of(4096) && CHUNK_BYTES.is_multiple_of(4096));
+const _: () = assert!(SEGMENT_BYTES_MIN.is_multiple_of(PAGE_BYTES) && CHUNK_BYTES.is_multiple_of(FILL_BYTES));
+const _: () = assert!(FILL_BYTES.is_multiple_of(PAGE_BYTES));
 const _: () = assert!(WRITE_BUFFERS_MAX >= 8);
 const _: () = assert!(COLD_BLOCK_BYTES as u64 >= READ_STEP_BYTES && COLD_BYTES_MAX > 2 * COLD_BLOCK_BYTES);
 const _: () = assert!(COLD_TURN_BYTES_MIN >= COLD_TURN_BYTES_STEP && COLD_TURN_BYTES_MAX >= COLD_TURN_BYTES);

@@ -191,7 +191,7 @@ impl Ring {
         self.done(entry, Held::File { _file: Rc::clone(file) }).await
     }
 
-    /// Has the kernel begin to write a stretch of a file back, and does not wait for the disk.
+    /// Has the kernel begin to write a stretch of a file back. Waits for room in the disk's queue, and for nothing of it to be done.
     pub(crate) async fn write_back(&self, file: &Rc<OwnedFd>, window: Range<u64>) -> io::Result<()> {
         let bytes = u32::try_from(window.end - window.start).map_err(io::Error::other)?;
         let entry = opcode::SyncFileRange::new(types::Fd(file.as_raw_fd()), bytes)

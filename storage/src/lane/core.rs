@@ -6,7 +6,6 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, VecDeque},
     future::Future,
-    ops::Range,
     rc::Rc,
     time::Duration,
 };
@@ -29,6 +28,7 @@ use super::{
     reply::{Replies, Reply},
     reserve::Reserve,
     signal::{Signal, until},
+    writeback,
 };
 use crate::{
     config::LaneConfig,
@@ -117,7 +117,7 @@ pub(super) struct Signals {
     pub(super) sealer: Signal,
     /// Something was written that is not stable.
     pub(super) flusher: Signal,
-    /// There is enough to begin a flush with.
+    /// Enough was written for write-back to begin.
     pub(super) writeback: Signal,
     /// A segment was sealed.
     pub(super) upkeep: Signal,
@@ -264,16 +264,15 @@ impl<E: Env> Core<E> {
         Ok(())
     }
 
-    /// Has the disk begin with a stretch of what was written to a segment. Not beside a flush: what this could not write, the flush would not tell of. A failure poisons the lane.
-    pub(super) async fn write_back(
-        &self,
-        segment: &Segment<FileOf<E>>,
-        window: Range<u64>,
-    ) -> Result<(), DiskError> {
+    /// Has the disk begin with what is due of a segment, if anything still is. Not beside a flush, which would not tell of pages that this could not write. A failure poisons the lane.
+    pub(super) async fn write_back(&self, segment: &Segment<FileOf<E>>) -> Result<(), DiskError> {
         let _gate = segment.flush_gate.lock().await;
+        if let Some(reason) = self.poisoned() {
+            return Err(reason);
+        }
+        let Some(window) = writeback::due(&self.config, segment) else { return Ok(()) };
         segment.written_back.set(window.end);
-        let result = segment.file.write_back(window).await;
-        result.inspect_err(|error| self.poison(error.clone()))
+        segment.file.write_back(window).await.inspect_err(|error| self.poison(error.clone()))
     }
 
     pub(super) fn count_flush(&self, start: Duration) {

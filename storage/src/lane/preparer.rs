@@ -13,7 +13,7 @@ use super::{
 use crate::{
     env::{Disk, Env, File, WriteMode},
     error::DiskError,
-    limits::FILL_BYTES,
+    limits::{CHUNK_BYTES, FILL_BYTES},
     segment::{Place, Segment, SegmentId, header::SegmentHeader, preparing_path, segment_path},
 };
 
@@ -178,7 +178,7 @@ pub(super) async fn create_file<E: Env>(
 /// Returns whether it came to the end.
 async fn fill_with_zeroes<F: File>(file: &F, fill: impl Fn() -> Fill) -> Result<bool, DiskError> {
     let bytes = file.bytes();
-    let zeroes = Bytes::from(vec![0; usize::try_from(FILL_BYTES.min(bytes)).expect("a chunk fits memory")]);
+    let zeroes = Bytes::from(vec![0; usize::try_from(FILL_BYTES.min(bytes)).expect("they fit memory")]);
     let mut position = 0;
     while position < bytes {
         match fill() {
@@ -187,11 +187,14 @@ async fn fill_with_zeroes<F: File>(file: &F, fill: impl Fn() -> Fill) -> Result<
             Fill::Abandon => return Ok(false),
         }
         let step = FILL_BYTES.min(bytes - position);
-        let chunk = zeroes.slice(..usize::try_from(step).expect("no larger than a chunk"));
-        file.write(position, vec![chunk], WriteMode::Cached).await?;
-        // Flushed chunk by chunk, so that no flush of the log has to wait for all of it.
-        file.flush().await?;
+        let some = zeroes.slice(..usize::try_from(step).expect("no larger than all of them"));
+        file.write(position, vec![some], WriteMode::Cached).await?;
+        file.write_back(position..position + step).await?;
         position += step;
+        // Flushed chunk by chunk, so that no flush of the log has to wait for all of it.
+        if position.is_multiple_of(CHUNK_BYTES) || position == bytes {
+            file.flush().await?;
+        }
         give_way().await;
     }
     Ok(true)

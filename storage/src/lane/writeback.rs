@@ -1,36 +1,38 @@
 //! Write-back: has the disk begin with what is `written`, some of it at a time.
 //!
-//! A flush of all that a second brought has the core for tens of milliseconds, in the kernel, and appends of the same core wait for it. What the disk has begun
-//! with before, the flush only waits for. One step is under way at a time, so a lane that is faster than the disk takes larger ones by itself. Makes nothing
+//! A flush of all that a second brought has the core for slices of 5 to 10 ms, in the kernel, one after the other, and appends of the same core wait for them. What the
+//! disk has begun with before, the flush only waits for. One step is under way at a time; a lane that is faster takes larger ones, up to a bound. Makes nothing
 //! stable: that is the flusher's.
 
 use std::{ops::Range, rc::Rc};
 
 use super::{
     core::{Core, SegmentOf},
-    signal::until,
+    signal::{give_way, until},
 };
 use crate::{
     config::LaneConfig,
     env::{Env, File},
-    limits::{PAGE_BYTES, WRITE_BYTES_MAX},
+    limits::{PAGE_BYTES, WRITEBACK_STEPS_MAX},
     segment::Segment,
 };
 
 pub(super) async fn run<E: Env>(core: Rc<Core<E>>) {
     let work = || if core.is_over() { Some(None) } else { next(&core).map(Some) };
-    while let Some((segment, window)) = until(&core.signals.writeback, work).await {
-        if core.write_back(&segment, window).await.is_err() {
+    while let Some(segment) = until(&core.signals.writeback, work).await {
+        if core.write_back(&segment).await.is_err() {
             return;
         }
+        // A flush that waits for this to end has its turn before the next step.
+        give_way().await;
     }
 }
 
-/// What is to be begun with now, if anything.
-fn next<E: Env>(core: &Core<E>) -> Option<(SegmentOf<E>, Range<u64>)> {
+/// The segment of which something is due.
+fn next<E: Env>(core: &Core<E>) -> Option<SegmentOf<E>> {
     let state = core.state.borrow();
     let segment = state.active();
-    due(&core.config, segment).map(|window| (Rc::clone(segment), window))
+    due(&core.config, segment).map(|_| Rc::clone(segment))
 }
 
 /// What was written to a segment and the disk was not asked for, if it is enough.
@@ -39,12 +41,12 @@ pub(super) fn due<F: File>(config: &LaneConfig, segment: &Segment<F>) -> Option<
     step(config.writeback_bytes, begun, segment.written.get())
 }
 
-/// Of whole pages, for the next append writes the last one again; 0 bytes at least is never.
-fn step(bytes_min: u64, begun: u64, written: u64) -> Option<Range<u64>> {
+/// Of whole pages, for the next append writes the last one again; 0 bytes is never.
+fn step(bytes: u64, begun: u64, written: u64) -> Option<Range<u64>> {
     let whole = |position: u64| position / PAGE_BYTES * PAGE_BYTES;
     let start = whole(begun);
-    let end = whole(written).min(start + WRITE_BYTES_MAX);
-    (bytes_min > 0 && end >= start + bytes_min.max(PAGE_BYTES)).then_some(start..end)
+    let end = whole(written).min(start + whole(bytes * WRITEBACK_STEPS_MAX).max(PAGE_BYTES));
+    (bytes > 0 && end >= start + bytes.max(PAGE_BYTES)).then_some(start..end)
 }
 
 #[cfg(test)]
@@ -66,8 +68,9 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_no_longer_than_a_write() {
-        assert_eq!(step(1, 0, 5 << 30), Some(0..WRITE_BYTES_MAX));
-        assert_eq!(step(1, WRITE_BYTES_MAX, 5 << 30), Some(WRITE_BYTES_MAX..2 * WRITE_BYTES_MAX));
+    fn a_step_is_bounded() {
+        assert_eq!(step(4 << 20, 0, 5 << 30), Some(0..16 << 20));
+        assert_eq!(step(4 << 20, 16 << 20, 17 << 20), None);
+        assert_eq!(step(1, 8192, 5 << 30), Some(8192..12288), "a page at least");
     }
 }

@@ -72,11 +72,14 @@ impl SimFile {
         let mut disk = self.world.disk.borrow_mut();
         let Some(inode) = disk.inodes.get_mut(&self.inode) else { return Ok(()) };
         inode.clean(sectors, !fails);
+        let owed = std::mem::take(&mut inode.owes_error);
         drop(disk);
-        if !fails {
+        if !fails && !owed {
             return Ok(());
         }
-        self.world.inject(Fault::FailedFlush);
+        if fails {
+            self.world.inject(Fault::FailedFlush);
+        }
         Err(self.failed(Operation::Flush, 0))
     }
 
@@ -186,13 +189,21 @@ impl File for SimFile {
         if !lies && !self.fails(|faults| faults.flush_failures) {
             return Ok(());
         }
+        // Mostly the device fails after the call has returned.
+        let late = !lies && self.world.draw(2) == 0;
         if let Some(inode) = self.world.disk.borrow_mut().inodes.get_mut(&self.inode) {
             inode.clean(&dirty, false);
+            inode.owes_error |= late;
         }
         if lies {
             return Ok(());
         }
         self.world.inject(Fault::FailedWriteBack);
+        if late {
+            return Ok(());
+        }
+        // The pages are gone, and the caller does not know yet.
+        self.world.delay().await;
         Err(self.failed(Operation::WriteBack, window.start))
     }
 

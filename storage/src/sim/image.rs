@@ -19,7 +19,7 @@ use super::{
 };
 
 pub(super) const SECTOR_BYTES: usize = 512;
-const PAGE_BYTES: usize = 4096;
+const PAGE_BYTES: usize = crate::limits::PAGE_BYTES as usize;
 /// Pages that leave the memory together at most.
 const EVICTED_PAGES_MAX: u64 = 8;
 
@@ -47,6 +47,8 @@ pub(super) struct Inode {
     stable: Vec<u8>,
     /// Sectors that differ, with the number of the write that made them so.
     pub(super) dirty: BTreeMap<usize, u64>,
+    /// Pages were lost and nobody was told: the next flush or durable write is.
+    pub(super) owes_error: bool,
     /// Pages that are not in memory. Never one that the device does not have: what a failed flush left is not forgotten so soon.
     absent: BTreeSet<usize>,
     /// Bytes of the device that are not what was written.
@@ -97,6 +99,7 @@ impl Inode {
             cached: vec![0; bytes],
             stable: vec![0; bytes],
             dirty: BTreeMap::new(),
+            owes_error: false,
             absent: BTreeSet::new(),
             rotten: BTreeSet::new(),
             snapshot: None,
@@ -142,10 +145,11 @@ impl Inode {
         }
     }
 
-    /// Ends the writing back of sectors that were dirty when it began: what was written since is dirty still. They are on the device now, or lost.
+    /// Ends the writing back of sectors that were dirty when it began: what was written since is dirty still. They are on the device now, or lost; one that somebody
+    /// else lost meanwhile is clean, and nobody writes it.
     pub(super) fn clean(&mut self, sectors: &BTreeMap<usize, u64>, written: bool) {
         for (sector, number) in sectors {
-            if written {
+            if written && self.dirty.contains_key(sector) {
                 self.settle(*sector);
             }
             if self.dirty.get(sector) == Some(number) {
@@ -371,6 +375,7 @@ impl DiskState {
                 }
             }
             inode.cached.copy_from_slice(&inode.stable);
+            inode.owes_error = false;
             inode.snapshot = None;
             inode.evict(0..inode.cached.len().div_ceil(PAGE_BYTES));
         }

@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-const PAGE_BYTES: usize = 4096;
+const PAGE_BYTES: usize = crate::limits::PAGE_BYTES as usize;
 
 /// The rest of a segment.
 pub(super) struct Salvaged {
