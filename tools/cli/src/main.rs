@@ -23,6 +23,11 @@ mod time;
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
+
+/// A request over HTTP takes and gives back blocks of some kilobytes, which the C library's allocator merges and splits each time.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let arguments = arguments::Arguments::parse();

@@ -126,6 +126,7 @@ pub(super) const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("lz4_flex", &["client/wire/src/batch"]),
     ("md5", &["client/wire/src/digest", "client/wire/src/routing", "server/src/protocol/aws/sqs/digest"]),
     ("memmap2", &["storage/src/disk", "storage/examples/append_paths"]),
+    ("mimalloc", &["tools/cli/src/main"]),
     ("minicbor", &["server/src/protocol/aws/cbor", "server/src/service/queue/format"]),
     ("prometheus_client", &["server/src/metrics"]),
     ("rand_chacha", &["bench/", "storage/src/sim", "storage/src/local"]),
