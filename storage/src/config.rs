@@ -30,6 +30,8 @@ pub struct LaneConfig {
     pub flush_interval: Duration,
     /// Write-back of `written` bytes begins when there are so many, so that their flush has less to do at a time: up to 256 MiB, 0 for leaving all to the flush.
     pub writeback_bytes: u64,
+    /// A durable group of more bytes is written in steps of so many, and the disk begins with one while the next is copied: 4 KiB to 1 GiB.
+    pub durable_step_bytes: u64,
     /// How often retention looks for what is over its time or size.
     pub upkeep_interval: Duration,
     /// How often room is looked for on a full disk.
@@ -65,6 +67,7 @@ impl LaneConfig {
             flush_interval: Duration::from_secs(1),
             // Enough for the disk to be as fast as it can, and some 2 ms of the core.
             writeback_bytes: 4 << 20,
+            durable_step_bytes: 1 << 20,
             upkeep_interval: Duration::from_secs(10),
             space_retry_interval: Duration::from_secs(1),
             recycled_segments_max: 4,
@@ -90,6 +93,7 @@ impl LaneConfig {
             queue_bytes_max: 64 << 10,
             flush_interval: Duration::from_millis(50),
             writeback_bytes: 1,
+            durable_step_bytes: 4 << 10,
             upkeep_interval: Duration::from_millis(200),
             space_retry_interval: Duration::from_millis(100),
             recycled_segments_max: 2,
@@ -132,6 +136,12 @@ impl LaneConfig {
             return refuse(format!(
                 "writeback_bytes is {}, must be within 0..=256 MiB",
                 self.writeback_bytes
+            ));
+        }
+        if !(limits::PAGE_BYTES..=1 << 30).contains(&self.durable_step_bytes) {
+            return refuse(format!(
+                "durable_step_bytes is {}, must be within 4 KiB..=1 GiB",
+                self.durable_step_bytes
             ));
         }
         if self.group_entries_max == 0 {

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     env::{Env, File, WriteMode},
     error::{AppendError, DiskError},
-    limits::{SEALING_SEGMENTS_MAX, SEGMENT_TRAILER_BYTES},
+    limits::{PAGE_BYTES, SEALING_SEGMENTS_MAX, SEGMENT_TRAILER_BYTES},
     segment::{Segment, contents::Contents, watermarks},
 };
 
@@ -120,6 +120,12 @@ async fn put<E: Env>(core: &Core<E>, group: &Group<E>, buffers: Vec<Bytes>) -> R
     let segment = &group.segment;
     if group.durable {
         core.flush_below(segment.id).await?;
+        let step = core.config.durable_step_bytes;
+        if group.end - group.position > step {
+            write_in_steps(group, buffers, step).await?;
+            segment.written.set(group.end);
+            return core.flush(segment, group.end).await;
+        }
         if segment.is_flushed() {
             let start = core.env.monotonic();
             segment.file.write(group.position, buffers, WriteMode::Durable).await?;
@@ -139,6 +145,33 @@ async fn put<E: Env>(core: &Core<E>, group: &Group<E>, buffers: Vec<Bytes>) -> R
         core.signals.writeback.notify();
     }
     Ok(())
+}
+
+/// Writes a group in steps, and has the disk begin with each while the next one is copied. Whoever asked for it flushes the rest.
+async fn write_in_steps<E: Env>(group: &Group<E>, buffers: Vec<Bytes>, step: u64) -> Result<(), DiskError> {
+    let file = &group.segment.file;
+    let mut position = group.position;
+    let mut together = Vec::new();
+    let mut left = step;
+    for mut buffer in buffers {
+        while !buffer.is_empty() {
+            let some = buffer.split_to(buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
+            left -= some.len() as u64;
+            together.push(some);
+            if left == 0 {
+                file.write(position, std::mem::take(&mut together), WriteMode::Cached).await?;
+                // Whole pages of this step only: what lies before the group is another flush's, and the next step writes the last page again.
+                let window =
+                    position.next_multiple_of(PAGE_BYTES)..(position + step) / PAGE_BYTES * PAGE_BYTES;
+                if !window.is_empty() {
+                    file.write_back(window).await?;
+                }
+                position += step;
+                left = step;
+            }
+        }
+    }
+    if together.is_empty() { Ok(()) } else { file.write(position, together, WriteMode::Cached).await }
 }
 
 /// Shows the group's entries to readers and acknowledges them.
