@@ -28,7 +28,7 @@ pub(super) const COUNTERS: &[Family] = &[
     ("appended_bytes", "Bytes of entries written, headers and padding included.", |lane| lane.appended_bytes),
     ("appended_entries", "Entries written.", |lane| lane.appended_entries),
     ("appended_records", "Sequence numbers given out.", |lane| lane.appended_records),
-    ("written_groups", "Groups of entries written, each with one write.", |lane| lane.groups),
+    ("written_groups", "Groups of entries written together.", |lane| lane.groups),
     ("flushes", "Flushes of any kind, writes with a flush included.", |lane| lane.flushes),
     ("fetched_bytes", "Bytes handed to readers.", |lane| lane.fetched_bytes),
     ("answered_fetches", "Fetches that the log answered.", |lane| lane.fetches),

@@ -1,4 +1,4 @@
-//! A group: the entries that one write carries.
+//! A group: the entries that are written together.
 //!
 //! Owns which waiting requests go together, their numbers and times, and the buffers of the write. Promises that a group fits its
 //! segment with the footer it will need. Leaves out the write itself.

@@ -148,30 +148,42 @@ async fn put<E: Env>(core: &Core<E>, group: &Group<E>, buffers: Vec<Bytes>) -> R
 }
 
 /// Writes a group in steps, and has the disk begin with each while the next one is copied. Whoever asked for it flushes the rest.
+///
+/// No step needs the gate of flushes: `written` ends before the group until all of it is there, so no flush beside it vouches for its pages, and the disk is asked for
+/// pages only in which nothing but the group lies.
 async fn write_in_steps<E: Env>(group: &Group<E>, buffers: Vec<Bytes>, step: u64) -> Result<(), DiskError> {
     let file = &group.segment.file;
     let mut position = group.position;
-    let mut together = Vec::new();
-    let mut left = step;
-    for mut buffer in buffers {
-        while !buffer.is_empty() {
-            let some = buffer.split_to(buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
-            left -= some.len() as u64;
-            together.push(some);
-            if left == 0 {
-                file.write(position, std::mem::take(&mut together), WriteMode::Cached).await?;
-                // Whole pages of this step only: what lies before the group is another flush's, and the next step writes the last page again.
-                let window =
-                    position.next_multiple_of(PAGE_BYTES)..(position + step) / PAGE_BYTES * PAGE_BYTES;
-                if !window.is_empty() {
-                    file.write_back(window).await?;
-                }
-                position += step;
-                left = step;
-            }
+    let mut begun = position.next_multiple_of(PAGE_BYTES);
+    for together in steps(buffers, step) {
+        let bytes: u64 = together.iter().map(|buffer| buffer.len() as u64).sum();
+        file.write(position, together, WriteMode::Cached).await?;
+        position += bytes;
+        let window = begun..position / PAGE_BYTES * PAGE_BYTES;
+        // The flush begins with the last one.
+        if position < group.end && !window.is_empty() {
+            begun = window.end;
+            file.write_back(window).await?;
         }
     }
-    if together.is_empty() { Ok(()) } else { file.write(position, together, WriteMode::Cached).await }
+    Ok(())
+}
+
+/// Cuts what is to be written into steps of so many bytes; the last one may have fewer.
+fn steps(buffers: Vec<Bytes>, bytes: u64) -> Vec<Vec<Bytes>> {
+    let (mut steps, mut left) = (Vec::new(), 0);
+    for mut buffer in buffers {
+        while !buffer.is_empty() {
+            if left == 0 {
+                steps.push(Vec::new());
+                left = bytes;
+            }
+            let some = buffer.split_to(buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
+            left -= some.len() as u64;
+            steps.last_mut().expect("one was just begun").push(some);
+        }
+    }
+    steps
 }
 
 /// Shows the group's entries to readers and acknowledges them.
@@ -327,4 +339,29 @@ pub(super) fn abandon<E: Env>(core: &Core<E>) {
     drop(state);
     core.refuse_queue(&AppendError::Closed);
     core.notify_all();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_whole_but_the_last_and_keep_every_byte() {
+        let bytes: Vec<u8> = (0..100).collect();
+        for lengths in [vec![100], vec![3, 0, 7, 30, 60], vec![10; 10], vec![99, 1], vec![]] {
+            let mut at = 0;
+            let buffers = lengths.iter().map(|length| {
+                at += length;
+                Bytes::copy_from_slice(&bytes[at - length..at])
+            });
+            let buffers: Vec<Bytes> = buffers.collect();
+            for step in [1, 7, 10, 33, 99, 100, 101] {
+                let steps = steps(buffers.clone(), step);
+                let wanted: Vec<Vec<u8>> = bytes[..at].chunks(step as usize).map(<[u8]>::to_vec).collect();
+                let found: Vec<Vec<u8>> = steps.iter().map(|together| together.concat()).collect();
+                assert_eq!(found, wanted, "{lengths:?} in steps of {step}");
+                assert!(steps.iter().flatten().all(|buffer| !buffer.is_empty()));
+            }
+        }
+    }
 }

@@ -117,6 +117,8 @@ pub(crate) fn config(scenario: &Scenario) -> LaneConfig {
         compaction_bytes_per_second: scenario.compaction_bytes_per_second,
         grouping_age: scenario.grouping_age,
         checkpoint_rows_min: scenario.checkpoint_rows_min,
+        // Room for durable groups of several steps.
+        group_bytes_max: 16 << 10,
         ..LaneConfig::test_min(PathBuf::from("/lane"), LaneId(1))
     }
 }
